@@ -1,0 +1,127 @@
+/**
+ * What a caller may say about a call, as combinators over the call's Effect or Stream.
+ *
+ * Options live in the fiber's context, so they apply to every call inside the effect they are put on and an inner one
+ * replaces an outer one. They are values: nothing set for one call leaks into another.
+ */
+import { Context, Duration, Effect, Stream } from "effect"
+import * as Metadata from "./Metadata.ts"
+
+/**
+ * The options of a call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CallOptions {
+  /** Milliseconds for the whole call: all attempts and all waiting. `Infinity` for none. */
+  readonly deadlineMillis: number
+  /** Milliseconds for one attempt. `Infinity` for none. */
+  readonly timeoutMillis: number
+  readonly metadata: Metadata.Metadata
+  /**
+   * With no peer ready: `wait` until the deadline, `fail` at once, or wait the pool's choose timeout (`undefined`).
+   */
+  readonly whenNotReady: "wait" | "fail" | undefined
+  /** Messages of a stream that may be buffered or asked for at one time. */
+  readonly window: number
+}
+
+/**
+ * The options of calls in this context.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Current = Context.Reference<CallOptions>("trunkline/call/CallOptions", {
+  defaultValue: () => ({
+    deadlineMillis: Infinity,
+    timeoutMillis: Infinity,
+    metadata: Metadata.empty,
+    whenNotReady: undefined,
+    window: 16
+  })
+})
+
+// oxlint-disable-next-line typescript/no-explicit-any -- any effect or stream, returned with the type it had
+type Combinator = <A extends Effect.Effect<any, any, any> | Stream.Stream<any, any, any>>(self: A) => A
+
+/**
+ * Changes the options of every call inside an effect or a stream.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const update = (change: (options: CallOptions) => CallOptions): Combinator => (self) =>
+  (Stream.isStream(self)
+    ? Stream.updateService(self, Current, change)
+    : Effect.updateService(self as Effect.Effect<unknown>, Current, change)) as never
+
+/**
+ * Bounds the whole call: every attempt, every wait for a peer and every sleep between. The clock starts when the call
+ * runs. A handler's calls also end with the deadline of the call it serves.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { CallOptions } from "trunkline"
+ *
+ * const withinTwoSeconds = Effect.succeed("a call").pipe(CallOptions.withDeadline("2 seconds"))
+ * Effect.runSync(withinTwoSeconds) // => "a call"
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withDeadline = (duration: Duration.Input): Combinator => {
+  const deadlineMillis = Duration.toMillis(duration)
+  return update((options) => ({ ...options, deadlineMillis }))
+}
+
+/**
+ * Bounds each attempt. An attempt that takes longer ends as `DEADLINE_EXCEEDED` and may be retried.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withTimeout = (duration: Duration.Input): Combinator => {
+  const timeoutMillis = Duration.toMillis(duration)
+  return update((options) => ({ ...options, timeoutMillis }))
+}
+
+/**
+ * Adds request headers; a key given here replaces the same key from further out. A key or value the protocol does not
+ * allow throws `MetadataError` where the program is written, not where the call runs.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withMetadata = (input: Metadata.Input): Combinator => {
+  const metadata = Metadata.makeUnsafe(input)
+  return update((options) => ({ ...options, metadata: Metadata.override(options.metadata, metadata) }))
+}
+
+/**
+ * Waits for a ready peer as long as the deadline allows (gRPC's wait-for-ready).
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const waitForReady: Combinator = update((options) => ({ ...options, whenNotReady: "wait" }))
+
+/**
+ * Fails at once when no peer is ready.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const failFast: Combinator = update((options) => ({ ...options, whenNotReady: "fail" }))
+
+/**
+ * How many messages of a stream may be buffered or asked for at one time; at least 1, default 16.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withWindow = (messages: number): Combinator => {
+  const window = Math.max(1, Math.floor(messages))
+  return update((options) => ({ ...options, window }))
+}

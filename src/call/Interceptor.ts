@@ -1,0 +1,108 @@
+/**
+ * The two arrows of a call, and what may stand in front of them.
+ *
+ * Unary calls are one arrow, every streaming kind is the other, on the client and on the server alike. An interceptor
+ * maps an arrow to an arrow; composing interceptors is composing functions, with the first one outermost.
+ */
+import type { Effect, Scope, Stream } from "effect"
+import type { RpcError } from "../status/RpcError.ts"
+import type { Call } from "./Call.ts"
+import type { Metadata } from "./Metadata.ts"
+import type { Method } from "./Method.ts"
+
+/**
+ * The answer to a unary call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Response<out O> {
+  readonly message: O
+  readonly headers: Metadata
+  readonly trailers: Metadata
+}
+
+/**
+ * The answer to a streaming call. `headers` and `trailers` complete when they arrive; a failed call fails them too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamResponse<out O> {
+  readonly headers: Effect.Effect<Metadata, RpcError>
+  readonly messages: Stream.Stream<O, RpcError>
+  readonly trailers: Effect.Effect<Metadata, RpcError>
+}
+
+/**
+ * A unary call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Unary = <I, O>(method: Method<I, O>, request: I, call: Call) => Effect.Effect<Response<O>, RpcError>
+
+/**
+ * A streaming call of any kind. It has started when the effect succeeds and is cancelled, unless it has ended, when its
+ * scope closes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Streaming = <I, O>(
+  method: Method<I, O>,
+  requests: Stream.Stream<I, RpcError>,
+  call: Call
+) => Effect.Effect<StreamResponse<O>, RpcError, Scope.Scope>
+
+/**
+ * What carries a call: a transport, a server's handlers, or either of them behind interceptors.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Arrows {
+  readonly unary: Unary
+  readonly stream: Streaming
+}
+
+/**
+ * Something that stands between a call and what carries it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Interceptor {
+  readonly unary: (next: Unary) => Unary
+  readonly stream: (next: Streaming) => Streaming
+}
+
+/**
+ * The interceptor that does nothing.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const identity: Interceptor = { unary: (next) => next, stream: (next) => next }
+
+/**
+ * One interceptor of many; the first is outermost, so it sees a call first and its outcome last.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const compose = (interceptors: ReadonlyArray<Interceptor>): Interceptor => ({
+  unary: (next) => interceptors.reduceRight((inner, interceptor) => interceptor.unary(inner), next),
+  stream: (next) => interceptors.reduceRight((inner, interceptor) => interceptor.stream(inner), next)
+})
+
+/**
+ * Arrows with an interceptor in front.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const apply = (self: Interceptor, next: Arrows): Arrows => ({
+  unary: self.unary(next.unary),
+  stream: self.stream(next.stream)
+})

@@ -1,0 +1,74 @@
+/**
+ * A method: its path, its kind, and how its messages become bytes.
+ */
+
+/**
+ * Who sends one message and who sends many.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Kind = "unary" | "client_streaming" | "server_streaming" | "bidi_streaming"
+
+/**
+ * What the service promises about doing the same call twice (protobuf's `idempotency_level`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Idempotency = "unknown" | "no_side_effects" | "idempotent"
+
+/**
+ * Messages to bytes and back. Either direction may throw; the transport turns a throw into a typed `INTERNAL` error.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Codec<in A, out B> {
+  readonly encode: (message: A) => Uint8Array
+  readonly decode: (bytes: Uint8Array) => B
+}
+
+/**
+ * A method as both sides see it: a client sends `I` and receives `O`; a handler receives `SI` and answers `SO`. The two
+ * pairs differ where a codec accepts more than it returns, as protobuf-es does with partial messages.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Method<in I, out O, out SI = unknown, in SO = never> {
+  /** `/package.Service/Method` */
+  readonly path: string
+  /** `package.Service` */
+  readonly service: string
+  /** `Method`, as the service definition spells it. */
+  readonly name: string
+  readonly kind: Kind
+  readonly idempotency: Idempotency
+  readonly request: Codec<I, SI>
+  readonly response: Codec<SO, O>
+}
+
+/**
+ * Any method, for code that does not look at messages.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Any = Method<never, unknown, unknown, never>
+
+/**
+ * Whether the caller may send more than one message.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const sendsMany = (self: Any): boolean => self.kind === "client_streaming" || self.kind === "bidi_streaming"
+
+/**
+ * Whether the server may answer with more than one message.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const receivesMany = (self: Any): boolean => self.kind === "server_streaming" || self.kind === "bidi_streaming"

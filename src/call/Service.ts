@@ -1,0 +1,276 @@
+/**
+ * A service: its name and its methods, whatever they were described with.
+ *
+ * Three descriptions are understood: protoc-gen-es services (`GenService`), grpc-js service definitions (grpc-tools,
+ * ts-proto, proto-loader), and methods written with `Schema` in the program, whose messages travel as JSON. Each becomes
+ * the same `Service`, so nothing above this module knows which one the user had.
+ */
+import { create, type DescMessage, type DescMethod, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf"
+import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2"
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt"
+import { Predicate, Schema } from "effect"
+import type * as Method from "./Method.ts"
+
+const TypeId = "~trunkline/call/Service"
+
+/**
+ * A method that says its kind in its type.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MethodOf<I, O, SI, SO, K extends Method.Kind> = Method.Method<I, O, SI, SO> & { readonly kind: K }
+
+/**
+ * Methods by the name they are called with in a program.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Methods = Readonly<Record<string, Method.Any>>
+
+/**
+ * A service, ready to be called or served.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Service<out M extends Methods = Methods> {
+  readonly [TypeId]: typeof TypeId
+  /** `package.Service` */
+  readonly typeName: string
+  readonly methods: M
+}
+
+/**
+ * One entry of a grpc-js service definition. Only its shape matters; no grpc-js type is needed to describe it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DefinitionMethod<I, O> {
+  readonly path: string
+  readonly requestStream: boolean
+  readonly responseStream: boolean
+  readonly requestSerialize: (message: I) => Uint8Array
+  // A method, not a property: grpc-js asks for a Buffer where our caller has any bytes.
+  requestDeserialize(bytes: Uint8Array): I
+  readonly responseSerialize: (message: O) => Uint8Array
+  responseDeserialize(bytes: Uint8Array): O
+}
+
+/**
+ * A grpc-js service definition, as grpc-tools, ts-proto and proto-loader generate it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- the messages of a definition are invariant in its methods
+export type Definition = Readonly<Record<string, DefinitionMethod<any, any>>>
+
+/**
+ * Everything a service can be described with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- inferred anew by `From`
+export type Input = Service<any> | GenService<any> | Definition
+
+type KindOf<RequestStream, ResponseStream> = RequestStream extends true
+  ? ResponseStream extends true ? "bidi_streaming"
+  : "client_streaming"
+  : ResponseStream extends true ? "server_streaming"
+  : "unary"
+
+type FromGenMethod<M> = M extends {
+  readonly input: infer I extends DescMessage
+  readonly output: infer O extends DescMessage
+  readonly methodKind: infer K extends Method.Kind
+} ? MethodOf<MessageInitShape<I>, MessageShape<O>, MessageShape<I>, MessageInitShape<O>, K>
+  : never
+
+type FromDefinitionMethod<M> = M extends DefinitionMethod<infer I, infer O> & {
+  readonly requestStream: infer RequestStream
+  readonly responseStream: infer ResponseStream
+} ? MethodOf<I, O, I, O, KindOf<RequestStream, ResponseStream>>
+  : never
+
+/**
+ * The `Service` a description becomes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type From<S> = S extends Service ? S
+  : S extends GenService<infer Shape> ? Service<{ readonly [K in keyof Shape & string]: FromGenMethod<Shape[K]> }>
+  : S extends Definition ? Service<{ readonly [K in keyof S & string]: FromDefinitionMethod<S[K]> }>
+  : never
+
+const fromMethods = <M extends Methods>(typeName: string, methods: M): Service<M> => ({
+  [TypeId]: TypeId,
+  typeName,
+  methods
+})
+
+/**
+ * Whether a value is a `Service` already.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isService = (u: unknown): u is Service => Predicate.hasProperty(u, TypeId)
+
+const isGenService = (u: object): u is GenService<GenServiceMethods> =>
+  Predicate.hasProperty(u, "kind") && u.kind === "service"
+
+const messageCodec = <D extends DescMessage>(desc: D): Method.Codec<MessageInitShape<D>, MessageShape<D>> => ({
+  // `create` returns a message of this type untouched, so only partial messages are copied.
+  encode: (message) => toBinary(desc, create(desc, message)),
+  decode: (bytes) => fromBinary(desc, bytes)
+})
+
+const idempotency = (desc: DescMethod): Method.Idempotency =>
+  desc.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
+    ? "no_side_effects"
+    : desc.idempotency === MethodOptions_IdempotencyLevel.IDEMPOTENT
+    ? "idempotent"
+    : "unknown"
+
+const fromGen = (desc: GenService<GenServiceMethods>): Service =>
+  fromMethods(
+    desc.typeName,
+    Object.fromEntries(desc.methods.map((method: DescMethod) => [method.localName, {
+      path: `/${desc.typeName}/${method.name}`,
+      service: desc.typeName,
+      name: method.name,
+      kind: method.methodKind,
+      idempotency: idempotency(method),
+      request: messageCodec(method.input),
+      response: messageCodec(method.output)
+    }]))
+  )
+
+const kindOf = (requestStream: boolean, responseStream: boolean): Method.Kind =>
+  requestStream
+    ? responseStream ? "bidi_streaming" : "client_streaming"
+    : responseStream
+    ? "server_streaming"
+    : "unary"
+
+const fromDefinition = (definition: Definition): Service => {
+  const methods = Object.entries(definition).map(([localName, method]) => {
+    const [, service = "", name = localName] = method.path.split("/")
+    return [localName, {
+      path: method.path,
+      service,
+      name,
+      kind: kindOf(method.requestStream, method.responseStream),
+      idempotency: "unknown",
+      request: { encode: method.requestSerialize, decode: (bytes) => method.requestDeserialize(bytes) },
+      response: { encode: method.responseSerialize, decode: (bytes) => method.responseDeserialize(bytes) }
+    }] satisfies [string, Method.Any]
+  })
+  return fromMethods(methods[0]?.[1].service ?? "", Object.fromEntries(methods))
+}
+
+/**
+ * Reads a description of any supported form. The result is computed once per description.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const from = <S extends Input>(input: S): From<S> => {
+  if (isService(input)) return input as From<S>
+  let service = cache.get(input)
+  if (service === undefined) {
+    service = isGenService(input) ? fromGen(input) : fromDefinition(input as Definition)
+    cache.set(input, service)
+  }
+  return service as From<S>
+}
+
+const cache = new WeakMap<Input, Service>()
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Schema first
+// ---------------------------------------------------------------------------------------------------------------------
+
+type JsonSchema<A> = Schema.ConstraintCodec<A, unknown>
+
+interface SchemaMethod<I, O, K extends Method.Kind> {
+  readonly kind: K
+  readonly request: JsonSchema<I>
+  readonly response: JsonSchema<O>
+  readonly idempotency: Method.Idempotency
+}
+
+const schemaMethod = <K extends Method.Kind>(kind: K) =>
+<I, O>(
+  request: JsonSchema<I>,
+  response: JsonSchema<O>,
+  options?: { readonly idempotency?: Method.Idempotency | undefined }
+): SchemaMethod<I, O, K> => ({ kind, request, response, idempotency: options?.idempotency ?? "unknown" })
+
+/** One request, one response. @category schema first @since 0.1.0 */
+export const unary = schemaMethod("unary")
+/** One request, many responses. @category schema first @since 0.1.0 */
+export const serverStreaming = schemaMethod("server_streaming")
+/** Many requests, one response. @category schema first @since 0.1.0 */
+export const clientStreaming = schemaMethod("client_streaming")
+/** Many requests, many responses. @category schema first @since 0.1.0 */
+export const bidiStreaming = schemaMethod("bidi_streaming")
+
+const utf8Encoder = new TextEncoder()
+const utf8Decoder = new TextDecoder("utf-8", { fatal: true })
+
+const jsonCodec = <A>(schema: JsonSchema<A>): Method.Codec<A, A> => {
+  const json = Schema.fromJsonString(Schema.toCodecJson(schema))
+  const encode = Schema.encodeSync(json)
+  const decode = Schema.decodeSync(json)
+  return {
+    encode: (message) => utf8Encoder.encode(encode(message)),
+    decode: (bytes) => decode(utf8Decoder.decode(bytes)) as A
+  }
+}
+
+/**
+ * Describes a service in the program, without a proto file. Messages travel as JSON; a method `sayHello` is
+ * `/package.Service/SayHello` on the wire.
+ *
+ * @example
+ * import { Schema } from "effect"
+ * import { Service } from "trunkline"
+ *
+ * const Clock = Service.make("demo.Clock", {
+ *   now: Service.unary(Schema.Struct({ zone: Schema.String }), Schema.Struct({ millis: Schema.Number }))
+ * })
+ * Clock.methods.now.path // => "/demo.Clock/Now"
+ *
+ * @category schema first
+ * @since 0.1.0
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- messages are inferred from each method's schemas
+export const make = <M extends Readonly<Record<string, SchemaMethod<any, any, Method.Kind>>>>(
+  typeName: string,
+  methods: M
+): Service<
+  { readonly [K in keyof M & string]: M[K] extends SchemaMethod<infer I, infer O, infer Kind> ? MethodOf<I, O, I, O, Kind> : never }
+> =>
+  fromMethods(
+    typeName,
+    Object.fromEntries(
+      Object.entries(methods).map(([localName, method]) => {
+        const name = localName.charAt(0).toUpperCase() + localName.slice(1)
+        return [localName, {
+          path: `/${typeName}/${name}`,
+          service: typeName,
+          name,
+          kind: method.kind,
+          idempotency: method.idempotency,
+          request: jsonCodec(method.request),
+          response: jsonCodec(method.response)
+        }]
+      })
+    )
+  ) as never

@@ -1,0 +1,157 @@
+/**
+ * Connections over grpc-js, one channel each.
+ *
+ * A channel per endpoint, with grpc-js's own balancing, resolution and service configs out of the way, leaves it to do
+ * what it does well: HTTP/2. grpc-js may not retry by policy (its pushback and hedge throttling are wrong), but its free
+ * retry of a stream the server never looked at is left on.
+ */
+import * as grpc from "@grpc/grpc-js"
+import { Effect, Layer } from "effect"
+import type { Endpoint } from "../discovery/Endpoint.ts"
+import { Connectivity } from "../transport/Connectivity.ts"
+import { type Connection, Connector } from "../transport/Connector.ts"
+import * as Watched from "../transport/Watched.ts"
+import { cancel, connectionClosed, type GrpcCall, type GrpcConnection } from "./GrpcCall.ts"
+import * as GrpcStream from "./GrpcStream.ts"
+import * as GrpcUnary from "./GrpcUnary.ts"
+
+/**
+ * Keys and certificates in PEM. Without `ca` the system's roots are trusted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tls {
+  readonly ca?: Uint8Array | undefined
+  readonly key?: Uint8Array | undefined
+  readonly cert?: Uint8Array | undefined
+}
+
+/**
+ * How to connect.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Plain text without it. */
+  readonly tls?: Tls | undefined
+  /** Largest message that is read, in bytes. Default 4 MiB. */
+  readonly maxReceiveMessageBytes?: number | undefined
+  /** Largest message that is sent, in bytes. Default no limit. */
+  readonly maxSendMessageBytes?: number | undefined
+  /** Further grpc-js channel options, such as keepalive. The connector's own win. */
+  readonly channelOptions?: grpc.ChannelOptions | undefined
+}
+
+const target = ({ address }: Endpoint): string => {
+  if (address._tag === "Unix") return `unix:${address.path}`
+  const { host, port } = address
+  return host.includes(":") ? `ipv6:[${host}]:${port}` : /^[\d.]+$/.test(host) ? `ipv4:${host}:${port}` : `dns:${host}:${port}`
+}
+
+const withoutPort = (authority: string): string => authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
+
+const channelOptions = (endpoint: Endpoint, options: Options | undefined): grpc.ChannelOptions => ({
+  ...options?.channelOptions,
+  ...(options?.maxReceiveMessageBytes === undefined
+    ? undefined
+    : { "grpc.max_receive_message_length": options.maxReceiveMessageBytes }),
+  ...(options?.maxSendMessageBytes === undefined
+    ? undefined
+    : { "grpc.max_send_message_length": options.maxSendMessageBytes }),
+  ...(endpoint.authority === undefined ? undefined : {
+    "grpc.default_authority": endpoint.authority,
+    ...(options?.tls === undefined ? undefined : { "grpc.ssl_target_name_override": withoutPort(endpoint.authority) })
+  }),
+  "grpc.use_local_subchannel_pool": 1,
+  "grpc.service_config_disable_resolution": 1,
+  "grpc.enable_channelz": 0
+})
+
+const buffer = (bytes: Uint8Array | undefined): Buffer | null => bytes === undefined ? null : Buffer.from(bytes)
+
+const credentials = (tls: Tls | undefined): grpc.ChannelCredentials =>
+  tls === undefined
+    ? grpc.credentials.createInsecure()
+    : grpc.credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert))
+
+/** What grpc-js puts around the reason it could not connect. */
+const wrapping = /^No connection established\. Last error: (.*?)(?:\. Resolution note: .*)?$/s
+
+/**
+ * A failed channel does not say why; a call on it does, at once and without touching the network.
+ */
+const failureCause = (channel: grpc.Channel, done: (cause: string) => void): void => {
+  const probe = channel.createCall("/", Infinity, null, null, null)
+  probe.start(new grpc.Metadata(), {
+    onReceiveMetadata: () => {},
+    onReceiveMessage: () => {},
+    onReceiveStatus: (status) => done(wrapping.exec(status.details)?.[1] ?? status.details)
+  })
+}
+
+/** Follows a channel's state until it is shut down. */
+const watch = (channel: grpc.Channel, states: Watched.Writable<Connectivity>): void => {
+  const state = channel.getConnectivityState(false)
+  switch (state) {
+    case grpc.connectivityState.IDLE:
+      states.set(Connectivity.Idle())
+      break
+    case grpc.connectivityState.CONNECTING:
+      states.set(Connectivity.Connecting())
+      break
+    case grpc.connectivityState.READY:
+      states.set(Connectivity.Ready())
+      break
+    case grpc.connectivityState.TRANSIENT_FAILURE:
+      failureCause(channel, (cause) => states.set(Connectivity.TransientFailure({ cause })))
+      break
+    case grpc.connectivityState.SHUTDOWN:
+      return states.set(Connectivity.Shutdown())
+  }
+  // No deadline: there is no way to stop watching, and with one grpc-js would keep a timer.
+  channel.watchConnectivityState(state, Infinity, () => watch(channel, states))
+}
+
+const connect = (endpoint: Endpoint, options: Options | undefined) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const channel = new grpc.Channel(target(endpoint), credentials(options?.tls), channelOptions(endpoint, options))
+      const connection: GrpcConnection = { channel, endpoint, active: new Set<GrpcCall>() }
+      const states = Watched.make<Connectivity>(Connectivity.Idle())
+      watch(channel, states)
+      return { connection, states }
+    }),
+    ({ connection, states }) =>
+      Effect.andThen(
+        Effect.forEach([...connection.active], (call) => cancel(connection, call, connectionClosed), { discard: true }),
+        Effect.sync(() => {
+          connection.channel.close()
+          states.set(Connectivity.Shutdown())
+        })
+      )
+  ).pipe(
+    Effect.map(({ connection, states }): Connection => ({
+      transport: { unary: GrpcUnary.make(connection), stream: GrpcStream.make(connection) },
+      connectivity: states,
+      connect: Effect.sync(() => void connection.channel.getConnectivityState(true))
+    }))
+  )
+
+/**
+ * A connector over grpc-js.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options?: Options): Connector["Service"] =>
+  Connector.of({ connect: (endpoint) => connect(endpoint, options) })
+
+/**
+ * Provides a connector over grpc-js.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Connector> => Layer.succeed(Connector, make(options))

@@ -1,0 +1,40 @@
+/**
+ * What a grpc-js status means.
+ */
+import type * as grpc from "@grpc/grpc-js"
+import type { Endpoint } from "../discovery/Endpoint.ts"
+import type * as Method from "../call/Method.ts"
+import * as Code from "../status/Code.ts"
+import * as RpcError from "../status/RpcError.ts"
+import { fromGrpc } from "./GrpcMetadata.ts"
+
+/** Where a status came up, for the error it becomes. */
+export interface Site {
+  readonly endpoint: Endpoint
+  readonly method: Method.Any
+}
+
+/**
+ * grpc-js reports some connections lost under a call as INTERNAL, because the stream was closed before the socket said
+ * why. These texts are its own, never a server's answer.
+ */
+const transportLoss = /^Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error)/
+
+/** Texts grpc-js writes when it, and not the server, ended the call. */
+const localText = /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Attempted to send message|the connection was closed)/
+
+/** The error of a call that did not end with OK. */
+export const toError = (status: grpc.StatusObject, site: Site): RpcError.RpcError => {
+  const lost = transportLoss.test(status.details)
+  const code = lost ? "UNAVAILABLE" : Code.fromNumber(status.code)
+  return RpcError.make(code === "OK" ? "INTERNAL" : code, status.details, {
+    origin: lost || localText.test(status.details) ? "local" : "remote",
+    method: site.method.path,
+    peer: site.endpoint.id,
+    trailers: fromGrpc(status.metadata)
+  })
+}
+
+/** An error of our own making about a call on this connection. */
+export const localError = (code: Code.Code, message: string, site: Site): RpcError.RpcError =>
+  RpcError.make(code, message, { origin: "local", method: site.method.path, peer: site.endpoint.id })

@@ -1,0 +1,140 @@
+/**
+ * Streaming calls on a grpc-js channel.
+ *
+ * Requests are pumped by a fiber that waits for each write to be taken by the transport; responses are asked for one by
+ * one as the inbox has room. The call ends with its status, or is cancelled when its scope closes before that.
+ */
+import * as grpc from "@grpc/grpc-js"
+import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
+import type { Call } from "../call/Call.ts"
+import type { Streaming, StreamResponse } from "../call/Interceptor.ts"
+import type { Metadata } from "../call/Metadata.ts"
+import type { Method } from "../call/Method.ts"
+import type { RpcError } from "../status/RpcError.ts"
+import { Inbox } from "../transport/Inbox.ts"
+import {
+  callerLeft,
+  cancel,
+  create,
+  decodeError,
+  encodeError,
+  type GrpcCall,
+  type GrpcConnection,
+  type Listener,
+  shutDown,
+  toBuffer
+} from "./GrpcCall.ts"
+import { fromGrpc, ofCall } from "./GrpcMetadata.ts"
+import { toError } from "./GrpcStatus.ts"
+
+/** Receives for one call. */
+class StreamListener<I, O> implements Listener {
+  readonly headers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
+  readonly trailers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
+  readonly inbox: Inbox<O>
+  ended = false
+  /** Set when this side gave the call up, which says more than the status that follows. */
+  #givenUp: RpcError | undefined
+  #reading = false
+  readonly #connection: GrpcConnection
+  readonly #method: Method<I, O>
+  readonly #call: GrpcCall
+
+  constructor(connection: GrpcConnection, method: Method<I, O>, call: GrpcCall, window: number) {
+    this.#connection = connection
+    this.#method = method
+    this.#call = call
+    this.inbox = new Inbox(window, () => this.#read())
+  }
+
+  /** grpc-js delivers one message per read, so the next is asked for when the last has come. */
+  #read(): void {
+    if (this.#reading) return
+    this.#reading = true
+    this.#call.startRead()
+  }
+
+  giveUp(error: RpcError): void {
+    if (this.ended) return
+    this.#givenUp = error
+    this.#call.cancelWithStatus(grpc.status.CANCELLED, error.reason.message)
+  }
+
+  onReceiveMetadata(metadata: grpc.Metadata): void {
+    Deferred.doneUnsafe(this.headers, Effect.succeed(fromGrpc(metadata)))
+  }
+
+  onReceiveMessage(bytes: Uint8Array): void {
+    this.#reading = false
+    let message: O
+    try {
+      message = this.#method.response.decode(bytes)
+    } catch {
+      return this.giveUp(decodeError(this.#method, this.#connection.endpoint))
+    }
+    this.inbox.push(message)
+    if (this.inbox.outstanding > 0) this.#read()
+  }
+
+  onReceiveStatus(status: grpc.StatusObject): void {
+    this.ended = true
+    this.#connection.active.delete(this.#call)
+    const trailers = fromGrpc(status.metadata)
+    const error = this.#givenUp ??
+      (status.code === grpc.status.OK
+        ? undefined
+        : toError(status, { endpoint: this.#connection.endpoint, method: this.#method }))
+    // A call that ends before its headers has none; its trailers stand in, as in a trailers-only answer.
+    Deferred.doneUnsafe(this.headers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
+    Deferred.doneUnsafe(this.trailers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
+    this.inbox.end(error)
+  }
+}
+
+/** Sends one request and waits until the transport has taken it. */
+const send = <I, O>(grpcCall: GrpcCall, connection: GrpcConnection, method: Method<I, O>, message: I) =>
+  Effect.callback<void, RpcError>((resume) => {
+    let bytes: Buffer
+    try {
+      bytes = toBuffer(method.request.encode(message))
+    } catch {
+      return resume(Effect.fail(encodeError(method, connection.endpoint)))
+    }
+    // A write that fails is followed by the status, which says why.
+    grpcCall.sendMessageWithContext({ callback: () => resume(Effect.void) }, bytes)
+  })
+
+const open = Effect.fnUntraced(function*<I, O>(
+  connection: GrpcConnection,
+  method: Method<I, O>,
+  requests: Stream.Stream<I, RpcError>,
+  call: Call
+): Effect.fn.Return<StreamResponse<O>, RpcError, Scope.Scope> {
+  const grpcCall = yield* Effect.try({
+    try: () => create(connection, method, call),
+    catch: () => shutDown(method, connection.endpoint)
+  })
+  const listener = new StreamListener(connection, method, grpcCall, call.options.window)
+  yield* Effect.addFinalizer(() => listener.ended ? Effect.void : cancel(connection, grpcCall, callerLeft))
+  grpcCall.start(ofCall(call), listener)
+  listener.inbox.request()
+
+  const pump = Stream.runForEach(requests, (message) => send(grpcCall, connection, method, message)).pipe(
+    Effect.andThen(Effect.sync(() => grpcCall.halfClose())),
+    Effect.catch((error) => Effect.sync(() => listener.giveUp(error)))
+  )
+  const sender = yield* Effect.forkScoped(pump)
+  // A status ends the requests too, however many are still to come.
+  yield* Effect.forkScoped(
+    Effect.andThen(Effect.exit(Deferred.await(listener.trailers)), Effect.suspend(() => Fiber.interrupt(sender)))
+  )
+  return {
+    headers: Deferred.await(listener.headers),
+    messages: Stream.fromPull(Effect.succeed(listener.inbox.pull)),
+    trailers: Deferred.await(listener.trailers)
+  }
+})
+
+/** The streaming arrow of a connection. */
+export const make = (connection: GrpcConnection): Streaming => (method, requests, call) =>
+  open(connection, method, requests, call)

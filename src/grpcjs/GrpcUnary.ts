@@ -1,0 +1,121 @@
+/**
+ * Unary calls on a grpc-js channel, without grpc-js's client layer.
+ *
+ * `Channel.createCall` is public and does everything the wire needs; what it skips is an event emitter, a captured stack,
+ * interceptor chains and metadata objects per call, which is most of what a unary call costs on this side.
+ */
+import * as grpc from "@grpc/grpc-js"
+import { Effect } from "effect"
+import type { Call } from "../call/Call.ts"
+import type { Response, Unary } from "../call/Interceptor.ts"
+import type { Metadata } from "../call/Metadata.ts"
+import type { Method } from "../call/Method.ts"
+import type { RpcError } from "../status/RpcError.ts"
+import {
+  callerLeft,
+  cancel,
+  create,
+  decodeError,
+  encodeError,
+  type GrpcCall,
+  type GrpcConnection,
+  type Listener,
+  shutDown,
+  toBuffer
+} from "./GrpcCall.ts"
+import { fromGrpc, ofCall } from "./GrpcMetadata.ts"
+import { localError, toError } from "./GrpcStatus.ts"
+
+/** The answer; metadata is converted when somebody reads it. */
+class UnaryResponse<O> implements Response<O> {
+  readonly message: O
+  readonly #headers: grpc.Metadata
+  readonly #trailers: grpc.Metadata
+
+  constructor(message: O, headers: grpc.Metadata, trailers: grpc.Metadata) {
+    this.message = message
+    this.#headers = headers
+    this.#trailers = trailers
+  }
+
+  get headers(): Metadata {
+    return fromGrpc(this.#headers)
+  }
+
+  get trailers(): Metadata {
+    return fromGrpc(this.#trailers)
+  }
+}
+
+type Resume<O> = (effect: Effect.Effect<Response<O>, RpcError>) => void
+
+/** Collects what arrives and resumes the caller with the status. */
+class UnaryListener<I, O> implements Listener {
+  readonly #connection: GrpcConnection
+  readonly #method: Method<I, O>
+  readonly #call: GrpcCall
+  readonly #resume: Resume<O>
+  #headers: grpc.Metadata | undefined
+  #message: Uint8Array | undefined
+  #messages = 0
+
+  constructor(connection: GrpcConnection, method: Method<I, O>, call: GrpcCall, resume: Resume<O>) {
+    this.#connection = connection
+    this.#method = method
+    this.#call = call
+    this.#resume = resume
+  }
+
+  onReceiveMetadata(metadata: grpc.Metadata): void {
+    this.#headers = metadata
+  }
+
+  onReceiveMessage(message: Uint8Array): void {
+    this.#message = message
+    // Asking once more lets a second message be seen, which would otherwise hold the status back for ever.
+    if (++this.#messages === 1) this.#call.startRead()
+  }
+
+  onReceiveStatus(status: grpc.StatusObject): void {
+    this.#connection.active.delete(this.#call)
+    this.#resume(this.#outcome(status))
+  }
+
+  #outcome(status: grpc.StatusObject): Effect.Effect<Response<O>, RpcError> {
+    const site = { endpoint: this.#connection.endpoint, method: this.#method }
+    if (status.code !== grpc.status.OK) return Effect.fail(toError(status, site))
+    if (this.#message === undefined || this.#messages !== 1) {
+      const message = `expected one response message, received ${this.#messages}`
+      return Effect.fail(localError("INTERNAL", message, site))
+    }
+    let message: O
+    try {
+      message = this.#method.response.decode(this.#message)
+    } catch {
+      return Effect.fail(decodeError(this.#method, this.#connection.endpoint))
+    }
+    return Effect.succeed(new UnaryResponse(message, this.#headers ?? new grpc.Metadata(), status.metadata))
+  }
+}
+
+/** The unary arrow of a connection. */
+export const make = (connection: GrpcConnection): Unary => <I, O>(method: Method<I, O>, request: I, call: Call) =>
+  Effect.callback<Response<O>, RpcError>((resume) => {
+    let bytes: Buffer
+    try {
+      bytes = toBuffer(method.request.encode(request))
+    } catch {
+      return resume(Effect.fail(encodeError(method, connection.endpoint)))
+    }
+    let grpcCall: GrpcCall
+    try {
+      grpcCall = create(connection, method, call)
+    } catch {
+      return resume(Effect.fail(shutDown(method, connection.endpoint)))
+    }
+    grpcCall.start(ofCall(call), new UnaryListener(connection, method, grpcCall, resume))
+    grpcCall.startRead()
+    grpcCall.sendMessageWithContext({}, bytes)
+    grpcCall.halfClose()
+    return cancel(connection, grpcCall, callerLeft)
+  })

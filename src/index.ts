@@ -1,0 +1,64 @@
+/**
+ * Functional RPC for TypeScript: gRPC calls as Effect values over load-balanced, self-healing peers.
+ */
+
+// How a call can end.
+export * as Code from "./status/Code.ts"
+export * as Outcome from "./status/Outcome.ts"
+export * as RpcError from "./status/RpcError.ts"
+
+// What a call is.
+export * as Call from "./call/Call.ts"
+export * as CallOptions from "./call/CallOptions.ts"
+export * as Deadline from "./call/Deadline.ts"
+export * as Interceptor from "./call/Interceptor.ts"
+export * as Metadata from "./call/Metadata.ts"
+export * as Method from "./call/Method.ts"
+export * as Service from "./call/Service.ts"
+
+// Calling and serving.
+export * as Client from "./client/Client.ts"
+export * as Handlers from "./server/Handlers.ts"
+export * as Server from "./server/Server.ts"
+
+// Whether and when to try again.
+export * as Backoff from "./retry/Backoff.ts"
+export * as Retry from "./retry/Retry.ts"
+
+// Which endpoints exist now.
+export * as Discovery from "./discovery/Discovery.ts"
+export * as DnsDiscovery from "./discovery/DnsDiscovery.ts"
+export * as Endpoint from "./discovery/Endpoint.ts"
+export * as NodeDns from "./discovery/NodeDns.ts"
+export * as StaticDiscovery from "./discovery/StaticDiscovery.ts"
+
+// What carries a call.
+export * as Connectivity from "./transport/Connectivity.ts"
+export * as Connector from "./transport/Connector.ts"
+export * as Transport from "./transport/Transport.ts"
+export * as Watched from "./transport/Watched.ts"
+
+// One backend and all that is known of it.
+export * as Peer from "./peer/Peer.ts"
+export * as PeerRegistry from "./peer/PeerRegistry.ts"
+export * as PeerStats from "./peer/PeerStats.ts"
+export * as PeerStatus from "./peer/PeerStatus.ts"
+
+// Which peer takes this call.
+export * as LeastPending from "./picker/LeastPending.ts"
+export * as PeakEwma from "./picker/PeakEwma.ts"
+export * as PendingLoad from "./picker/PendingLoad.ts"
+export * as PickFirst from "./picker/PickFirst.ts"
+export * as Picker from "./picker/Picker.ts"
+export * as PowerOfTwo from "./picker/PowerOfTwo.ts"
+export * as Random from "./picker/Random.ts"
+export * as RoundRobin from "./picker/RoundRobin.ts"
+
+// Peers and a picker: a transport.
+export * as Balancer from "./pool/Balancer.ts"
+export * as NoPeerReady from "./pool/NoPeerReady.ts"
+export * as PeerPool from "./pool/PeerPool.ts"
+
+// The wire.
+export * as GrpcJsConnector from "./grpcjs/GrpcJsConnector.ts"
+export * as GrpcJsServer from "./grpcjs/GrpcJsServer.ts"

@@ -1,0 +1,50 @@
+/**
+ * One connection of a peer and the calls on it.
+ *
+ * A peer opens a new lane for each connection, so calls on a lost or replaced connection keep the one they started on,
+ * and it is closed when the last of them has ended.
+ */
+import { Effect, Exit, Latch, Scope } from "effect"
+import type { Arrows } from "../call/Interceptor.ts"
+import type { Connection } from "../transport/Connector.ts"
+
+/**
+ * A connection in use.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Lane {
+  readonly connection: Connection
+  readonly transport: Arrows
+  /** Calls on this connection now. */
+  active = 0
+  readonly #scope: Scope.Closeable
+  readonly #drained: Latch.Latch = Latch.makeUnsafe(true)
+
+  constructor(connection: Connection, scope: Scope.Closeable) {
+    this.connection = connection
+    this.transport = connection.transport
+    this.#scope = scope
+  }
+
+  /** A call begins. */
+  enter(): void {
+    if (this.active++ === 0) this.#drained.closeUnsafe()
+  }
+
+  /** A call has ended. */
+  leave(): void {
+    if (--this.active === 0) this.#drained.openUnsafe()
+  }
+
+  /** Waits until no call is on this connection. */
+  get drained(): Effect.Effect<void> {
+    return this.#drained.await
+  }
+
+  /** Closes the connection, cancelling the calls still on it. */
+  get close(): Effect.Effect<void> {
+    return Scope.close(this.#scope, Exit.void)
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * One backend: its connection, its status and its numbers.
+ *
+ * A peer is asked to connect and from then on looks after itself: it gives up a connect that takes too long, tries again
+ * with backoff after a failure, and goes idle when a connection it had is lost, so that its pool decides whether to ask
+ * again. Every connection it opens is closed when its last call has ended.
+ */
+import { Clock, Duration, Effect, Latch, Option, Schedule, Scope, Stream } from "effect"
+import type { Endpoint } from "../discovery/Endpoint.ts"
+import { Connector } from "../transport/Connector.ts"
+import type { Connectivity } from "../transport/Connectivity.ts"
+import * as Watched from "../transport/Watched.ts"
+import { Lane } from "./Lane.ts"
+import { PeerStats } from "./PeerStats.ts"
+import * as PeerStatus from "./PeerStatus.ts"
+
+/**
+ * How a peer connects.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Gives up a connect that is not ready in this time. Default 20 seconds. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** Delays between connects after a failure; starts again after a success. Default `connectionBackoff`. */
+  readonly reconnect?: Schedule.Schedule<unknown, string> | undefined
+  /** How long calls may go on after the peer is removed. Default 10 seconds. */
+  readonly drainTimeout?: Duration.Input | undefined
+}
+
+/**
+ * gRPC's connection backoff: 1 s, x1.6, at most 120 s, +-20 %.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
+ * @category constants
+ * @since 0.1.0
+ */
+export const connectionBackoff: Schedule.Schedule<unknown> = Schedule.min([
+  Schedule.exponential("1 second", 1.6),
+  Schedule.spaced("120 seconds")
+]).pipe(Schedule.jittered)
+
+/** A server that accepts and hangs up at once is connected to at most this often. */
+const shortestSession: Duration.Input = "1 second"
+
+/**
+ * One backend and all that is known of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Peer {
+  readonly _tag = "Peer"
+  readonly id: string
+  readonly endpoint: Endpoint
+  readonly stats: PeerStats = new PeerStats()
+  /** The ready connection, if there is one: what a call reads. */
+  lane: Lane | undefined = undefined
+  readonly #status: Watched.Writable<PeerStatus.PeerStatus>
+  readonly #wanted: Latch.Latch = Latch.makeUnsafe(false)
+
+  constructor(endpoint: Endpoint, now: number) {
+    this.id = endpoint.id
+    this.endpoint = endpoint
+    this.#status = Watched.make(PeerStatus.initial(now))
+  }
+
+  /** The status now. */
+  get status(): PeerStatus.PeerStatus {
+    return this.#status.current()
+  }
+
+  /** The status now and every later one, conflated. */
+  get changes(): Stream.Stream<PeerStatus.PeerStatus> {
+    return this.#status.changes
+  }
+
+  /** Asks an idle peer to connect. */
+  requestConnect(): void {
+    this.#wanted.openUnsafe()
+  }
+
+  /** @internal */
+  get requested(): Effect.Effect<void> {
+    return this.#wanted.await
+  }
+
+  /** @internal */
+  transition(event: PeerStatus.Event, now: number): void {
+    const before = this.#status.current()
+    const after = PeerStatus.next(before, event, now)
+    if (after === before) return
+    if (after.state === "Idle") this.#wanted.closeUnsafe()
+    this.#status.set(after)
+  }
+}
+
+/** The first state a connection takes that passes the filter. */
+const await_ = (lane: Lane, filter: (state: Connectivity) => boolean): Effect.Effect<Connectivity> =>
+  lane.connection.connectivity.changes.pipe(
+    Stream.filter(filter),
+    Stream.runHead,
+    Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: Effect.succeed }))
+  )
+
+const describe = (state: Connectivity): string =>
+  state._tag === "TransientFailure" ? state.cause : state._tag === "Shutdown" ? "connection shut down" : "connection lost"
+
+/**
+ * Makes a peer. When its scope closes it takes no new call, lets running ones end within the drain timeout, and closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(
+  function*(endpoint: Endpoint, options?: Options): Effect.fn.Return<Peer, never, Connector | Scope.Scope> {
+    const connector = yield* Connector
+    const clock = yield* Clock.Clock
+    const connectTimeout = Duration.fromInputUnsafe(options?.connectTimeout ?? "20 seconds")
+    const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
+    const reconnect = options?.reconnect ?? connectionBackoff
+
+    const lanes = new Set<Lane>()
+    const peer = new Peer(endpoint, clock.currentTimeMillisUnsafe())
+    const transition = (event: PeerStatus.Event) =>
+      Effect.sync(() => peer.transition(event, clock.currentTimeMillisUnsafe()))
+
+    const openLane = Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const lane = new Lane(yield* Scope.provide(connector.connect(endpoint), scope), scope)
+      lanes.add(lane)
+      return lane
+    }).pipe(Effect.uninterruptible)
+
+    const closeLane = (lane: Lane) => Effect.suspend(() => lanes.delete(lane) ? lane.close : Effect.void)
+
+    /** Closes the lane when its calls have ended. */
+    const retire = (lane: Lane) => Effect.andThen(lane.drained, closeLane(lane))
+
+    /** Opens a lane and waits until it is ready. Fails with the reason when it does not get there. */
+    const connectOnce = Effect.gen(function*() {
+      yield* transition({ _tag: "ConnectStarted" })
+      const lane = yield* openLane
+      yield* lane.connection.connect
+      const settled = yield* await_(lane, (state) => state._tag !== "Idle" && state._tag !== "Connecting").pipe(
+        Effect.timeoutOption(connectTimeout)
+      )
+      if (Option.isSome(settled) && settled.value._tag === "Ready") return lane
+      const cause = Option.match(settled, {
+        onNone: () => `not ready within ${Duration.format(connectTimeout)}`,
+        onSome: describe
+      })
+      yield* closeLane(lane)
+      yield* transition({ _tag: "ConnectFailed", cause })
+      return yield* Effect.fail(cause)
+    })
+
+    /** From being asked to connect to losing the connection. */
+    const session = Effect.gen(function*() {
+      yield* peer.requested
+      const lane = yield* connectOnce.pipe(Effect.retry(reconnect), Effect.catch(() => Effect.never))
+      peer.lane = lane
+      yield* transition({ _tag: "Connected" })
+      const cause = describe(yield* await_(lane, (state) => state._tag !== "Ready"))
+      peer.lane = undefined
+      yield* transition({ _tag: "Disconnected", cause })
+      yield* Effect.forkScoped(retire(lane))
+    })
+
+    yield* Effect.addFinalizer(() => {
+      peer.lane = undefined
+      return Effect.andThen(
+        transition({ _tag: "Removed" }),
+        Effect.forEach(
+          [...lanes],
+          (lane) => Effect.ensuring(Effect.timeoutOption(lane.drained, drainTimeout), closeLane(lane)),
+          { concurrency: "unbounded", discard: true }
+        )
+      )
+    })
+    yield* Effect.all([session, Effect.sleep(shortestSession)], { concurrency: "unbounded", discard: true }).pipe(
+      Effect.forever,
+      Effect.forkScoped
+    )
+    return peer
+  }
+)

@@ -1,0 +1,56 @@
+/**
+ * Peers shared by the pools that want them.
+ *
+ * A peer exists while somebody holds it: the first `retain` makes it, the last release closes it, after a time to live
+ * if the registry has one. Two pools over one registry share a backend's connection and what is known of it; two
+ * registries share nothing.
+ */
+import { Context, type Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import type { Endpoint } from "../discovery/Endpoint.ts"
+import type { Connector } from "../transport/Connector.ts"
+import * as Peer from "./Peer.ts"
+
+/**
+ * A registry's options: how its peers connect, and how long an unheld peer is kept (default: not at all).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends Peer.Options {
+  readonly idleTimeToLive?: Duration.Input | undefined
+}
+
+/**
+ * Shares peers by endpoint. `retain` holds a peer until the scope closes.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class PeerRegistry extends Context.Service<PeerRegistry, {
+  readonly retain: (endpoint: Endpoint) => Effect.Effect<Peer.Peer, never, Scope.Scope>
+}>()("trunkline/peer/PeerRegistry") {}
+
+/**
+ * Makes a registry. Endpoints are the same peer when they are equal in every field, credentials' name included.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(
+  function*(options?: Options): Effect.fn.Return<PeerRegistry["Service"], never, Connector | Scope.Scope> {
+    const peers = yield* RcMap.make({
+      lookup: (endpoint: Endpoint) => Peer.make(endpoint, options),
+      idleTimeToLive: options?.idleTimeToLive
+    })
+    return PeerRegistry.of({ retain: (endpoint) => RcMap.get(peers, endpoint) })
+  }
+)
+
+/**
+ * A registry for every pool below it, so that they share peers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<PeerRegistry, never, Connector> =>
+  Layer.effect(PeerRegistry, make(options))

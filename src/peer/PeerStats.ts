@@ -1,0 +1,27 @@
+/**
+ * The numbers of one peer that change with every call.
+ *
+ * They are read by pickers when they pick and never travel through a Stream. The object has one shape for its whole
+ * life, so reading it is a few machine instructions.
+ */
+
+/**
+ * Counts of calls, and the slots a load metric keeps its estimate in.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class PeerStats {
+  /** Leases not yet finished. */
+  pending = 0
+  /** Leases ever taken. */
+  started = 0
+  /** Attempts that ended as the peer's success. */
+  succeeded = 0
+  /** Attempts that ended as the peer's failure or rejection. */
+  failed = 0
+  /** The load metric's estimate, in its own unit; 0 before the first observation. */
+  cost = 0
+  /** When `cost` was last written, in milliseconds of the monotonic clock. */
+  stamp = 0
+}

@@ -1,0 +1,82 @@
+/**
+ * What is known of a peer's reachability, ordered from best to worst.
+ *
+ * `Ready > Connecting > Idle > Down > Gone`. An idle peer could be asked to connect; a peer that is down failed to
+ * connect and tries again by itself after a delay; a peer that is gone was removed and never comes back.
+ */
+import { Order } from "effect"
+
+/**
+ * A peer's state.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type State = "Ready" | "Connecting" | "Idle" | "Down" | "Gone"
+
+/**
+ * A peer's state, since when (milliseconds of the wall clock), and why it is not ready.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PeerStatus {
+  readonly state: State
+  readonly since: number
+  /** The last failure; kept while the peer tries again, cleared when it is ready. */
+  readonly cause: string | undefined
+}
+
+const ranks: Readonly<Record<State, number>> = { Gone: 0, Down: 1, Idle: 2, Connecting: 3, Ready: 4 }
+
+/**
+ * Worse states come first.
+ *
+ * @category ordering
+ * @since 0.1.0
+ */
+export const byState: Order.Order<PeerStatus> = Order.mapInput(Order.Number, (status: PeerStatus) => ranks[status.state])
+
+/**
+ * What happens to a peer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Event =
+  | { readonly _tag: "ConnectStarted" }
+  | { readonly _tag: "Connected" }
+  | { readonly _tag: "ConnectFailed"; readonly cause: string }
+  | { readonly _tag: "Disconnected"; readonly cause: string }
+  | { readonly _tag: "Removed" }
+
+/**
+ * The status of a new peer.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const initial = (now: number): PeerStatus => ({ state: "Idle", since: now, cause: undefined })
+
+/**
+ * The status after an event. `Gone` is final, so a late report of a removed peer changes nothing; an event that does not
+ * fit the state changes nothing either.
+ *
+ * @category transitions
+ * @since 0.1.0
+ */
+export const next = (self: PeerStatus, event: Event, now: number): PeerStatus => {
+  if (self.state === "Gone") return self
+  switch (event._tag) {
+    case "ConnectStarted":
+      return self.state === "Idle" || self.state === "Down" ? { ...self, state: "Connecting", since: now } : self
+    case "Connected":
+      return self.state === "Connecting" ? { state: "Ready", since: now, cause: undefined } : self
+    case "ConnectFailed":
+      return self.state === "Connecting" ? { state: "Down", since: now, cause: event.cause } : self
+    case "Disconnected":
+      return self.state === "Ready" ? { state: "Idle", since: now, cause: event.cause } : self
+    case "Removed":
+      return { ...self, state: "Gone", since: now }
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Which peer takes this call.
+ *
+ * Picking has two planes. The data plane is a `Picker`: a synchronous, total function over a snapshot, called once per
+ * attempt. The control plane is a `PickerPolicy`: it turns the stream of a pool's peer sets into a stream of pickers, so
+ * that membership and status change by Stream, coalesced, while load is read from each peer's stats at the moment of the
+ * pick.
+ */
+import { Effect, Random, Stream } from "effect"
+import type { Call } from "../call/Call.ts"
+import type { Peer } from "../peer/Peer.ts"
+import type { Outcome } from "../status/Outcome.ts"
+import type { PeerStats } from "../peer/PeerStats.ts"
+
+/**
+ * No peer can take the call now: wait for the next picker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Queue {
+  readonly _tag: "Queue"
+}
+
+/**
+ * The answer of a pick.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Pick = Peer | Queue
+
+/**
+ * Picks a peer. `now` is in milliseconds of the monotonic clock, for metrics that decay.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Picker {
+  readonly pick: (call: Call, now: number) => Pick
+}
+
+/**
+ * The peers of a pool at one moment, each with the status it had then.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PeerSet {
+  readonly peers: ReadonlyArray<Peer>
+  readonly ready: ReadonlyArray<Peer>
+}
+
+/**
+ * A measure of how busy a peer is; lower is better. `observe` is told of every finished attempt.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Load {
+  readonly cost: (stats: PeerStats, now: number) => number
+  /** `elapsed` is in milliseconds: to the end of a unary call, to the first message of a stream. */
+  readonly observe: (stats: PeerStats, outcome: Outcome, elapsed: number, now: number) => void
+}
+
+/**
+ * A way of picking.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PickerPolicy {
+  /** Fed with every finished attempt; `undefined` if the policy measures nothing. */
+  readonly load: Load | undefined
+  readonly pickers: (sets: Stream.Stream<PeerSet>) => Stream.Stream<Picker>
+}
+
+/**
+ * The answer that no peer can take the call now.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const queue: Queue = { _tag: "Queue" }
+
+/**
+ * The picker of an empty set.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const empty: Picker = { pick: () => queue }
+
+const connectIdle = (set: PeerSet): void => {
+  for (const peer of set.peers) if (peer.status.state === "Idle") peer.requestConnect()
+}
+
+/**
+ * The policy of most balancers: keep every peer connected, and pick among the ready ones. `build` is called for each new
+ * set with the random source of this pool and what it returned before, to carry a cursor over.
+ *
+ * @example
+ * import { Picker } from "trunkline"
+ *
+ * const first = Picker.overReady((ready) => ({ pick: () => ready[0]! }))
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const overReady = <P extends Picker>(
+  build: (ready: ReadonlyArray<Peer>, random: Random.Random, previous: P | undefined) => P,
+  options?: { readonly load?: Load | undefined }
+): PickerPolicy => ({
+  load: options?.load,
+  pickers: (sets) =>
+    Stream.unwrap(Effect.map(Random.Random, (random) => {
+      let previous: P | undefined
+      return Stream.map(sets, (set) => {
+        connectIdle(set)
+        if (set.ready.length === 0) return empty
+        previous = build(set.ready, random, previous)
+        return previous
+      })
+    }))
+})

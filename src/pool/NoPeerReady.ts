@@ -1,0 +1,63 @@
+/**
+ * Why a call found no peer.
+ */
+import { Data } from "effect"
+import type { DiscoveryError } from "../discovery/Discovery.ts"
+import type { Peer } from "../peer/Peer.ts"
+import type { State } from "../peer/PeerStatus.ts"
+
+/**
+ * One peer of the report.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UnreadyPeer {
+  readonly peer: string
+  readonly state: State
+  readonly cause: string | undefined
+}
+
+/**
+ * The local cause of a call that found no ready peer: how many peers there are, what is wrong with each, how long the
+ * call waited (milliseconds), and what discovery last complained of.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoPeerReady extends Data.TaggedError("NoPeerReady")<{
+  readonly target: string
+  readonly peers: ReadonlyArray<UnreadyPeer>
+  readonly waitedMillis: number
+  readonly discovery: DiscoveryError | undefined
+}> {
+  override get message(): string {
+    const { length } = this.peers
+    const count = length === 0 ? "no peers" : length === 1 ? "1 peer, not ready" : `${length} peers, none ready`
+    const waited = this.waitedMillis === 0 ? "did not wait" : `waited ${Math.round(this.waitedMillis)} ms`
+    const peers = this.peers.map((peer) =>
+      `${peer.peer} ${peer.state}${peer.cause === undefined ? "" : ` (${peer.cause})`}`
+    )
+    const discovery = this.discovery === undefined ? [] : [this.discovery.message]
+    return [`${this.target} has ${count}; ${waited}`, ...peers, ...discovery].join("; ")
+  }
+}
+
+/**
+ * Reports on the peers as they are now.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  target: string,
+  peers: ReadonlyArray<Peer>,
+  waitedMillis: number,
+  discovery: DiscoveryError | undefined
+): NoPeerReady =>
+  new NoPeerReady({
+    target,
+    peers: peers.map((peer) => ({ peer: peer.id, state: peer.status.state, cause: peer.status.cause })),
+    waitedMillis,
+    discovery
+  })

@@ -1,0 +1,153 @@
+/**
+ * A service's methods as Effects and Streams.
+ *
+ * A handler is written like the client's view of the same method: an Effect where one message goes back, a Stream where
+ * many do. It fails with an `RpcError`; anything else that goes wrong reaches the caller as `INTERNAL` without a word of
+ * it. The call's metadata and deadline come as the second argument.
+ */
+import { Effect, Stream } from "effect"
+import type { Call } from "../call/Call.ts"
+import type { Arrows, Response } from "../call/Interceptor.ts"
+import * as Metadata from "../call/Metadata.ts"
+import type * as Method from "../call/Method.ts"
+import * as Service from "../call/Service.ts"
+import * as RpcError from "../status/RpcError.ts"
+
+type Failing = RpcError.RpcError
+
+/**
+ * The function that serves a method.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type HandlerOf<M, R> = M extends Method.Method<never, unknown, infer I, infer O> & { readonly kind: infer K }
+  ? K extends "unary" ? (request: I, call: Call) => Effect.Effect<O, Failing, R>
+  : K extends "server_streaming" ? (request: I, call: Call) => Stream.Stream<O, Failing, R>
+  : K extends "client_streaming" ? (requests: Stream.Stream<I, Failing>, call: Call) => Effect.Effect<O, Failing, R>
+  : K extends "bidi_streaming"
+    ? (requests: Stream.Stream<I, Failing>, call: Call) => Stream.Stream<O, Failing, R>
+  : never
+  : never
+
+/**
+ * A function for each method of a service.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Implementation<S extends Service.Input, R> = {
+  readonly [K in keyof Service.From<S>["methods"]]: HandlerOf<Service.From<S>["methods"][K], R>
+}
+
+/**
+ * One method, ready to be served. Where it carries one message, the streaming arrow's stream has one element.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Handler {
+  readonly method: Method.Any
+  readonly arrows: Arrows
+}
+
+/**
+ * The handlers of a service, and what they need from the context.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Handlers<out R = never> {
+  readonly service: Service.Service
+  readonly build: Effect.Effect<ReadonlyArray<Handler>, never, R>
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- only the requirement is inferred
+type RequirementOf<F> = F extends (...args: any) => Effect.Effect<any, any, infer R> ? R
+  // oxlint-disable-next-line typescript/no-explicit-any -- only the requirement is inferred
+  : F extends (...args: any) => Stream.Stream<any, any, infer R> ? R
+  : never
+
+type AnyRequest = unknown
+type AnyFunction = (request: unknown, call: Call) => unknown
+
+/** The request of a method that takes one message. */
+const only = (method: Method.Any, requests: Stream.Stream<AnyRequest, Failing>): Effect.Effect<AnyRequest, Failing> =>
+  Effect.flatMap(Stream.runCollect(Stream.take(requests, 2)), (all) =>
+    all.length === 1
+      ? Effect.succeed(all[0])
+      : Effect.fail(RpcError.make("UNIMPLEMENTED", `expected one request message, received ${all.length === 0 ? "none" : "more"}`, {
+        method: method.path
+      })))
+
+const response = <O>(message: O): Response<O> => ({ message, headers: Metadata.empty, trailers: Metadata.empty })
+
+const streamResponse = <O>(messages: Stream.Stream<O, Failing>) => ({
+  headers: Effect.succeed(Metadata.empty),
+  messages,
+  trailers: Effect.succeed(Metadata.empty)
+})
+
+/** Serves a method through the two arrows, whatever its kind. */
+const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
+  const one = (request: unknown, call: Call) => run(request, call) as Effect.Effect<unknown, Failing>
+  const many = (request: unknown, call: Call) => run(request, call) as Stream.Stream<unknown, Failing>
+  const stream = (requests: Stream.Stream<unknown, Failing>, call: Call): Stream.Stream<unknown, Failing> => {
+    switch (method.kind) {
+      case "unary":
+        return Stream.fromEffect(Effect.flatMap(only(method, requests), (request) => one(request, call)))
+      case "server_streaming":
+        return Stream.unwrap(Effect.map(only(method, requests), (request) => many(request, call)))
+      case "client_streaming":
+        return Stream.fromEffect(one(requests, call))
+      case "bidi_streaming":
+        return many(requests, call)
+    }
+  }
+  return {
+    unary: (_method, request, call) => Effect.map(one(request, call), response) as never,
+    stream: (_method, requests, call) => Effect.succeed(streamResponse(stream(requests, call))) as never
+  }
+}
+
+const withContext = (run: AnyFunction, provide: <A>(self: A) => A): AnyFunction => (request, call) =>
+  provide(run(request, call))
+
+/**
+ * Makes the handlers of a service. What they need from the context is needed where they are served.
+ *
+ * @example
+ * import { Effect, Schema } from "effect"
+ * import { Handlers, Service } from "trunkline"
+ *
+ * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String) })
+ * const EchoHandlers = Handlers.make(Echo, { say: (text) => Effect.succeed(text) })
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- the requirement is inferred from the functions
+export const make = <S extends Service.Input, I extends Implementation<S, any>>(
+  description: S,
+  implementation: I
+): Handlers<RequirementOf<I[keyof I]>> => {
+  const service: Service.Service = Service.from(description)
+  const functions = implementation as unknown as Readonly<Record<string, AnyFunction>>
+  return {
+    service,
+    build: Effect.contextWith((context) =>
+      Effect.sync(() =>
+        Object.entries(service.methods).map(([name, method]) => ({
+          method,
+          arrows: arrowsOf(
+            method,
+            withContext(functions[name]!, (self) =>
+              (Stream.isStream(self)
+                ? Stream.provideContext(self as Stream.Stream<unknown>, context)
+                : Effect.provideContext(self as unknown as Effect.Effect<unknown>, context)) as never)
+          )
+        }))
+      )
+    )
+  }
+}

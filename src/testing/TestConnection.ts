@@ -1,0 +1,229 @@
+/**
+ * A connection of the in-memory network: the client's end of both arrows.
+ *
+ * Messages cross as bytes, through the same codecs and the same dispatch as on a socket. Deadlines, cancellation, broken
+ * connections and demand windows work as they do there, on the clock of the test.
+ */
+import { Cause, Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
+import type { Call } from "../call/Call.ts"
+import * as Deadline from "../call/Deadline.ts"
+import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
+import * as Metadata from "../call/Metadata.ts"
+import type { Method } from "../call/Method.ts"
+import * as Dispatch from "../server/Dispatch.ts"
+import type { Handler } from "../server/Handlers.ts"
+import * as RpcError from "../status/RpcError.ts"
+import type * as Code from "../status/Code.ts"
+import { Connectivity } from "../transport/Connectivity.ts"
+import type { Connection } from "../transport/Connector.ts"
+import { Inbox } from "../transport/Inbox.ts"
+import * as Watched from "../transport/Watched.ts"
+import { Credits } from "./Credits.ts"
+import type { TestHost } from "./TestHost.ts"
+
+type Failure = RpcError.RpcError
+
+interface Site {
+  readonly host: TestHost
+  readonly method: Method<never, unknown>
+}
+
+const local = (code: Code.Code, message: string, { host, method }: Site): Failure =>
+  RpcError.make(code, message, { origin: "local", method: method.path, peer: host.address })
+
+/** An error as it arrives: what the server said, and where. */
+const arrived = (error: Failure, { host, method }: Site): Failure =>
+  RpcError.make(error.code, error.reason.message, {
+    origin: "remote",
+    method: method.path,
+    peer: host.address,
+    trailers: error.trailers
+  })
+
+const coded = <A>(site: Site, what: string, f: () => A): Effect.Effect<A, Failure> =>
+  Effect.try({ try: f, catch: () => local("INTERNAL", `cannot ${what} of ${site.method.path}`, site) })
+
+const incoming = (call: Call): Dispatch.Incoming => {
+  const metadata = call.attempt === 1
+    ? call.options.metadata
+    : Metadata.override(call.options.metadata, new Map([["grpc-previous-rpc-attempts", [String(call.attempt - 1)]]]))
+  return { metadata, timeoutMillis: millisLeft(call) }
+}
+
+const millisLeft = (call: Call): number => Math.max(0, call.attemptDeadline - Deadline.nowUnsafe(call.clock))
+
+/** Ends an attempt at its deadline. */
+const withinDeadline = <A, E, R>(self: Effect.Effect<A, E | Failure, R>, call: Call, site: Site) =>
+  call.attemptDeadline === Deadline.none
+    ? self
+    : Effect.timeoutOrElse(self, {
+      duration: millisLeft(call),
+      orElse: () => Effect.fail(local("DEADLINE_EXCEEDED", "deadline exceeded", site))
+    })
+
+/** What a server fiber ended with, as the client hears of it. */
+const outcome = <A>(exit: Exit.Exit<A, Failure>, site: Site): Effect.Effect<A, Failure> =>
+  Exit.isSuccess(exit)
+    ? Effect.succeed(exit.value)
+    : Effect.fail(arrived(RpcError.fromCause(exit.cause), site))
+
+/**
+ * One connection to a host.
+ */
+class TestConnection {
+  readonly host: TestHost
+  readonly states: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
+  /** Completes when the connection breaks. */
+  #broken: Deferred.Deferred<string> = Deferred.makeUnsafe()
+
+  constructor(host: TestHost) {
+    this.host = host
+  }
+
+  readonly connect: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.states.current()._tag !== "Idle") return Effect.void
+    this.states.set(Connectivity.Connecting())
+    return Effect.andThen(this.host.travel, Effect.sync(() => this.#answer()))
+  })
+
+  #answer(): void {
+    if (this.states.current()._tag !== "Connecting" || this.host.silent) return
+    if (this.host.serving === undefined) {
+      return this.states.set(Connectivity.TransientFailure({ cause: `connection refused by ${this.host.address}` }))
+    }
+    this.#broken = Deferred.makeUnsafe()
+    this.host.attached.add(this)
+    this.states.set(Connectivity.Ready())
+  }
+
+  /** The connection breaks: its calls fail and it is idle again. */
+  drop(reason: string): void {
+    if (!this.host.attached.delete(this)) return
+    Deferred.doneUnsafe(this.#broken, Effect.succeed(reason))
+    this.states.set(Connectivity.Idle())
+  }
+
+  close(): void {
+    this.drop("the connection was closed")
+    this.states.set(Connectivity.Shutdown())
+  }
+
+  /** Runs an exchange for as long as the connection holds. */
+  #whileConnected<A, R>(exchange: Effect.Effect<A, Failure, R>, site: Site): Effect.Effect<A, Failure, R> {
+    return Effect.raceFirst(
+      exchange,
+      Effect.flatMap(Deferred.await(this.#broken), (reason) => Effect.fail(local("UNAVAILABLE", reason, site)))
+    )
+  }
+
+  /** The handler of a method, with the host's way to run it. */
+  #handler(site: Site): Effect.Effect<{ readonly handler: Handler; readonly run: TestHost["serving"] & {} }, Failure> {
+    return Effect.suspend(() => {
+      const { serving } = this.host
+      if (serving === undefined || this.states.current()._tag !== "Ready") {
+        return Effect.fail(local("UNAVAILABLE", `not connected to ${this.host.address}`, site))
+      }
+      const handler = serving.router.get(site.method.path)
+      return handler === undefined
+        ? Effect.fail(arrived(RpcError.make("UNIMPLEMENTED", `no method ${site.method.path}`), site))
+        : Effect.succeed({ handler, run: serving })
+    })
+  }
+
+  readonly unary = <I, O>(method: Method<I, O>, request: I, call: Call): Effect.Effect<Response<O>, Failure> => {
+    const site: Site = { host: this.host, method }
+    const exchange = Effect.gen({ self: this }, function*() {
+      const bytes = yield* coded(site, "encode the request", () => method.request.encode(request))
+      yield* this.host.travel
+      const { handler, run } = yield* this.#handler(site)
+      const fiber = run.run(Dispatch.unary(handler, bytes, incoming(call)))
+      const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
+      yield* this.host.travel
+      const response = yield* outcome(exit, site)
+      const message = yield* coded(site, "decode the response", () => method.response.decode(response.message))
+      return { ...response, message }
+    })
+    return withinDeadline(this.#whileConnected(exchange, site), call, site)
+  }
+
+  readonly stream = <I, O>(
+    method: Method<I, O>,
+    requests: Stream.Stream<I, Failure>,
+    call: Call
+  ): Effect.Effect<StreamResponse<O>, Failure, Scope.Scope> =>
+    Effect.gen({ self: this }, function*() {
+      const site: Site = { host: this.host, method }
+      const headers = Deferred.makeUnsafe<Metadata.Metadata, Failure>()
+      const trailers = Deferred.makeUnsafe<Metadata.Metadata, Failure>()
+      const toServer = new Credits()
+      const toClient = new Credits()
+      const uploads = new Inbox<Uint8Array>(call.options.window, (messages) => toServer.add(messages))
+      const downloads = new Inbox<O>(call.options.window, (messages) => toClient.add(messages))
+
+      const upload = Stream.runForEach(requests, (request) =>
+        Effect.gen({ self: this }, function*() {
+          const bytes = yield* coded(site, "encode the request", () => method.request.encode(request))
+          yield* toServer.take
+          yield* this.host.travel
+          uploads.push(bytes)
+        })).pipe(
+          Effect.andThen(this.host.travel),
+          Effect.andThen(Effect.sync(() => uploads.end(undefined)))
+        )
+
+      const download = (bytes: Uint8Array) =>
+        Effect.gen({ self: this }, function*() {
+          yield* toClient.take
+          yield* this.host.travel
+          const message = yield* coded(site, "decode the response", () => method.response.decode(bytes))
+          Deferred.doneUnsafe(headers, Effect.succeed(Metadata.empty))
+          downloads.push(message)
+        })
+
+      const serve = Effect.gen({ self: this }, function*() {
+        yield* this.host.travel
+        const { handler, run } = yield* this.#handler(site)
+        const received = Stream.fromPull(Effect.succeed(uploads.pull))
+        const fiber = run.run(Dispatch.stream(handler, received, incoming(call), download))
+        const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
+        yield* this.host.travel
+        return yield* outcome(exit, site)
+      })
+
+      // The requests' own failure ends the call; their good end does not: the server may have more to say.
+      const exchange = Effect.raceFirst(serve, Effect.andThen(upload, Effect.never))
+      yield* withinDeadline(this.#whileConnected(exchange, site), call, site).pipe(
+        Effect.exit,
+        Effect.flatMap((exit) =>
+          Effect.sync(() => {
+            const error = Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
+            const ended = error === undefined ? Effect.succeed(Metadata.empty) : Effect.fail(error)
+            Deferred.doneUnsafe(headers, ended)
+            Deferred.doneUnsafe(trailers, ended)
+            downloads.end(error)
+          })
+        ),
+        Effect.forkScoped
+      )
+      downloads.request()
+      return {
+        headers: Deferred.await(headers),
+        messages: Stream.fromPull(Effect.succeed(downloads.pull)),
+        trailers: Deferred.await(trailers)
+      }
+    })
+}
+
+/** Opens a connection to a host, to be closed with its scope. */
+export const open = (host: TestHost): Effect.Effect<Connection, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new TestConnection(host)),
+      (connection) => Effect.sync(() => connection.close())
+    ),
+    (connection) => ({
+      transport: { unary: connection.unary, stream: connection.stream } satisfies Arrows,
+      connectivity: connection.states,
+      connect: connection.connect
+    })
+  )

@@ -1,0 +1,121 @@
+/**
+ * A network in memory.
+ *
+ * It is a `Connector` for clients and a place to serve handlers, with no socket and no real time: under `TestClock` every
+ * deadline, backoff, timeout and latency happens exactly when the test says. Hosts can be killed, frozen, silenced and
+ * made slow, as real ones are.
+ *
+ * @example
+ * import { Effect, Layer, Schema } from "effect"
+ * import { Balancer, Client, Handlers, RoundRobin, Service, StaticDiscovery } from "trunkline"
+ * import { TestNetwork } from "trunkline/testing"
+ *
+ * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String) })
+ *
+ * const program = Effect.gen(function*() {
+ *   const network = yield* TestNetwork.TestNetwork
+ *   yield* network.serve("backend:1", { handlers: [Handlers.make(Echo, { say: (text) => Effect.succeed(text) })] })
+ *   const echo = yield* Client.make(Echo)
+ *   return yield* echo.say("hello")
+ * }).pipe(
+ *   Effect.provide(
+ *     Balancer.layer({ discovery: StaticDiscovery.make(["backend:1"]), picker: RoundRobin.make() }).pipe(
+ *       Layer.provideMerge(TestNetwork.layer)
+ *     )
+ *   ),
+ *   Effect.scoped
+ * )
+ * await Effect.runPromise(program) // => "hello"
+ */
+import { Context, Duration, Effect, Layer, type Scope } from "effect"
+import * as Server from "../server/Server.ts"
+import { Connector } from "../transport/Connector.ts"
+import * as TestConnection from "./TestConnection.ts"
+import { TestHost } from "./TestHost.ts"
+
+/**
+ * The hosts of an in-memory network. Addresses are endpoint ids, such as `backend:1`.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TestNetwork extends Context.Service<TestNetwork, {
+  /** Serves handlers at an address until the scope closes. */
+  readonly serve: <R>(address: string, options: Server.Options<R>) => Effect.Effect<void, never, R | Scope.Scope>
+  /** Breaks every connection to a host, fails the calls on them, and refuses new connections until `restart`. */
+  readonly kill: (address: string) => Effect.Effect<void>
+  /** Serves again what was served before `kill`. */
+  readonly restart: (address: string) => Effect.Effect<void>
+  /** Stops everything to and from a host without breaking a connection, as SIGSTOP does. */
+  readonly freeze: (address: string) => Effect.Effect<void>
+  readonly thaw: (address: string) => Effect.Effect<void>
+  /** Makes a host accept connections and never answer on new ones. */
+  readonly silence: (address: string) => Effect.Effect<void>
+  readonly unsilence: (address: string) => Effect.Effect<void>
+  /** Closes the connections to a host in good order, as a server going away does. Nothing else changes. */
+  readonly disconnect: (address: string) => Effect.Effect<void>
+  /** How long each way to and from a host takes. */
+  readonly setLatency: (address: string, latency: Duration.Input) => Effect.Effect<void>
+  /** How many connections a host has now. */
+  readonly connections: (address: string) => number
+}>()("trunkline/testing/TestNetwork") {}
+
+/**
+ * Makes an empty network and the connector into it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.sync(() => {
+  const hosts = new Map<string, TestHost>()
+  const routers = new Map<string, Server.Router>()
+
+  const hostAt = (address: string): TestHost => {
+    let host = hosts.get(address)
+    if (host === undefined) hosts.set(address, host = new TestHost(address))
+    return host
+  }
+
+  const change = (f: (host: TestHost) => void) => (address: string) => Effect.sync(() => f(hostAt(address)))
+
+  const network = TestNetwork.of({
+    serve: (address, options) =>
+      Effect.acquireRelease(
+        Effect.flatMap(Server.router(options), (router) => {
+          routers.set(address, router)
+          return hostAt(address).start(router)
+        }),
+        () => {
+          routers.delete(address)
+          return hostAt(address).stop("the server has stopped")
+        }
+      ),
+    kill: (address) => hostAt(address).stop(`${address} was killed`),
+    restart: (address) => {
+      const router = routers.get(address)
+      return router === undefined ? Effect.void : hostAt(address).start(router)
+    },
+    freeze: change((host) => host.thawed.closeUnsafe()),
+    thaw: change((host) => host.thawed.openUnsafe()),
+    silence: change((host) => void (host.silent = true)),
+    unsilence: change((host) => void (host.silent = false)),
+    disconnect: change((host) => {
+      for (const connection of [...host.attached]) connection.drop("the server went away")
+    }),
+    setLatency: (address, latency) => Effect.sync(() => void (hostAt(address).latency = Duration.fromInputUnsafe(latency))),
+    connections: (address) => hostAt(address).attached.size
+  })
+  const connector = Connector.of({ connect: (endpoint) => TestConnection.open(hostAt(endpoint.id)) })
+  return { connector, network }
+})
+
+/**
+ * Provides an empty network and the connector into it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<TestNetwork | Connector> = Layer.effectContext(
+  Effect.map(make, ({ connector, network }) =>
+    Context.make(TestNetwork, network).pipe(Context.add(Connector, connector)))
+)

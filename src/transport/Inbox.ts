@@ -1,0 +1,90 @@
+/**
+ * The receiving end of a stream, with its demand window.
+ *
+ * Back-pressure is one inequality: messages buffered plus messages asked for never exceed the window. The inbox is the
+ * only owner of both counts. The wire tells it of messages and of the end; it tells the wire how many more to send.
+ */
+import { Cause, Effect, type Pull } from "effect"
+import type { RpcError } from "../status/RpcError.ts"
+
+type Chunk<A> = readonly [A, ...Array<A>]
+
+/**
+ * A bounded inbox between the wire and one reader.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Inbox<A> {
+  readonly #window: number
+  readonly #ask: (messages: number) => void
+  #buffered: Array<A> = []
+  #outstanding = 0
+  #end: Effect.Effect<never, RpcError | Cause.Done> | undefined = undefined
+  #wake: (() => void) | undefined = undefined
+
+  /** `ask` is called with how many more messages the wire may deliver. */
+  constructor(window: number, ask: (messages: number) => void) {
+    this.#window = window
+    this.#ask = ask
+  }
+
+  /** Messages received and not yet read. */
+  get buffered(): number {
+    return this.#buffered.length
+  }
+
+  /** Messages asked for and not yet received. */
+  get outstanding(): number {
+    return this.#outstanding
+  }
+
+  /** Asks for as many messages as the window has room for. */
+  request(): void {
+    const room = this.#window - this.#buffered.length - this.#outstanding
+    if (room > 0 && this.#end === undefined) {
+      this.#outstanding += room
+      this.#ask(room)
+    }
+  }
+
+  /** The wire delivers a message. */
+  push(message: A): void {
+    if (this.#outstanding > 0) this.#outstanding--
+    this.#buffered.push(message)
+    this.#wakeReader()
+  }
+
+  /** The wire ends: with an error, or well. What is buffered is still read. The first end counts. */
+  end(error: RpcError | undefined): void {
+    if (this.#end !== undefined) return
+    this.#end = error === undefined ? Cause.done() : Effect.fail(error)
+    this.#wakeReader()
+  }
+
+  /** Everything buffered, as one chunk; waits for the first message; ends as the wire did. */
+  readonly pull: Pull.Pull<Chunk<A>, RpcError> = Effect.suspend((): Pull.Pull<Chunk<A>, RpcError> => {
+    if (this.#buffered.length > 0) {
+      const chunk = this.#buffered as unknown as Chunk<A>
+      this.#buffered = []
+      this.request()
+      return Effect.succeed(chunk)
+    }
+    if (this.#end !== undefined) return this.#end
+    this.request()
+    return Effect.andThen(this.#arrival, this.pull)
+  })
+
+  readonly #arrival = Effect.callback<void>((resume) => {
+    this.#wake = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.#wake = undefined
+    })
+  })
+
+  #wakeReader(): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+}

@@ -1,0 +1,41 @@
+/** The ways of carrying calls that every call test runs on. */
+import { it } from "@effect/vitest"
+import { Effect, Layer, type Scope } from "effect"
+import { type Connector, GrpcJsConnector, GrpcJsServer, type Handlers } from "trunkline"
+import { TestNetwork } from "trunkline/testing"
+
+/** Starts a server and says where it is. */
+export type Serve = (
+  handlers: ReadonlyArray<Handlers.Handlers>
+) => Effect.Effect<string, GrpcJsServer.BindError, TestNetwork.TestNetwork | Scope.Scope>
+
+export interface Wire {
+  readonly name: string
+  /** Tests with virtual time in memory, with real time on sockets. */
+  readonly it: typeof it.effect
+  readonly serve: Serve
+  readonly layer: Layer.Layer<Connector.Connector | TestNetwork.TestNetwork>
+}
+
+let hosts = 0
+
+export const memory: Wire = {
+  name: "in memory",
+  it: it.effect,
+  serve: Effect.fnUntraced(function*(handlers) {
+    const network = yield* TestNetwork.TestNetwork
+    const address = `host-${++hosts}:1`
+    yield* network.serve(address, { handlers })
+    return address
+  }),
+  layer: TestNetwork.layer
+}
+
+export const sockets: Wire = {
+  name: "on sockets",
+  it: it.live as typeof it.effect,
+  serve: (handlers) => Effect.map(GrpcJsServer.make({ handlers, drainTimeout: "1 second" }), (server) => server.address),
+  layer: Layer.merge(TestNetwork.layer, GrpcJsConnector.layer())
+}
+
+export const wires: ReadonlyArray<Wire> = [memory, sockets]
