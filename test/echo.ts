@@ -13,7 +13,7 @@ const failing = (request: { readonly failCode: number; readonly text: string }) 
 export const echoHandlers = (server: string) =>
   Handlers.make(EchoService, {
     echo: (request) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         if (request.delayMillis > 0) yield* Effect.sleep(request.delayMillis)
         yield* failing(request)
         return { text: request.text, server, payload: request.payload }
@@ -21,17 +21,20 @@ export const echoHandlers = (server: string) =>
     lookup: (request) => Effect.as(failing(request), { text: request.text, server }),
     expand: (request) =>
       Stream.range(0, request.count - 1).pipe(
-        Stream.tap(() => request.delayMillis > 0 ? Effect.sleep(request.delayMillis) : Effect.void),
+        Stream.tap(() => (request.delayMillis > 0 ? Effect.sleep(request.delayMillis) : Effect.void)),
         Stream.map((index) => ({ text: request.text, index, server })),
         Stream.concat(Stream.fromEffectDrain(failing(request)))
       ),
     collect: (requests) =>
       requests.pipe(
         Stream.tap(failing),
-        Stream.runFold(() => ({ text: "", index: 0 }), (sum, request) => ({
-          text: sum.text + request.text,
-          index: sum.index + 1
-        })),
+        Stream.runFold(
+          () => ({ text: "", index: 0 }),
+          (sum, request) => ({
+            text: sum.text + request.text,
+            index: sum.index + 1
+          })
+        ),
         Effect.map((sum) => ({ ...sum, server }))
       ),
     chat: (requests) =>

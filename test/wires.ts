@@ -22,7 +22,7 @@ let hosts = 0
 export const memory: Wire = {
   name: "in memory",
   it: it.effect,
-  serve: Effect.fnUntraced(function*(handlers) {
+  serve: Effect.fnUntraced(function* (handlers) {
     const network = yield* TestNetwork.TestNetwork
     const address = `host-${++hosts}:1`
     yield* network.serve(address, { handlers })
@@ -34,7 +34,8 @@ export const memory: Wire = {
 export const sockets: Wire = {
   name: "on sockets",
   it: it.live as typeof it.effect,
-  serve: (handlers) => Effect.map(GrpcJsServer.make({ handlers, drainTimeout: "1 second" }), (server) => server.address),
+  serve: (handlers) =>
+    Effect.map(GrpcJsServer.make({ handlers, drainTimeout: "1 second" }), (server) => server.address),
   layer: Layer.merge(TestNetwork.layer, GrpcJsConnector.layer())
 }
 

@@ -52,10 +52,12 @@ type Combinator = <A extends Effect.Effect<any, any, any> | Stream.Stream<any, a
  * @category combinators
  * @since 0.1.0
  */
-export const update = (change: (options: CallOptions) => CallOptions): Combinator => (self) =>
-  (Stream.isStream(self)
-    ? Stream.updateService(self, Current, change)
-    : Effect.updateService(self as Effect.Effect<unknown>, Current, change)) as never
+export const update =
+  (change: (options: CallOptions) => CallOptions): Combinator =>
+  (self) =>
+    (Stream.isStream(self)
+      ? Stream.updateService(self, Current, change)
+      : Effect.updateService(self as Effect.Effect<unknown>, Current, change)) as never
 
 /**
  * Bounds the whole call: every attempt, every wait for a peer and every sleep between. The clock starts when the call

@@ -134,4 +134,5 @@ export const override: {
   (that: Metadata): (self: Metadata) => Metadata
   (self: Metadata, that: Metadata): Metadata
 } = Function.dual(2, (self: Metadata, that: Metadata): Metadata =>
-  self.size === 0 ? that : that.size === 0 ? self : new Map([...self, ...that]))
+  self.size === 0 ? that : that.size === 0 ? self : new Map([...self, ...that])
+)

@@ -5,7 +5,15 @@
  * ts-proto, proto-loader), and methods written with `Schema` in the program, whose messages travel as JSON. Each becomes
  * the same `Service`, so nothing above this module knows which one the user had.
  */
-import { create, type DescMessage, type DescMethod, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf"
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary
+} from "@bufbuild/protobuf"
 import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2"
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt"
 import { Predicate, Schema } from "effect"
@@ -78,22 +86,26 @@ export type Definition = Readonly<Record<string, DefinitionMethod<any, any>>>
 export type Input = Service<any> | GenService<any> | Definition
 
 type KindOf<RequestStream, ResponseStream> = RequestStream extends true
-  ? ResponseStream extends true ? "bidi_streaming"
-  : "client_streaming"
-  : ResponseStream extends true ? "server_streaming"
-  : "unary"
+  ? ResponseStream extends true
+    ? "bidi_streaming"
+    : "client_streaming"
+  : ResponseStream extends true
+    ? "server_streaming"
+    : "unary"
 
 type FromGenMethod<M> = M extends {
   readonly input: infer I extends DescMessage
   readonly output: infer O extends DescMessage
   readonly methodKind: infer K extends Method.Kind
-} ? MethodOf<MessageInitShape<I>, MessageShape<O>, MessageShape<I>, MessageInitShape<O>, K>
+}
+  ? MethodOf<MessageInitShape<I>, MessageShape<O>, MessageShape<I>, MessageInitShape<O>, K>
   : never
 
 type FromDefinitionMethod<M> = M extends DefinitionMethod<infer I, infer O> & {
   readonly requestStream: infer RequestStream
   readonly responseStream: infer ResponseStream
-} ? MethodOf<I, O, I, O, KindOf<RequestStream, ResponseStream>>
+}
+  ? MethodOf<I, O, I, O, KindOf<RequestStream, ResponseStream>>
   : never
 
 /**
@@ -102,10 +114,13 @@ type FromDefinitionMethod<M> = M extends DefinitionMethod<infer I, infer O> & {
  * @category models
  * @since 0.1.0
  */
-export type From<S> = S extends Service ? S
-  : S extends GenService<infer Shape> ? Service<{ readonly [K in keyof Shape & string]: FromGenMethod<Shape[K]> }>
-  : S extends Definition ? Service<{ readonly [K in keyof S & string]: FromDefinitionMethod<S[K]> }>
-  : never
+export type From<S> = S extends Service
+  ? S
+  : S extends GenService<infer Shape>
+    ? Service<{ readonly [K in keyof Shape & string]: FromGenMethod<Shape[K]> }>
+    : S extends Definition
+      ? Service<{ readonly [K in keyof S & string]: FromDefinitionMethod<S[K]> }>
+      : never
 
 const fromMethods = <M extends Methods>(typeName: string, methods: M): Service<M> => ({
   [TypeId]: TypeId,
@@ -134,42 +149,52 @@ const idempotency = (desc: DescMethod): Method.Idempotency =>
   desc.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
     ? "no_side_effects"
     : desc.idempotency === MethodOptions_IdempotencyLevel.IDEMPOTENT
-    ? "idempotent"
-    : "unknown"
+      ? "idempotent"
+      : "unknown"
 
 const fromGen = (desc: GenService<GenServiceMethods>): Service =>
   fromMethods(
     desc.typeName,
-    Object.fromEntries(desc.methods.map((method: DescMethod) => [method.localName, {
-      path: `/${desc.typeName}/${method.name}`,
-      service: desc.typeName,
-      name: method.name,
-      kind: method.methodKind,
-      idempotency: idempotency(method),
-      request: messageCodec(method.input),
-      response: messageCodec(method.output)
-    }]))
+    Object.fromEntries(
+      desc.methods.map((method: DescMethod) => [
+        method.localName,
+        {
+          path: `/${desc.typeName}/${method.name}`,
+          service: desc.typeName,
+          name: method.name,
+          kind: method.methodKind,
+          idempotency: idempotency(method),
+          request: messageCodec(method.input),
+          response: messageCodec(method.output)
+        }
+      ])
+    )
   )
 
 const kindOf = (requestStream: boolean, responseStream: boolean): Method.Kind =>
   requestStream
-    ? responseStream ? "bidi_streaming" : "client_streaming"
+    ? responseStream
+      ? "bidi_streaming"
+      : "client_streaming"
     : responseStream
-    ? "server_streaming"
-    : "unary"
+      ? "server_streaming"
+      : "unary"
 
 const fromDefinition = (definition: Definition): Service => {
   const methods = Object.entries(definition).map(([localName, method]) => {
     const [, service = "", name = localName] = method.path.split("/")
-    return [localName, {
-      path: method.path,
-      service,
-      name,
-      kind: kindOf(method.requestStream, method.responseStream),
-      idempotency: "unknown",
-      request: { encode: method.requestSerialize, decode: (bytes) => method.requestDeserialize(bytes) },
-      response: { encode: method.responseSerialize, decode: (bytes) => method.responseDeserialize(bytes) }
-    }] satisfies [string, Method.Any]
+    return [
+      localName,
+      {
+        path: method.path,
+        service,
+        name,
+        kind: kindOf(method.requestStream, method.responseStream),
+        idempotency: "unknown",
+        request: { encode: method.requestSerialize, decode: (bytes) => method.requestDeserialize(bytes) },
+        response: { encode: method.responseSerialize, decode: (bytes) => method.responseDeserialize(bytes) }
+      }
+    ] satisfies [string, Method.Any]
   })
   return fromMethods(methods[0]?.[1].service ?? "", Object.fromEntries(methods))
 }
@@ -205,12 +230,13 @@ interface SchemaMethod<I, O, K extends Method.Kind> {
   readonly idempotency: Method.Idempotency
 }
 
-const schemaMethod = <K extends Method.Kind>(kind: K) =>
-<I, O>(
-  request: JsonSchema<I>,
-  response: JsonSchema<O>,
-  options?: { readonly idempotency?: Method.Idempotency | undefined }
-): SchemaMethod<I, O, K> => ({ kind, request, response, idempotency: options?.idempotency ?? "unknown" })
+const schemaMethod =
+  <K extends Method.Kind>(kind: K) =>
+  <I, O>(
+    request: JsonSchema<I>,
+    response: JsonSchema<O>,
+    options?: { readonly idempotency?: Method.Idempotency | undefined }
+  ): SchemaMethod<I, O, K> => ({ kind, request, response, idempotency: options?.idempotency ?? "unknown" })
 
 /** One request, one response. @category schema first @since 0.1.0 */
 export const unary = schemaMethod("unary")
@@ -254,23 +280,28 @@ const jsonCodec = <A>(schema: JsonSchema<A>): Method.Codec<A, A> => {
 export const make = <M extends Readonly<Record<string, SchemaMethod<any, any, Method.Kind>>>>(
   typeName: string,
   methods: M
-): Service<
-  { readonly [K in keyof M & string]: M[K] extends SchemaMethod<infer I, infer O, infer Kind> ? MethodOf<I, O, I, O, Kind> : never }
-> =>
+): Service<{
+  readonly [K in keyof M & string]: M[K] extends SchemaMethod<infer I, infer O, infer Kind>
+    ? MethodOf<I, O, I, O, Kind>
+    : never
+}> =>
   fromMethods(
     typeName,
     Object.fromEntries(
       Object.entries(methods).map(([localName, method]) => {
         const name = localName.charAt(0).toUpperCase() + localName.slice(1)
-        return [localName, {
-          path: `/${typeName}/${name}`,
-          service: typeName,
-          name,
-          kind: method.kind,
-          idempotency: method.idempotency,
-          request: jsonCodec(method.request),
-          response: jsonCodec(method.response)
-        }]
+        return [
+          localName,
+          {
+            path: `/${typeName}/${name}`,
+            service: typeName,
+            name,
+            kind: method.kind,
+            idempotency: method.idempotency,
+            request: jsonCodec(method.request),
+            response: jsonCodec(method.response)
+          }
+        ]
       })
     )
   ) as never

@@ -9,7 +9,7 @@ import { type Cause, Clock, Context, Effect, Exit, type Fiber, Layer, Option, Pu
 import { Call } from "../call/Call.ts"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
-import * as Method from "../call/Method.ts"
+import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
 import * as Attempts from "../retry/Attempts.ts"
 import * as Retry from "../retry/Retry.ts"
@@ -23,13 +23,15 @@ import { Transport } from "../transport/Transport.ts"
  * @since 0.1.0
  */
 export type CallOf<M> = M extends Method.Method<infer I, infer O> & { readonly kind: infer K }
-  ? K extends "unary" ? (request: I) => Effect.Effect<O, RpcError.RpcError>
-  : K extends "server_streaming" ? (request: I) => Stream.Stream<O, RpcError.RpcError>
-  : K extends "client_streaming"
-    ? <E = never, R = never>(requests: Stream.Stream<I, E, R>) => Effect.Effect<O, RpcError.RpcError | E, R>
-  : K extends "bidi_streaming"
-    ? <E = never, R = never>(requests: Stream.Stream<I, E, R>) => Stream.Stream<O, RpcError.RpcError | E, R>
-  : never
+  ? K extends "unary"
+    ? (request: I) => Effect.Effect<O, RpcError.RpcError>
+    : K extends "server_streaming"
+      ? (request: I) => Stream.Stream<O, RpcError.RpcError>
+      : K extends "client_streaming"
+        ? <E = never, R = never>(requests: Stream.Stream<I, E, R>) => Effect.Effect<O, RpcError.RpcError | E, R>
+        : K extends "bidi_streaming"
+          ? <E = never, R = never>(requests: Stream.Stream<I, E, R>) => Stream.Stream<O, RpcError.RpcError | E, R>
+          : never
   : never
 
 /**
@@ -67,9 +69,12 @@ const single = <O>(method: Method.Any, messages: Stream.Stream<O, RpcError.RpcEr
   Effect.flatMap(Stream.runCollect(messages), (all) =>
     all.length === 1
       ? Effect.succeed(all[0]!)
-      : Effect.fail(RpcError.make("INTERNAL", `expected one response message, received ${all.length}`, {
-        method: method.path
-      })))
+      : Effect.fail(
+          RpcError.make("INTERNAL", `expected one response message, received ${all.length}`, {
+            method: method.path
+          })
+        )
+  )
 
 /**
  * Makes a client over the transport of the context. A retry policy in the context becomes the client's.
@@ -87,50 +92,55 @@ const single = <O>(method: Method.Any, messages: Stream.Stream<O, RpcError.RpcEr
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(
-  function*<S extends Service_.Input>(description: S): Effect.fn.Return<Client<S>, never, Transport> {
-    const service: Service_.Service = Service_.from(description)
-    const transport = yield* Transport
-    const clientPolicy = yield* Retry.Current
-    const policyOf = (fiber: Fiber.Fiber<unknown, unknown>) => fiber.getRef(Retry.Current) ?? clientPolicy
+export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
+  description: S
+): Effect.fn.Return<Client<S>, never, Transport> {
+  const service: Service_.Service = Service_.from(description)
+  const transport = yield* Transport
+  const clientPolicy = yield* Retry.Current
+  const policyOf = (fiber: Fiber.Fiber<unknown, unknown>) => fiber.getRef(Retry.Current) ?? clientPolicy
 
-    const unary = (method: AnyMethod) => (request: unknown) =>
-      Effect.withFiber((fiber) => {
-        const call = newCall(fiber)
-        return Effect.map(
-          Attempts.run(transport.unary(method, request, call), call, policyOf(fiber)),
-          (response) => response.message
-        )
-      })
-
-    /** One attempt of a server stream, up to its first messages: a stream that has begun is not tried again. */
-    const begin = Effect.fnUntraced(function*(method: AnyMethod, request: unknown, call: Call, outer: Scope.Scope) {
-      const scope = yield* Scope.fork(outer)
-      return yield* Effect.gen(function*() {
-        const response = yield* transport.stream(method, Stream.succeed(request), call)
-        const pull = yield* Stream.toPull(response.messages)
-        const first = yield* pull.pipe(Effect.map(Option.some), Pull.catchDone(() => Effect.succeedNone))
-        return Option.match(first, {
-          onNone: () => Stream.empty,
-          onSome: (chunk) => Stream.concat(Stream.fromArray(chunk), Stream.fromPull(Effect.succeed(pull)))
-        })
-      }).pipe(
-        Scope.provide(scope),
-        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+  const unary = (method: AnyMethod) => (request: unknown) =>
+    Effect.withFiber((fiber) => {
+      const call = newCall(fiber)
+      return Effect.map(
+        Attempts.run(transport.unary(method, request, call), call, policyOf(fiber)),
+        (response) => response.message
       )
     })
 
-    const serverStreaming = (method: AnyMethod) => (request: unknown) =>
-      Stream.unwrap(Effect.withFiber((fiber) => {
+  /** One attempt of a server stream, up to its first messages: a stream that has begun is not tried again. */
+  const begin = Effect.fnUntraced(function* (method: AnyMethod, request: unknown, call: Call, outer: Scope.Scope) {
+    const scope = yield* Scope.fork(outer)
+    return yield* Effect.gen(function* () {
+      const response = yield* transport.stream(method, Stream.succeed(request), call)
+      const pull = yield* Stream.toPull(response.messages)
+      const first = yield* pull.pipe(
+        Effect.map(Option.some),
+        Pull.catchDone(() => Effect.succeedNone)
+      )
+      return Option.match(first, {
+        onNone: () => Stream.empty,
+        onSome: (chunk) => Stream.concat(Stream.fromArray(chunk), Stream.fromPull(Effect.succeed(pull)))
+      })
+    }).pipe(
+      Scope.provide(scope),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+  })
+
+  const serverStreaming = (method: AnyMethod) => (request: unknown) =>
+    Stream.unwrap(
+      Effect.withFiber((fiber) => {
         const call = newCall(fiber)
         const policy = policyOf(fiber)
-        return Effect.flatMap(
-          Effect.scope,
-          (scope) => Attempts.run(begin(method, request, call, scope), call, policy)
-        )
-      }))
+        return Effect.flatMap(Effect.scope, (scope) => Attempts.run(begin(method, request, call, scope), call, policy))
+      })
+    )
 
-    const clientStreaming = (method: AnyMethod) => <E, R>(source: Stream.Stream<unknown, E, R>) =>
+  const clientStreaming =
+    (method: AnyMethod) =>
+    <E, R>(source: Stream.Stream<unknown, E, R>) =>
       Effect.withFiber<unknown, RpcError.RpcError | E, R>((fiber) => {
         const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
         return transport.stream(method, requests, newCall(fiber)).pipe(
@@ -140,24 +150,30 @@ export const make = Effect.fnUntraced(
         )
       })
 
-    const bidiStreaming = (method: AnyMethod) => <E, R>(source: Stream.Stream<unknown, E, R>) =>
-      Stream.unwrap(Effect.withFiber((fiber) => {
-        const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
-        return Effect.map(transport.stream(method, requests, newCall(fiber)), (response) =>
-          Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause))))
-      }))
+  const bidiStreaming =
+    (method: AnyMethod) =>
+    <E, R>(source: Stream.Stream<unknown, E, R>) =>
+      Stream.unwrap(
+        Effect.withFiber((fiber) => {
+          const { requests, restore } = guardRequests(
+            Stream.provideContext(source, fiber.context as Context.Context<R>)
+          )
+          return Effect.map(transport.stream(method, requests, newCall(fiber)), (response) =>
+            Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause)))
+          )
+        })
+      )
 
-    const kinds = {
-      unary,
-      server_streaming: serverStreaming,
-      client_streaming: clientStreaming,
-      bidi_streaming: bidiStreaming
-    }
-    return Object.fromEntries(
-      Object.entries(service.methods).map(([name, method]) => [name, kinds[method.kind](method as AnyMethod)])
-    ) as Client<S>
+  const kinds = {
+    unary,
+    server_streaming: serverStreaming,
+    client_streaming: clientStreaming,
+    bidi_streaming: bidiStreaming
   }
-)
+  return Object.fromEntries(
+    Object.entries(service.methods).map(([name, method]) => [name, kinds[method.kind](method as AnyMethod)])
+  ) as Client<S>
+})
 
 /**
  * What `Client.Service` returns: a service class with the layer that makes it.
@@ -165,9 +181,11 @@ export const make = Effect.fnUntraced(
  * @category models
  * @since 0.1.0
  */
-export type ServiceClass<Self, Id extends string, S extends Service_.Input> =
-  & Context.ServiceClass<Self, Id, Client<S>>
-  & { readonly layer: Layer.Layer<Self, never, Transport> }
+export type ServiceClass<Self, Id extends string, S extends Service_.Input> = Context.ServiceClass<
+  Self,
+  Id,
+  Client<S>
+> & { readonly layer: Layer.Layer<Self, never, Transport> }
 
 /**
  * Declares a client as a service of the context, with the layer that makes it from a transport.
@@ -185,10 +203,9 @@ export type ServiceClass<Self, Id extends string, S extends Service_.Input> =
  * @category constructors
  * @since 0.1.0
  */
-export const Service = <Self>() => <const Id extends string, S extends Service_.Input>(
-  id: Id,
-  service: S
-): ServiceClass<Self, Id, S> => {
-  const tag = Context.Service<Self, Client<S>>()(id)
-  return Object.assign(tag, { layer: Layer.effect(tag, make(service)) }) as ServiceClass<Self, Id, S>
-}
+export const Service =
+  <Self>() =>
+  <const Id extends string, S extends Service_.Input>(id: Id, service: S): ServiceClass<Self, Id, S> => {
+    const tag = Context.Service<Self, Client<S>>()(id)
+    return Object.assign(tag, { layer: Layer.effect(tag, make(service)) }) as ServiceClass<Self, Id, S>
+  }

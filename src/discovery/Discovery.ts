@@ -5,7 +5,7 @@
  * the pool that reads it keeps the last good set, subscribes again with backoff, and says so. It is told by a stream when
  * a peer has failed and a new look would help (gRPC's re-resolution request).
  */
-import { Data, Effect, Stream } from "effect"
+import { Data, Effect, type Stream } from "effect"
 import type { Endpoint } from "./Endpoint.ts"
 
 /**

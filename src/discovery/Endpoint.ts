@@ -1,7 +1,14 @@
 /**
  * One backend as discovery names it.
+ *
+ * People write addresses in many forms: `host:port`, a bracketed IPv6 address, a gRPC target with a scheme. Peers are kept
+ * by id, so every form of one address must become one id, and a form that is wrong must say what is wrong with it before
+ * anything tries to connect.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/naming.md
  */
-import { Data, type Result } from "effect"
+import { Data, Result } from "effect"
+import { Host, NetAddress } from "effect/net"
 
 /**
  * Where to connect. A host that is not an IP address is resolved by the connector at each connect.
@@ -50,4 +57,136 @@ export class AddressError extends Data.TaggedError("AddressError")<{
   }
 }
 
-export declare const parse: (input: string) => Result.Result<Endpoint, AddressError>
+/**
+ * The canonical form of an address, which `parse` reads back: `1.2.3.4:50051`, `[::1]:50051`, `greeter:50051`,
+ * `unix:/run/greeter.sock`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const format = (address: Address): string =>
+  address._tag === "Unix"
+    ? `unix:${address.path}`
+    : address.host.includes(":")
+      ? `[${address.host}]:${address.port}`
+      : `${address.host}:${address.port}`
+
+/**
+ * The endpoint of an address that is known to be good; `parse` is for text.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (address: Address, options?: { readonly authority?: string | undefined }): Endpoint => ({
+  id: format(address),
+  address,
+  authority: options?.authority
+})
+
+/** An address, or what is wrong with it. */
+type Read<A> = Result.Result<A, string>
+
+const schemes = ["dns", "ipv4", "ipv6", "unix"]
+
+const quote = (text: string): string => JSON.stringify(text)
+
+const unknownScheme = (scheme: string): string => `unknown scheme ${quote(scheme)}; known are ${schemes.join(", ")}`
+
+const readIp = (family: "IPv4" | "IPv6", text: string): Read<string> =>
+  (family === "IPv4" ? NetAddress.ipv4FromString(text) : NetAddress.ipv6FromString(text)).pipe(
+    Result.map(NetAddress.formatIp),
+    Result.mapError(({ message }) => `bad ${family} address ${quote(text)}: ${message}`)
+  )
+
+const readName = (text: string): Read<string> =>
+  Result.mapError(Host.domainNameFromString(text), ({ message }) => `bad host name ${quote(text)}: ${message}`)
+
+const readBracketed = (text: string): Read<string> =>
+  text.includes("%")
+    ? Result.mapError(
+        NetAddress.scopedIpv6LiteralFromString(text),
+        ({ message }) => `bad IPv6 address ${quote(text)}: ${message}`
+      )
+    : readIp("IPv6", text)
+
+const readHost = (scheme: string, bracketed: string | undefined, bare: string): Read<string> => {
+  if (scheme === "ipv4") return readIp("IPv4", bracketed === undefined ? bare : `[${bracketed}]`)
+  if (bracketed !== undefined) return readBracketed(bracketed)
+  if (scheme === "ipv6") return Result.fail(`bad IPv6 address ${quote(bare)}: it is written in brackets, [::1]:50051`)
+  if (bare === "") return Result.fail("no host")
+  return /^[\d.]+$/.test(bare) ? readIp("IPv4", bare) : readName(bare)
+}
+
+const readPort = (text: string | undefined, fallback: number | undefined): Read<number> => {
+  const written = text ?? fallback?.toString() ?? ""
+  if (written === "") return Result.fail("no port")
+  if (!/^\d+$/.test(written)) return Result.fail(`port ${quote(written)} is not a number`)
+  const port = Number(written)
+  return port >= 1 && port <= 65535 ? Result.succeed(port) : Result.fail(`port ${written} is not from 1 to 65535`)
+}
+
+const tooManyColons = (text: string): string => {
+  const isIpv6 = (part: string) => part.includes("::") || Result.isSuccess(NetAddress.ipv6FromString(part))
+  if (isIpv6(text) || isIpv6(text.slice(0, text.lastIndexOf(":")))) {
+    return "an IPv6 address is written in brackets, [::1]:50051"
+  }
+  const scheme = prefixed.exec(text)?.[1]
+  return scheme === undefined || schemes.includes(scheme.toLowerCase()) ? "more than one colon" : unknownScheme(scheme)
+}
+
+const readTcp = (scheme: string, text: string, port: number | undefined): Read<Address> => {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/s.exec(text)
+  if (match === null) return Result.fail("brackets hold an IPv6 address and a port follows, [::1]:50051")
+  const [, bracketed, bare = "", portText] = match
+  if (portText?.includes(":") === true) return Result.fail(tooManyColons(text))
+  return Result.flatMap(readHost(scheme, bracketed, bare), (host) =>
+    Result.map(readPort(portText, port), (port) => Address.Tcp({ host, port }))
+  )
+}
+
+const readUnix = (rest: string): Read<Address> => {
+  if (/^\/\/(?!\/)/.test(rest)) return Result.fail("unix:// is followed by an absolute path, unix:///run/greeter.sock")
+  const path = rest.startsWith("///") ? rest.slice(2) : rest
+  if (path === "" || path === "/") return Result.fail("no path")
+  return path.includes("\0") ? Result.fail("a path holds no NUL") : Result.succeed(Address.Unix({ path }))
+}
+
+/** Something in front of a colon that may be a scheme. */
+const prefixed = /^([a-z][a-z0-9+.-]*):(.*)$/is
+
+const read = (input: string, port: number | undefined): Read<Address> => {
+  if (input === "") return Result.fail("empty")
+  const [, prefix = "", rest = ""] = prefixed.exec(input) ?? []
+  const scheme = prefix.toLowerCase()
+  if (scheme === "unix") return readUnix(rest)
+  // A host may well be called `dns`; what is nothing but a port after it says that it is one.
+  if (schemes.includes(scheme) && !/^\d*$/.test(rest)) {
+    return /^\/\/(?!\/)/.test(rest)
+      ? Result.fail(`${scheme}: is followed by host:port or ///host:port; a name server cannot be chosen here`)
+      : readTcp(scheme, rest.replace(/^\/\/\//, ""), port)
+  }
+  return rest.startsWith("//") ? Result.fail(unknownScheme(prefix)) : readTcp("", input, port)
+}
+
+/**
+ * Reads `host:port`, `1.2.3.4:port`, `[::1]:port`, or a gRPC target of the schemes `dns`, `ipv4`, `ipv6` and `unix`.
+ * `options.port` is for addresses that name none.
+ *
+ * @example
+ * import { Result } from "effect"
+ * import { Endpoint } from "trunkline"
+ *
+ * Result.getOrThrow(Endpoint.parse("dns:///Greeter:50051")).id // => "greeter:50051"
+ * Result.getOrThrow(Endpoint.parse("[0:0::1]:50051")).id // => "[::1]:50051"
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const parse = (
+  input: string,
+  options?: { readonly port?: number | undefined }
+): Result.Result<Endpoint, AddressError> =>
+  read(input, options?.port).pipe(
+    Result.map((address) => make(address)),
+    Result.mapError((problem) => new AddressError({ input, problem }))
+  )

@@ -47,7 +47,11 @@ export interface Options {
 const target = ({ address }: Endpoint): string => {
   if (address._tag === "Unix") return `unix:${address.path}`
   const { host, port } = address
-  return host.includes(":") ? `ipv6:[${host}]:${port}` : /^[\d.]+$/.test(host) ? `ipv4:${host}:${port}` : `dns:${host}:${port}`
+  return host.includes(":")
+    ? `ipv6:[${host}]:${port}`
+    : /^[\d.]+$/.test(host)
+      ? `ipv4:${host}:${port}`
+      : `dns:${host}:${port}`
 }
 
 const withoutPort = (authority: string): string => authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
@@ -60,16 +64,20 @@ const channelOptions = (endpoint: Endpoint, options: Options | undefined): grpc.
   ...(options?.maxSendMessageBytes === undefined
     ? undefined
     : { "grpc.max_send_message_length": options.maxSendMessageBytes }),
-  ...(endpoint.authority === undefined ? undefined : {
-    "grpc.default_authority": endpoint.authority,
-    ...(options?.tls === undefined ? undefined : { "grpc.ssl_target_name_override": withoutPort(endpoint.authority) })
-  }),
+  ...(endpoint.authority === undefined
+    ? undefined
+    : {
+        "grpc.default_authority": endpoint.authority,
+        ...(options?.tls === undefined
+          ? undefined
+          : { "grpc.ssl_target_name_override": withoutPort(endpoint.authority) })
+      }),
   "grpc.use_local_subchannel_pool": 1,
   "grpc.service_config_disable_resolution": 1,
   "grpc.enable_channelz": 0
 })
 
-const buffer = (bytes: Uint8Array | undefined): Buffer | null => bytes === undefined ? null : Buffer.from(bytes)
+const buffer = (bytes: Uint8Array | undefined): Buffer | null => (bytes === undefined ? null : Buffer.from(bytes))
 
 const credentials = (tls: Tls | undefined): grpc.ChannelCredentials =>
   tls === undefined

@@ -5,7 +5,8 @@
  * goes away.
  */
 import * as grpc from "@grpc/grpc-js"
-import { Cause, Data, Duration, Effect, Exit, Fiber, FiberSet, Layer, Option, type Scope, Stream } from "effect"
+import type { Duration, Fiber} from "effect";
+import { Cause, Data, Effect, Exit, FiberSet, Layer, Option, type Scope, Stream } from "effect"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as Dispatch from "../server/Dispatch.ts"
@@ -65,17 +66,19 @@ const toStatus = (cause: Cause.Cause<RpcError.RpcError>): grpc.StatusObject => {
   return { code: Code.toNumber(error.code), details: error.reason.message, metadata: toGrpc(error.trailers) }
 }
 
-const serveUnary = (handler: Handler, run: Run) => (call: UnaryCall, callback: grpc.sendUnaryData<Buffer>): void => {
-  const fiber = run(Dispatch.unary(handler, call.request, incoming(call)))
-  call.on("cancelled", () => fiber.interruptUnsafe())
-  fiber.addObserver((exit) => {
-    if (call.cancelled) return
-    if (Exit.isFailure(exit)) return callback(toStatus(exit.cause))
-    const { headers, message, trailers } = exit.value
-    if (headers.size > 0) call.sendMetadata(toGrpc(headers))
-    callback(null, toBuffer(message), toGrpc(trailers))
-  })
-}
+const serveUnary =
+  (handler: Handler, run: Run) =>
+  (call: UnaryCall, callback: grpc.sendUnaryData<Buffer>): void => {
+    const fiber = run(Dispatch.unary(handler, call.request, incoming(call)))
+    call.on("cancelled", () => fiber.interruptUnsafe())
+    fiber.addObserver((exit) => {
+      if (call.cancelled) return
+      if (Exit.isFailure(exit)) return callback(toStatus(exit.cause))
+      const { headers, message, trailers } = exit.value
+      if (headers.size > 0) call.sendMetadata(toGrpc(headers))
+      callback(null, toBuffer(message), toGrpc(trailers))
+    })
+  }
 
 /** The client's messages, read from the socket as they are asked for. */
 const requests = (call: DuplexCall): Stream.Stream<Uint8Array, RpcError.RpcError> => {
@@ -98,24 +101,28 @@ const requests = (call: DuplexCall): Stream.Stream<Uint8Array, RpcError.RpcError
 }
 
 /** Writes a message and waits until there is room for the next. */
-const send = (call: DuplexCall) => (message: Uint8Array): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (call.write(toBuffer(message))) return resume(Effect.void)
-    const drained = () => resume(Effect.void)
-    call.once("drain", drained)
-    return Effect.sync(() => void call.off("drain", drained))
-  })
+const send =
+  (call: DuplexCall) =>
+  (message: Uint8Array): Effect.Effect<void> =>
+    Effect.callback((resume) => {
+      if (call.write(toBuffer(message))) return resume(Effect.void)
+      const drained = () => resume(Effect.void)
+      call.once("drain", drained)
+      return Effect.sync(() => void call.off("drain", drained))
+    })
 
-const serveStream = (handler: Handler, run: Run) => (call: DuplexCall): void => {
-  const fiber = run(Dispatch.stream(handler, requests(call), incoming(call), send(call)))
-  call.on("cancelled", () => fiber.interruptUnsafe())
-  fiber.addObserver((exit) => {
-    if (call.cancelled) return
-    // grpc-js sends the messages written so far, then the status of the error it is told of.
-    if (Exit.isFailure(exit)) call.emit("error", toStatus(exit.cause))
-    else call.end()
-  })
-}
+const serveStream =
+  (handler: Handler, run: Run) =>
+  (call: DuplexCall): void => {
+    const fiber = run(Dispatch.stream(handler, requests(call), incoming(call), send(call)))
+    call.on("cancelled", () => fiber.interruptUnsafe())
+    fiber.addObserver((exit) => {
+      if (call.cancelled) return
+      // grpc-js sends the messages written so far, then the status of the error it is told of.
+      if (Exit.isFailure(exit)) call.emit("error", toStatus(exit.cause))
+      else call.end()
+    })
+  }
 
 const identity = (bytes: Buffer): Buffer => bytes
 
@@ -130,14 +137,15 @@ const register = (server: grpc.Server, handler: Handler, run: Run): boolean =>
 const bind = (server: grpc.Server, address: string, credentials: grpc.ServerCredentials) =>
   Effect.callback<number, BindError>((resume) =>
     server.bindAsync(address, credentials, (error, port) =>
-      resume(error === null ? Effect.succeed(port) : Effect.fail(new BindError({ address, problem: error.message }))))
+      resume(error === null ? Effect.succeed(port) : Effect.fail(new BindError({ address, problem: error.message })))
+    )
   )
 
 /** Stops accepting, waits for the calls under way, and at the limit ends them. */
 const stop = (server: grpc.Server, drainTimeout: Duration.Input) =>
   Effect.callback<void>((resume) => server.tryShutdown(() => resume(Effect.void))).pipe(
     Effect.timeoutOption(drainTimeout),
-    Effect.flatMap((done) => Option.isSome(done) ? Effect.void : Effect.sync(() => server.forceShutdown()))
+    Effect.flatMap((done) => (Option.isSome(done) ? Effect.void : Effect.sync(() => server.forceShutdown())))
   )
 
 /**
@@ -147,27 +155,30 @@ const stop = (server: grpc.Server, drainTimeout: Duration.Input) =>
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(
-  function*<R = never>(options: Options<R>): Effect.fn.Return<Server.Server["Service"], BindError, R | Scope.Scope> {
-    const router = yield* Server.router(options)
-    const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
-    const server = new grpc.Server({
-      "grpc.enable_channelz": 0,
-      ...(options.maxReceiveMessageBytes === undefined
-        ? undefined
-        : { "grpc.max_receive_message_length": options.maxReceiveMessageBytes })
-    })
-    for (const handler of router.values()) register(server, handler, run as Run)
-    const host = options.host ?? "127.0.0.1"
-    const { tls } = options
-    const credentials = tls === undefined
+export const make = Effect.fnUntraced(function* <R = never>(
+  options: Options<R>
+): Effect.fn.Return<Server.Server["Service"], BindError, R | Scope.Scope> {
+  const router = yield* Server.router(options)
+  const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
+  const server = new grpc.Server({
+    "grpc.enable_channelz": 0,
+    ...(options.maxReceiveMessageBytes === undefined
+      ? undefined
+      : { "grpc.max_receive_message_length": options.maxReceiveMessageBytes })
+  })
+  for (const handler of router.values()) register(server, handler, run as Run)
+  const host = options.host ?? "127.0.0.1"
+  const { tls } = options
+  const credentials =
+    tls === undefined
       ? grpc.ServerCredentials.createInsecure()
-      : grpc.ServerCredentials.createSsl(null, [{ private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }])
-    yield* Effect.addFinalizer(() => stop(server, options.drainTimeout ?? "10 seconds"))
-    const port = yield* bind(server, `${host.includes(":") ? `[${host}]` : host}:${options.port ?? 0}`, credentials)
-    return Server.Server.of({ address: `${host.includes(":") ? `[${host}]` : host}:${port}` })
-  }
-)
+      : grpc.ServerCredentials.createSsl(null, [
+          { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }
+        ])
+  yield* Effect.addFinalizer(() => stop(server, options.drainTimeout ?? "10 seconds"))
+  const port = yield* bind(server, `${host.includes(":") ? `[${host}]` : host}:${options.port ?? 0}`, credentials)
+  return Server.Server.of({ address: `${host.includes(":") ? `[${host}]` : host}:${port}` })
+})
 
 /**
  * Serves handlers over grpc-js for as long as the layer lives.

@@ -18,10 +18,12 @@ export interface Site {
  * grpc-js reports some connections lost under a call as INTERNAL, because the stream was closed before the socket said
  * why. These texts are its own, never a server's answer.
  */
-const transportLoss = /^Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error)/
+const transportLoss =
+  /^Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error)/
 
 /** Texts grpc-js writes when it, and not the server, ended the call. */
-const localText = /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Attempted to send message|the connection was closed)/
+const localText =
+  /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Attempted to send message|the connection was closed)/
 
 /** The error of a call that did not end with OK. */
 export const toError = (status: grpc.StatusObject, site: Site): RpcError.RpcError => {

@@ -80,7 +80,8 @@ class StreamListener<I, O> implements Listener {
     this.ended = true
     this.#connection.active.delete(this.#call)
     const trailers = fromGrpc(status.metadata)
-    const error = this.#givenUp ??
+    const error =
+      this.#givenUp ??
       (status.code === grpc.status.OK
         ? undefined
         : toError(status, { endpoint: this.#connection.endpoint, method: this.#method }))
@@ -104,7 +105,7 @@ const send = <I, O>(grpcCall: GrpcCall, connection: GrpcConnection, method: Meth
     grpcCall.sendMessageWithContext({ callback: () => resume(Effect.void) }, bytes)
   })
 
-const open = Effect.fnUntraced(function*<I, O>(
+const open = Effect.fnUntraced(function* <I, O>(
   connection: GrpcConnection,
   method: Method<I, O>,
   requests: Stream.Stream<I, RpcError>,
@@ -115,7 +116,7 @@ const open = Effect.fnUntraced(function*<I, O>(
     catch: () => shutDown(method, connection.endpoint)
   })
   const listener = new StreamListener(connection, method, grpcCall, call.options.window)
-  yield* Effect.addFinalizer(() => listener.ended ? Effect.void : cancel(connection, grpcCall, callerLeft))
+  yield* Effect.addFinalizer(() => (listener.ended ? Effect.void : cancel(connection, grpcCall, callerLeft)))
   grpcCall.start(ofCall(call), listener)
   listener.inbox.request()
 
@@ -126,7 +127,10 @@ const open = Effect.fnUntraced(function*<I, O>(
   const sender = yield* Effect.forkScoped(pump)
   // A status ends the requests too, however many are still to come.
   yield* Effect.forkScoped(
-    Effect.andThen(Effect.exit(Deferred.await(listener.trailers)), Effect.suspend(() => Fiber.interrupt(sender)))
+    Effect.andThen(
+      Effect.exit(Deferred.await(listener.trailers)),
+      Effect.suspend(() => Fiber.interrupt(sender))
+    )
   )
   return {
     headers: Deferred.await(listener.headers),
@@ -136,5 +140,7 @@ const open = Effect.fnUntraced(function*<I, O>(
 })
 
 /** The streaming arrow of a connection. */
-export const make = (connection: GrpcConnection): Streaming => (method, requests, call) =>
-  open(connection, method, requests, call)
+export const make =
+  (connection: GrpcConnection): Streaming =>
+  (method, requests, call) =>
+    open(connection, method, requests, call)

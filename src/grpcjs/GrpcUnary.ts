@@ -99,23 +99,25 @@ class UnaryListener<I, O> implements Listener {
 }
 
 /** The unary arrow of a connection. */
-export const make = (connection: GrpcConnection): Unary => <I, O>(method: Method<I, O>, request: I, call: Call) =>
-  Effect.callback<Response<O>, RpcError>((resume) => {
-    let bytes: Buffer
-    try {
-      bytes = toBuffer(method.request.encode(request))
-    } catch {
-      return resume(Effect.fail(encodeError(method, connection.endpoint)))
-    }
-    let grpcCall: GrpcCall
-    try {
-      grpcCall = create(connection, method, call)
-    } catch {
-      return resume(Effect.fail(shutDown(method, connection.endpoint)))
-    }
-    grpcCall.start(ofCall(call), new UnaryListener(connection, method, grpcCall, resume))
-    grpcCall.startRead()
-    grpcCall.sendMessageWithContext({}, bytes)
-    grpcCall.halfClose()
-    return cancel(connection, grpcCall, callerLeft)
-  })
+export const make =
+  (connection: GrpcConnection): Unary =>
+  <I, O>(method: Method<I, O>, request: I, call: Call) =>
+    Effect.callback<Response<O>, RpcError>((resume) => {
+      let bytes: Buffer
+      try {
+        bytes = toBuffer(method.request.encode(request))
+      } catch {
+        return resume(Effect.fail(encodeError(method, connection.endpoint)))
+      }
+      let grpcCall: GrpcCall
+      try {
+        grpcCall = create(connection, method, call)
+      } catch {
+        return resume(Effect.fail(shutDown(method, connection.endpoint)))
+      }
+      grpcCall.start(ofCall(call), new UnaryListener(connection, method, grpcCall, resume))
+      grpcCall.startRead()
+      grpcCall.sendMessageWithContext({}, bytes)
+      grpcCall.halfClose()
+      return cancel(connection, grpcCall, callerLeft)
+    })

@@ -105,7 +105,11 @@ const await_ = (lane: Lane, filter: (state: Connectivity) => boolean): Effect.Ef
   )
 
 const describe = (state: Connectivity): string =>
-  state._tag === "TransientFailure" ? state.cause : state._tag === "Shutdown" ? "connection shut down" : "connection lost"
+  state._tag === "TransientFailure"
+    ? state.cause
+    : state._tag === "Shutdown"
+      ? "connection shut down"
+      : "connection lost"
 
 /**
  * Makes a peer. When its scope closes it takes no new call, lets running ones end within the drain timeout, and closes.
@@ -113,76 +117,80 @@ const describe = (state: Connectivity): string =>
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(
-  function*(endpoint: Endpoint, options?: Options): Effect.fn.Return<Peer, never, Connector | Scope.Scope> {
-    const connector = yield* Connector
-    const clock = yield* Clock.Clock
-    const connectTimeout = Duration.fromInputUnsafe(options?.connectTimeout ?? "20 seconds")
-    const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
-    const reconnect = options?.reconnect ?? connectionBackoff
+export const make = Effect.fnUntraced(function* (
+  endpoint: Endpoint,
+  options?: Options
+): Effect.fn.Return<Peer, never, Connector | Scope.Scope> {
+  const connector = yield* Connector
+  const clock = yield* Clock.Clock
+  const connectTimeout = Duration.fromInputUnsafe(options?.connectTimeout ?? "20 seconds")
+  const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
+  const reconnect = options?.reconnect ?? connectionBackoff
 
-    const lanes = new Set<Lane>()
-    const peer = new Peer(endpoint, clock.currentTimeMillisUnsafe())
-    const transition = (event: PeerStatus.Event) =>
-      Effect.sync(() => peer.transition(event, clock.currentTimeMillisUnsafe()))
+  const lanes = new Set<Lane>()
+  const peer = new Peer(endpoint, clock.currentTimeMillisUnsafe())
+  const transition = (event: PeerStatus.Event) =>
+    Effect.sync(() => peer.transition(event, clock.currentTimeMillisUnsafe()))
 
-    const openLane = Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const lane = new Lane(yield* Scope.provide(connector.connect(endpoint), scope), scope)
-      lanes.add(lane)
-      return lane
-    }).pipe(Effect.uninterruptible)
+  const openLane = Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const lane = new Lane(yield* Scope.provide(connector.connect(endpoint), scope), scope)
+    lanes.add(lane)
+    return lane
+  }).pipe(Effect.uninterruptible)
 
-    const closeLane = (lane: Lane) => Effect.suspend(() => lanes.delete(lane) ? lane.close : Effect.void)
+  const closeLane = (lane: Lane) => Effect.suspend(() => (lanes.delete(lane) ? lane.close : Effect.void))
 
-    /** Closes the lane when its calls have ended. */
-    const retire = (lane: Lane) => Effect.andThen(lane.drained, closeLane(lane))
+  /** Closes the lane when its calls have ended. */
+  const retire = (lane: Lane) => Effect.andThen(lane.drained, closeLane(lane))
 
-    /** Opens a lane and waits until it is ready. Fails with the reason when it does not get there. */
-    const connectOnce = Effect.gen(function*() {
-      yield* transition({ _tag: "ConnectStarted" })
-      const lane = yield* openLane
-      yield* lane.connection.connect
-      const settled = yield* await_(lane, (state) => state._tag !== "Idle" && state._tag !== "Connecting").pipe(
-        Effect.timeoutOption(connectTimeout)
-      )
-      if (Option.isSome(settled) && settled.value._tag === "Ready") return lane
-      const cause = Option.match(settled, {
-        onNone: () => `not ready within ${Duration.format(connectTimeout)}`,
-        onSome: describe
-      })
-      yield* closeLane(lane)
-      yield* transition({ _tag: "ConnectFailed", cause })
-      return yield* Effect.fail(cause)
-    })
-
-    /** From being asked to connect to losing the connection. */
-    const session = Effect.gen(function*() {
-      yield* peer.requested
-      const lane = yield* connectOnce.pipe(Effect.retry(reconnect), Effect.catch(() => Effect.never))
-      peer.lane = lane
-      yield* transition({ _tag: "Connected" })
-      const cause = describe(yield* await_(lane, (state) => state._tag !== "Ready"))
-      peer.lane = undefined
-      yield* transition({ _tag: "Disconnected", cause })
-      yield* Effect.forkScoped(retire(lane))
-    })
-
-    yield* Effect.addFinalizer(() => {
-      peer.lane = undefined
-      return Effect.andThen(
-        transition({ _tag: "Removed" }),
-        Effect.forEach(
-          [...lanes],
-          (lane) => Effect.ensuring(Effect.timeoutOption(lane.drained, drainTimeout), closeLane(lane)),
-          { concurrency: "unbounded", discard: true }
-        )
-      )
-    })
-    yield* Effect.all([session, Effect.sleep(shortestSession)], { concurrency: "unbounded", discard: true }).pipe(
-      Effect.forever,
-      Effect.forkScoped
+  /** Opens a lane and waits until it is ready. Fails with the reason when it does not get there. */
+  const connectOnce = Effect.gen(function* () {
+    yield* transition({ _tag: "ConnectStarted" })
+    const lane = yield* openLane
+    yield* lane.connection.connect
+    const settled = yield* await_(lane, (state) => state._tag !== "Idle" && state._tag !== "Connecting").pipe(
+      Effect.timeoutOption(connectTimeout)
     )
-    return peer
-  }
-)
+    if (Option.isSome(settled) && settled.value._tag === "Ready") return lane
+    const cause = Option.match(settled, {
+      onNone: () => `not ready within ${Duration.format(connectTimeout)}`,
+      onSome: describe
+    })
+    yield* closeLane(lane)
+    yield* transition({ _tag: "ConnectFailed", cause })
+    return yield* Effect.fail(cause)
+  })
+
+  /** From being asked to connect to losing the connection. */
+  const session = Effect.gen(function* () {
+    yield* peer.requested
+    const lane = yield* connectOnce.pipe(
+      Effect.retry(reconnect),
+      Effect.catch(() => Effect.never)
+    )
+    peer.lane = lane
+    yield* transition({ _tag: "Connected" })
+    const cause = describe(yield* await_(lane, (state) => state._tag !== "Ready"))
+    peer.lane = undefined
+    yield* transition({ _tag: "Disconnected", cause })
+    yield* Effect.forkScoped(retire(lane))
+  })
+
+  yield* Effect.addFinalizer(() => {
+    peer.lane = undefined
+    return Effect.andThen(
+      transition({ _tag: "Removed" }),
+      Effect.forEach(
+        [...lanes],
+        (lane) => Effect.ensuring(Effect.timeoutOption(lane.drained, drainTimeout), closeLane(lane)),
+        { concurrency: "unbounded", discard: true }
+      )
+    )
+  })
+  yield* Effect.all([session, Effect.sleep(shortestSession)], { concurrency: "unbounded", discard: true }).pipe(
+    Effect.forever,
+    Effect.forkScoped
+  )
+  return peer
+})

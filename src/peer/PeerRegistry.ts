@@ -26,9 +26,12 @@ export interface Options extends Peer.Options {
  * @category services
  * @since 0.1.0
  */
-export class PeerRegistry extends Context.Service<PeerRegistry, {
-  readonly retain: (endpoint: Endpoint) => Effect.Effect<Peer.Peer, never, Scope.Scope>
-}>()("trunkline/peer/PeerRegistry") {}
+export class PeerRegistry extends Context.Service<
+  PeerRegistry,
+  {
+    readonly retain: (endpoint: Endpoint) => Effect.Effect<Peer.Peer, never, Scope.Scope>
+  }
+>()("trunkline/peer/PeerRegistry") {}
 
 /**
  * Makes a registry. Endpoints are the same peer when they are equal in every field, credentials' name included.
@@ -36,15 +39,15 @@ export class PeerRegistry extends Context.Service<PeerRegistry, {
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(
-  function*(options?: Options): Effect.fn.Return<PeerRegistry["Service"], never, Connector | Scope.Scope> {
-    const peers = yield* RcMap.make({
-      lookup: (endpoint: Endpoint) => Peer.make(endpoint, options),
-      idleTimeToLive: options?.idleTimeToLive
-    })
-    return PeerRegistry.of({ retain: (endpoint) => RcMap.get(peers, endpoint) })
-  }
-)
+export const make = Effect.fnUntraced(function* (
+  options?: Options
+): Effect.fn.Return<PeerRegistry["Service"], never, Connector | Scope.Scope> {
+  const peers = yield* RcMap.make({
+    lookup: (endpoint: Endpoint) => Peer.make(endpoint, options),
+    idleTimeToLive: options?.idleTimeToLive
+  })
+  return PeerRegistry.of({ retain: (endpoint) => RcMap.get(peers, endpoint) })
+})
 
 /**
  * A registry for every pool below it, so that they share peers.

@@ -35,7 +35,10 @@ const ranks: Readonly<Record<State, number>> = { Gone: 0, Down: 1, Idle: 2, Conn
  * @category ordering
  * @since 0.1.0
  */
-export const byState: Order.Order<PeerStatus> = Order.mapInput(Order.Number, (status: PeerStatus) => ranks[status.state])
+export const byState: Order.Order<PeerStatus> = Order.mapInput(
+  Order.Number,
+  (status: PeerStatus) => ranks[status.state]
+)
 
 /**
  * What happens to a peer.

@@ -16,21 +16,23 @@ import * as Picker from "./Picker.ts"
  * @since 0.1.0
  */
 export const make = (): Picker.PickerPolicy =>
-  Picker.overReady((ready, random) => ({
-    pick() {
-      // Starting at a random place and keeping the first minimum makes every equal peer equally likely only when the
-      // equal ones are spread evenly; counting the equal ones seen so far makes it exact.
-      let best: Peer = ready[0]!
-      let equals = 1
-      for (let i = 1; i < ready.length; i++) {
-        const peer = ready[i]!
-        if (peer.stats.pending < best.stats.pending) {
-          best = peer
-          equals = 1
-        } else if (peer.stats.pending === best.stats.pending && random.nextDoubleUnsafe() * ++equals < 1) {
-          best = peer
+  Picker.overReady(
+    (ready, random) => ({
+      pick() {
+        // The n-th of the equal ones replaces the one kept with a chance of 1 in n, so each is equally likely.
+        let best: Peer = ready[0]!
+        let equals = 1
+        for (let i = 1; i < ready.length; i++) {
+          const peer = ready[i]!
+          if (peer.stats.pending < best.stats.pending) {
+            best = peer
+            equals = 1
+          } else if (peer.stats.pending === best.stats.pending && random.nextDoubleUnsafe() * ++equals < 1) {
+            best = peer
+          }
         }
+        return best
       }
-      return best
-    }
-  }), { load: PendingLoad.make() })
+    }),
+    { load: PendingLoad.make() }
+  )

@@ -42,7 +42,10 @@ export const make = (options?: {
       return stats.cost * decay(stats, now) * (stats.pending + 1)
     },
     observe(stats, outcome, elapsed, now) {
-      const latency = Math.max(least, outcome === "failure" || outcome === "rejected" ? Math.max(penalty, elapsed) : elapsed)
+      const latency = Math.max(
+        least,
+        outcome === "failure" || outcome === "rejected" ? Math.max(penalty, elapsed) : elapsed
+      )
       if (latency > stats.cost) {
         stats.cost = latency
       } else if (outcome === "ignorable") {

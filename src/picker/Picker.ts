@@ -113,13 +113,15 @@ export const overReady = <P extends Picker>(
 ): PickerPolicy => ({
   load: options?.load,
   pickers: (sets) =>
-    Stream.unwrap(Effect.map(Random.Random, (random) => {
-      let previous: P | undefined
-      return Stream.map(sets, (set) => {
-        connectIdle(set)
-        if (set.ready.length === 0) return empty
-        previous = build(set.ready, random, previous)
-        return previous
+    Stream.unwrap(
+      Effect.map(Random.Random, (random) => {
+        let previous: P | undefined
+        return Stream.map(sets, (set) => {
+          connectIdle(set)
+          if (set.ready.length === 0) return empty
+          previous = build(set.ready, random, previous)
+          return previous
+        })
       })
-    }))
+    )
 })

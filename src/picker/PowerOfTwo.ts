@@ -22,17 +22,20 @@ import * as Picker from "./Picker.ts"
  */
 export const make = (options?: { readonly load?: Picker.Load | undefined }): Picker.PickerPolicy => {
   const load = options?.load ?? PendingLoad.make()
-  return Picker.overReady((ready, random) => {
-    const only = ready[0]!
-    if (ready.length === 1) return { pick: () => only }
-    return {
-      pick(_call, now) {
-        const i = Math.floor(random.nextDoubleUnsafe() * ready.length)
-        const other = Math.floor(random.nextDoubleUnsafe() * (ready.length - 1))
-        const a = ready[i]!
-        const b = ready[other >= i ? other + 1 : other]!
-        return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a
+  return Picker.overReady(
+    (ready, random) => {
+      const only = ready[0]!
+      if (ready.length === 1) return { pick: () => only }
+      return {
+        pick(_call, now) {
+          const i = Math.floor(random.nextDoubleUnsafe() * ready.length)
+          const other = Math.floor(random.nextDoubleUnsafe() * (ready.length - 1))
+          const a = ready[i]!
+          const b = ready[other >= i ? other + 1 : other]!
+          return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a
+        }
       }
-    }
-  }, { load })
+    },
+    { load }
+  )
 }

@@ -34,7 +34,10 @@ export const make = (): Picker.PickerPolicy =>
     const peers = [...ready].sort((a, b) => order.get(a.id)! - order.get(b.id)!)
     const places = peers.map((peer) => order.get(peer.id)!)
     const last = previous?.place() ?? -1
-    let next = Math.max(0, places.findIndex((place) => place > last))
+    let next = Math.max(
+      0,
+      places.findIndex((place) => place > last)
+    )
     return {
       order,
       place: () => places[(next + places.length - 1) % places.length]!,

@@ -147,7 +147,7 @@ const arrows = (pool: PeerPool.PeerPool): Arrows => {
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*<R>(
+export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<Arrows, DiscoveryError, R | Connector | Scope.Scope> {
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)

@@ -18,6 +18,9 @@ export interface UnreadyPeer {
   readonly cause: string | undefined
 }
 
+/** How many peers the message names; `peers` has them all. */
+const named = 8
+
 /**
  * The local cause of a call that found no ready peer: how many peers there are, what is wrong with each, how long the
  * call waited (milliseconds), and what discovery last complained of.
@@ -35,9 +38,10 @@ export class NoPeerReady extends Data.TaggedError("NoPeerReady")<{
     const { length } = this.peers
     const count = length === 0 ? "no peers" : length === 1 ? "1 peer, not ready" : `${length} peers, none ready`
     const waited = this.waitedMillis === 0 ? "did not wait" : `waited ${Math.round(this.waitedMillis)} ms`
-    const peers = this.peers.map((peer) =>
-      `${peer.peer} ${peer.state}${peer.cause === undefined ? "" : ` (${peer.cause})`}`
-    )
+    const peers = this.peers
+      .slice(0, named)
+      .map((peer) => `${peer.peer} ${peer.state}${peer.cause === undefined ? "" : ` (${peer.cause})`}`)
+    if (length > named) peers.push(`and ${length - named} more`)
     const discovery = this.discovery === undefined ? [] : [this.discovery.message]
     return [`${this.target} has ${count}; ${waited}`, ...peers, ...discovery].join("; ")
   }

@@ -66,7 +66,7 @@ const rediscoveryBackoff: Schedule.Schedule<unknown> = Schedule.min([
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*<R>(
+export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>,
   registry: PeerRegistry["Service"]
 ): Effect.fn.Return<PeerPool, DiscoveryError, R | Scope.Scope> {
@@ -92,24 +92,27 @@ export const make = Effect.fnUntraced(function*<R>(
 
   /** Holds one peer for as long as it is listed, and passes on what happens to it. */
   const member = (endpoint: Endpoint) =>
-    Effect.scoped(Effect.gen(function*() {
-      const peer = yield* registry.retain(endpoint)
-      peers.set(endpoint.id, peer)
-      // Runs before the peer is released, which may take as long as its calls: nobody picks a draining peer.
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          peers.delete(endpoint.id)
-          changed.set()
-        })
-      )
-      yield* Stream.runForEach(peer.changes, ({ state, cause }) =>
-        Effect.sync(() => {
-          changed.set()
-          if (state === "Down" || (state === "Idle" && cause !== undefined)) failed.set()
-        }))
-    }))
+    Effect.scoped(
+      Effect.gen(function* () {
+        const peer = yield* registry.retain(endpoint)
+        peers.set(endpoint.id, peer)
+        // Runs before the peer is released, which may take as long as its calls: nobody picks a draining peer.
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            peers.delete(endpoint.id)
+            changed.set()
+          })
+        )
+        yield* Stream.runForEach(peer.changes, ({ state, cause }) =>
+          Effect.sync(() => {
+            changed.set()
+            if (state === "Down" || (state === "Idle" && cause !== undefined)) failed.set()
+          })
+        )
+      })
+    )
 
-  const update = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint>) {
+  const update = Effect.fnUntraced(function* (endpoints: ReadonlyArray<Endpoint>) {
     discoveryError = undefined
     const ids = new Set(endpoints.map((endpoint) => endpoint.id))
     const removed = listed.filter((id) => !ids.has(id))
@@ -175,10 +178,12 @@ export const make = Effect.fnUntraced(function*<R>(
     Effect.ignore,
     Effect.forkScoped
   )
-  yield* Effect.andThen(wanted.await, Stream.runForEach(
-    policy.pickers(Stream.map(changed.changes, snapshot)),
-    (next) => Effect.sync(() => picker.set(next))
-  )).pipe(Effect.forkScoped)
+  yield* Effect.andThen(
+    wanted.await,
+    Stream.runForEach(policy.pickers(Stream.map(changed.changes, snapshot)), (next) =>
+      Effect.sync(() => picker.set(next))
+    )
+  ).pipe(Effect.forkScoped)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       closed = true

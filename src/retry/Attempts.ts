@@ -15,7 +15,7 @@ import type { RetryPolicy } from "./Retry.ts"
 const neverTried = (error: RpcError.RpcError): boolean =>
   error.code === "DEADLINE_EXCEEDED" && error.origin === "local" && error.peer === undefined
 
-const afterFailure = Effect.fnUntraced(function*<A, R>(
+const afterFailure = Effect.fnUntraced(function* <A, R>(
   attempt: Effect.Effect<A, RpcError.RpcError, R>,
   call: Call,
   policy: RetryPolicy | undefined,
@@ -28,12 +28,13 @@ const afterFailure = Effect.fnUntraced(function*<A, R>(
 
   while (true) {
     const now = Deadline.nowUnsafe(call.clock)
-    const delay = step === undefined
-      ? undefined
-      : yield* step(call.clock.currentTimeMillisUnsafe(), error).pipe(
-        Effect.map(([, delay]) => Duration.toMillis(delay)),
-        Pull.catchDone(() => Effect.succeed(undefined))
-      )
+    const delay =
+      step === undefined
+        ? undefined
+        : yield* step(call.clock.currentTimeMillisUnsafe(), error).pipe(
+            Effect.map(([, delay]) => Duration.toMillis(delay)),
+            Pull.catchDone(() => Effect.succeed(undefined))
+          )
     const fits = delay !== undefined && now + delay < call.deadline
     attempts.push({
       peer: error.peer,

@@ -38,13 +38,15 @@ export const exponential = (options?: Exponential): Schedule.Schedule<Duration.D
   const initial = nanosOr(options?.initial, "1 second")
   const max = nanosOr(options?.max, "30 seconds")
   const multiplier = options?.multiplier !== undefined && options.multiplier >= 1 ? options.multiplier : 2
-  return Schedule.fromStep(Effect.map(Random.Random, (random) => {
-    let envelope = initial
-    return () =>
-      Effect.sync(() => {
-        const delay = Duration.nanos(BigInt(1 + Math.floor(random.nextDoubleUnsafe() * envelope)))
-        envelope = Math.min(envelope * multiplier, max)
-        return [delay, delay]
-      })
-  }))
+  return Schedule.fromStep(
+    Effect.map(Random.Random, (random) => {
+      let envelope = initial
+      return () =>
+        Effect.sync(() => {
+          const delay = Duration.nanos(BigInt(1 + Math.floor(random.nextDoubleUnsafe() * envelope)))
+          envelope = Math.min(envelope * multiplier, max)
+          return [delay, delay]
+        })
+    })
+  )
 }

@@ -33,7 +33,10 @@ export const Current = Context.Reference<RetryPolicy | undefined>("trunkline/ret
  * @category policies
  * @since 0.1.0
  */
-export const onError = <A>(predicate: (error: RpcError) => boolean, backoff: Schedule.Schedule<A>): Schedule.Schedule<A, RpcError> =>
+export const onError = <A>(
+  predicate: (error: RpcError) => boolean,
+  backoff: Schedule.Schedule<A>
+): Schedule.Schedule<A, RpcError> =>
   backoff.pipe(
     Schedule.setInputType<RpcError>(),
     Schedule.while(({ input }) => predicate(input))
@@ -50,7 +53,10 @@ export const onError = <A>(predicate: (error: RpcError) => boolean, backoff: Sch
  * @category policies
  * @since 0.1.0
  */
-export const onCodes = <A>(codes: ReadonlyArray<Code>, backoff: Schedule.Schedule<A>): Schedule.Schedule<A, RpcError> => {
+export const onCodes = <A>(
+  codes: ReadonlyArray<Code>,
+  backoff: Schedule.Schedule<A>
+): Schedule.Schedule<A, RpcError> => {
   const retryable = new Set(codes)
   return onError((error) => retryable.has(error.code), backoff)
 }
@@ -69,8 +75,10 @@ export const none: RetryPolicy = Schedule.recurs(0)
  * @category combinators
  * @since 0.1.0
  */
-export const maxAttempts = (attempts: number) => <A, E>(policy: Schedule.Schedule<A, E>): Schedule.Schedule<A, E> =>
-  Schedule.upTo(policy, { times: Math.max(0, Math.floor(attempts) - 1) })
+export const maxAttempts =
+  (attempts: number) =>
+  <A, E>(policy: Schedule.Schedule<A, E>): Schedule.Schedule<A, E> =>
+    Schedule.upTo(policy, { times: Math.max(0, Math.floor(attempts) - 1) })
 
 /**
  * Gives the calls of an effect a policy of their own, instead of their client's.
@@ -78,8 +86,10 @@ export const maxAttempts = (attempts: number) => <A, E>(policy: Schedule.Schedul
  * @category combinators
  * @since 0.1.0
  */
-export const withPolicy = (policy: RetryPolicy) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.provideService(self, Current, policy)
+export const withPolicy =
+  (policy: RetryPolicy) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.provideService(self, Current, policy)
 
 /**
  * The policy of the clients above this layer.

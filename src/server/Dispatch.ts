@@ -48,13 +48,24 @@ const serve = <A>(
 ): Effect.Effect<A, RpcError.RpcError> =>
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
-    const options = { ...CallOptions.Current.defaultValue(), metadata: incoming.metadata, deadlineMillis: incoming.timeoutMillis }
+    const options = {
+      ...CallOptions.Current.defaultValue(),
+      metadata: incoming.metadata,
+      deadlineMillis: incoming.timeoutMillis
+    }
     const call = new Call(options, clock, Deadline.none)
-    const handled = Effect.provideService(Effect.suspend(() => handle(call)), Deadline.Current, call.deadline)
-    const bounded = incoming.timeoutMillis === Infinity ? handled : Effect.timeoutOrElse(handled, {
-      duration: incoming.timeoutMillis,
-      orElse: () => Effect.fail(RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server"))
-    })
+    const handled = Effect.provideService(
+      Effect.suspend(() => handle(call)),
+      Deadline.Current,
+      call.deadline
+    )
+    const bounded =
+      incoming.timeoutMillis === Infinity
+        ? handled
+        : Effect.timeoutOrElse(handled, {
+            duration: incoming.timeoutMillis,
+            orElse: () => Effect.fail(RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server"))
+          })
     return Effect.catchCause(bounded, (cause) => Effect.fail(RpcError.fromCause(cause)))
   })
 
@@ -71,8 +82,12 @@ export const unary = (
 ): Effect.Effect<Response<Uint8Array>, RpcError.RpcError> =>
   serve(incoming, (call) =>
     Effect.flatMap(decode(handler.method, bytes), (request) =>
-      Effect.flatMap(handler.arrows.unary(handler.method as Method.Method<unknown, unknown>, request, call), (response) =>
-        Effect.map(encode(handler.method, response.message), (message) => ({ ...response, message })))))
+      Effect.flatMap(
+        handler.arrows.unary(handler.method as Method.Method<unknown, unknown>, request, call),
+        (response) => Effect.map(encode(handler.method, response.message), (message) => ({ ...response, message }))
+      )
+    )
+  )
 
 /**
  * Serves a streaming call: hands every response to `send`, which waits until there is room for the next, and succeeds
@@ -89,9 +104,11 @@ export const stream = (
 ): Effect.Effect<void, RpcError.RpcError> =>
   serve(incoming, (call) => {
     const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message))
-    return Effect.scoped(Effect.flatMap(
-      handler.arrows.stream(handler.method as Method.Method<unknown, unknown>, requests, call),
-      (response) =>
-        Stream.runForEach(response.messages, (message) => Effect.flatMap(encode(handler.method, message), send))
-    ))
+    return Effect.scoped(
+      Effect.flatMap(
+        handler.arrows.stream(handler.method as Method.Method<unknown, unknown>, requests, call),
+        (response) =>
+          Stream.runForEach(response.messages, (message) => Effect.flatMap(encode(handler.method, message), send))
+      )
+    )
   })

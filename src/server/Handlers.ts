@@ -22,12 +22,15 @@ type Failing = RpcError.RpcError
  * @since 0.1.0
  */
 export type HandlerOf<M, R> = M extends Method.Method<never, unknown, infer I, infer O> & { readonly kind: infer K }
-  ? K extends "unary" ? (request: I, call: Call) => Effect.Effect<O, Failing, R>
-  : K extends "server_streaming" ? (request: I, call: Call) => Stream.Stream<O, Failing, R>
-  : K extends "client_streaming" ? (requests: Stream.Stream<I, Failing>, call: Call) => Effect.Effect<O, Failing, R>
-  : K extends "bidi_streaming"
-    ? (requests: Stream.Stream<I, Failing>, call: Call) => Stream.Stream<O, Failing, R>
-  : never
+  ? K extends "unary"
+    ? (request: I, call: Call) => Effect.Effect<O, Failing, R>
+    : K extends "server_streaming"
+      ? (request: I, call: Call) => Stream.Stream<O, Failing, R>
+      : K extends "client_streaming"
+        ? (requests: Stream.Stream<I, Failing>, call: Call) => Effect.Effect<O, Failing, R>
+        : K extends "bidi_streaming"
+          ? (requests: Stream.Stream<I, Failing>, call: Call) => Stream.Stream<O, Failing, R>
+          : never
   : never
 
 /**
@@ -63,10 +66,12 @@ export interface Handlers<out R = never> {
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- only the requirement is inferred
-type RequirementOf<F> = F extends (...args: any) => Effect.Effect<any, any, infer R> ? R
-  // oxlint-disable-next-line typescript/no-explicit-any -- only the requirement is inferred
-  : F extends (...args: any) => Stream.Stream<any, any, infer R> ? R
-  : never
+type RequirementOf<F> = F extends (...args: any) => Effect.Effect<any, any, infer R>
+  ? R
+  : // oxlint-disable-next-line typescript/no-explicit-any -- only the requirement is inferred
+    F extends (...args: any) => Stream.Stream<any, any, infer R>
+    ? R
+    : never
 
 type AnyRequest = unknown
 type AnyFunction = (request: unknown, call: Call) => unknown
@@ -76,9 +81,16 @@ const only = (method: Method.Any, requests: Stream.Stream<AnyRequest, Failing>):
   Effect.flatMap(Stream.runCollect(Stream.take(requests, 2)), (all) =>
     all.length === 1
       ? Effect.succeed(all[0])
-      : Effect.fail(RpcError.make("UNIMPLEMENTED", `expected one request message, received ${all.length === 0 ? "none" : "more"}`, {
-        method: method.path
-      })))
+      : Effect.fail(
+          RpcError.make(
+            "UNIMPLEMENTED",
+            `expected one request message, received ${all.length === 0 ? "none" : "more"}`,
+            {
+              method: method.path
+            }
+          )
+        )
+  )
 
 const response = <O>(message: O): Response<O> => ({ message, headers: Metadata.empty, trailers: Metadata.empty })
 
@@ -110,8 +122,10 @@ const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
   }
 }
 
-const withContext = (run: AnyFunction, provide: <A>(self: A) => A): AnyFunction => (request, call) =>
-  provide(run(request, call))
+const withContext =
+  (run: AnyFunction, provide: <A>(self: A) => A): AnyFunction =>
+  (request, call) =>
+    provide(run(request, call))
 
 /**
  * Makes the handlers of a service. What they need from the context is needed where they are served.
@@ -141,10 +155,13 @@ export const make = <S extends Service.Input, I extends Implementation<S, any>>(
           method,
           arrows: arrowsOf(
             method,
-            withContext(functions[name]!, (self) =>
-              (Stream.isStream(self)
-                ? Stream.provideContext(self as Stream.Stream<unknown>, context)
-                : Effect.provideContext(self as unknown as Effect.Effect<unknown>, context)) as never)
+            withContext(
+              functions[name]!,
+              (self) =>
+                (Stream.isStream(self)
+                  ? Stream.provideContext(self as Stream.Stream<unknown>, context)
+                  : Effect.provideContext(self as unknown as Effect.Effect<unknown>, context)) as never
+            )
           )
         }))
       )

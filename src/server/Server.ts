@@ -14,10 +14,13 @@ import type { Handler, Handlers } from "./Handlers.ts"
  * @category services
  * @since 0.1.0
  */
-export class Server extends Context.Service<Server, {
-  /** Where clients connect, `host:port`, with the port that was bound. */
-  readonly address: string
-}>()("trunkline/server/Server") {}
+export class Server extends Context.Service<
+  Server,
+  {
+    /** Where clients connect, `host:port`, with the port that was bound. */
+    readonly address: string
+  }
+>()("trunkline/server/Server") {}
 
 /**
  * What to serve.
@@ -50,9 +53,12 @@ export const router = <R>(options: Options<R>): Effect.Effect<Router, never, R> 
     Effect.forEach(options.handlers, (handlers) => handlers.build),
     (built) =>
       new Map(
-        built.flat().map(({ arrows, method }) => [method.path, {
-          method,
-          arrows: Interceptor.apply(options.interceptor ?? Interceptor.identity, arrows)
-        }])
+        built.flat().map(({ arrows, method }) => [
+          method.path,
+          {
+            method,
+            arrows: Interceptor.apply(options.interceptor ?? Interceptor.identity, arrows)
+          }
+        ])
       )
   )

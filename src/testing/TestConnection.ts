@@ -44,9 +44,10 @@ const coded = <A>(site: Site, what: string, f: () => A): Effect.Effect<A, Failur
   Effect.try({ try: f, catch: () => local("INTERNAL", `cannot ${what} of ${site.method.path}`, site) })
 
 const incoming = (call: Call): Dispatch.Incoming => {
-  const metadata = call.attempt === 1
-    ? call.options.metadata
-    : Metadata.override(call.options.metadata, new Map([["grpc-previous-rpc-attempts", [String(call.attempt - 1)]]]))
+  const metadata =
+    call.attempt === 1
+      ? call.options.metadata
+      : Metadata.override(call.options.metadata, new Map([["grpc-previous-rpc-attempts", [String(call.attempt - 1)]]]))
   return { metadata, timeoutMillis: millisLeft(call) }
 }
 
@@ -57,15 +58,13 @@ const withinDeadline = <A, E, R>(self: Effect.Effect<A, E | Failure, R>, call: C
   call.attemptDeadline === Deadline.none
     ? self
     : Effect.timeoutOrElse(self, {
-      duration: millisLeft(call),
-      orElse: () => Effect.fail(local("DEADLINE_EXCEEDED", "deadline exceeded", site))
-    })
+        duration: millisLeft(call),
+        orElse: () => Effect.fail(local("DEADLINE_EXCEEDED", "deadline exceeded", site))
+      })
 
 /** What a server fiber ended with, as the client hears of it. */
 const outcome = <A>(exit: Exit.Exit<A, Failure>, site: Site): Effect.Effect<A, Failure> =>
-  Exit.isSuccess(exit)
-    ? Effect.succeed(exit.value)
-    : Effect.fail(arrived(RpcError.fromCause(exit.cause), site))
+  Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.fail(arrived(RpcError.fromCause(exit.cause), site))
 
 /**
  * One connection to a host.
@@ -83,7 +82,10 @@ class TestConnection {
   readonly connect: Effect.Effect<void> = Effect.suspend(() => {
     if (this.states.current()._tag !== "Idle") return Effect.void
     this.states.set(Connectivity.Connecting())
-    return Effect.andThen(this.host.travel, Effect.sync(() => this.#answer()))
+    return Effect.andThen(
+      this.host.travel,
+      Effect.sync(() => this.#answer())
+    )
   })
 
   #answer(): void {
@@ -132,7 +134,7 @@ class TestConnection {
 
   readonly unary = <I, O>(method: Method<I, O>, request: I, call: Call): Effect.Effect<Response<O>, Failure> => {
     const site: Site = { host: this.host, method }
-    const exchange = Effect.gen({ self: this }, function*() {
+    const exchange = Effect.gen({ self: this }, function* () {
       const bytes = yield* coded(site, "encode the request", () => method.request.encode(request))
       yield* this.host.travel
       const { handler, run } = yield* this.#handler(site)
@@ -151,7 +153,7 @@ class TestConnection {
     requests: Stream.Stream<I, Failure>,
     call: Call
   ): Effect.Effect<StreamResponse<O>, Failure, Scope.Scope> =>
-    Effect.gen({ self: this }, function*() {
+    Effect.gen({ self: this }, function* () {
       const site: Site = { host: this.host, method }
       const headers = Deferred.makeUnsafe<Metadata.Metadata, Failure>()
       const trailers = Deferred.makeUnsafe<Metadata.Metadata, Failure>()
@@ -161,18 +163,16 @@ class TestConnection {
       const downloads = new Inbox<O>(call.options.window, (messages) => toClient.add(messages))
 
       const upload = Stream.runForEach(requests, (request) =>
-        Effect.gen({ self: this }, function*() {
+        Effect.gen({ self: this }, function* () {
           const bytes = yield* coded(site, "encode the request", () => method.request.encode(request))
           yield* toServer.take
           yield* this.host.travel
           uploads.push(bytes)
-        })).pipe(
-          Effect.andThen(this.host.travel),
-          Effect.andThen(Effect.sync(() => uploads.end(undefined)))
-        )
+        })
+      ).pipe(Effect.andThen(this.host.travel), Effect.andThen(Effect.sync(() => uploads.end(undefined))))
 
       const download = (bytes: Uint8Array) =>
-        Effect.gen({ self: this }, function*() {
+        Effect.gen({ self: this }, function* () {
           yield* toClient.take
           yield* this.host.travel
           const message = yield* coded(site, "decode the response", () => method.response.decode(bytes))
@@ -180,7 +180,7 @@ class TestConnection {
           downloads.push(message)
         })
 
-      const serve = Effect.gen({ self: this }, function*() {
+      const serve = Effect.gen({ self: this }, function* () {
         yield* this.host.travel
         const { handler, run } = yield* this.#handler(site)
         const received = Stream.fromPull(Effect.succeed(uploads.pull))

@@ -1,7 +1,8 @@
 /**
  * A server of the in-memory network: handlers behind an address, and what can go wrong there.
  */
-import { Duration, Effect, Exit, Fiber, FiberSet, Latch, Scope } from "effect"
+import type { Fiber} from "effect";
+import { Duration, Effect, Exit, FiberSet, Latch, Scope } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Router } from "../server/Server.ts"
 
@@ -42,7 +43,7 @@ export class TestHost {
 
   /** Starts answering. */
   start(router: Router): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
+    return Effect.gen({ self: this }, function* () {
       const scope = yield* Scope.make()
       const run = yield* Scope.provide(FiberSet.makeRuntime<never, unknown, RpcError>(), scope)
       this.#serving = { router, scope, run: run as Run }

@@ -39,26 +39,29 @@ import { TestHost } from "./TestHost.ts"
  * @category services
  * @since 0.1.0
  */
-export class TestNetwork extends Context.Service<TestNetwork, {
-  /** Serves handlers at an address until the scope closes. */
-  readonly serve: <R>(address: string, options: Server.Options<R>) => Effect.Effect<void, never, R | Scope.Scope>
-  /** Breaks every connection to a host, fails the calls on them, and refuses new connections until `restart`. */
-  readonly kill: (address: string) => Effect.Effect<void>
-  /** Serves again what was served before `kill`. */
-  readonly restart: (address: string) => Effect.Effect<void>
-  /** Stops everything to and from a host without breaking a connection, as SIGSTOP does. */
-  readonly freeze: (address: string) => Effect.Effect<void>
-  readonly thaw: (address: string) => Effect.Effect<void>
-  /** Makes a host accept connections and never answer on new ones. */
-  readonly silence: (address: string) => Effect.Effect<void>
-  readonly unsilence: (address: string) => Effect.Effect<void>
-  /** Closes the connections to a host in good order, as a server going away does. Nothing else changes. */
-  readonly disconnect: (address: string) => Effect.Effect<void>
-  /** How long each way to and from a host takes. */
-  readonly setLatency: (address: string, latency: Duration.Input) => Effect.Effect<void>
-  /** How many connections a host has now. */
-  readonly connections: (address: string) => number
-}>()("trunkline/testing/TestNetwork") {}
+export class TestNetwork extends Context.Service<
+  TestNetwork,
+  {
+    /** Serves handlers at an address until the scope closes. */
+    readonly serve: <R>(address: string, options: Server.Options<R>) => Effect.Effect<void, never, R | Scope.Scope>
+    /** Breaks every connection to a host, fails the calls on them, and refuses new connections until `restart`. */
+    readonly kill: (address: string) => Effect.Effect<void>
+    /** Serves again what was served before `kill`. */
+    readonly restart: (address: string) => Effect.Effect<void>
+    /** Stops everything to and from a host without breaking a connection, as SIGSTOP does. */
+    readonly freeze: (address: string) => Effect.Effect<void>
+    readonly thaw: (address: string) => Effect.Effect<void>
+    /** Makes a host accept connections and never answer on new ones. */
+    readonly silence: (address: string) => Effect.Effect<void>
+    readonly unsilence: (address: string) => Effect.Effect<void>
+    /** Closes the connections to a host in good order, as a server going away does. Nothing else changes. */
+    readonly disconnect: (address: string) => Effect.Effect<void>
+    /** How long each way to and from a host takes. */
+    readonly setLatency: (address: string, latency: Duration.Input) => Effect.Effect<void>
+    /** How many connections a host has now. */
+    readonly connections: (address: string) => number
+  }
+>()("trunkline/testing/TestNetwork") {}
 
 /**
  * Makes an empty network and the connector into it.
@@ -72,7 +75,7 @@ export const make = Effect.sync(() => {
 
   const hostAt = (address: string): TestHost => {
     let host = hosts.get(address)
-    if (host === undefined) hosts.set(address, host = new TestHost(address))
+    if (host === undefined) hosts.set(address, (host = new TestHost(address)))
     return host
   }
 
@@ -102,7 +105,8 @@ export const make = Effect.sync(() => {
     disconnect: change((host) => {
       for (const connection of [...host.attached]) connection.drop("the server went away")
     }),
-    setLatency: (address, latency) => Effect.sync(() => void (hostAt(address).latency = Duration.fromInputUnsafe(latency))),
+    setLatency: (address, latency) =>
+      Effect.sync(() => void (hostAt(address).latency = Duration.fromInputUnsafe(latency))),
     connections: (address) => hostAt(address).attached.size
   })
   const connector = Connector.of({ connect: (endpoint) => TestConnection.open(hostAt(endpoint.id)) })
@@ -117,5 +121,6 @@ export const make = Effect.sync(() => {
  */
 export const layer: Layer.Layer<TestNetwork | Connector> = Layer.effectContext(
   Effect.map(make, ({ connector, network }) =>
-    Context.make(TestNetwork, network).pipe(Context.add(Connector, connector)))
+    Context.make(TestNetwork, network).pipe(Context.add(Connector, connector))
+  )
 )

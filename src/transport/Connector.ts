@@ -31,6 +31,9 @@ export interface Connection {
  * @category services
  * @since 0.1.0
  */
-export class Connector extends Context.Service<Connector, {
-  readonly connect: (endpoint: Endpoint) => Effect.Effect<Connection, never, Scope.Scope>
-}>()("trunkline/transport/Connector") {}
+export class Connector extends Context.Service<
+  Connector,
+  {
+    readonly connect: (endpoint: Endpoint) => Effect.Effect<Connection, never, Scope.Scope>
+  }
+>()("trunkline/transport/Connector") {}

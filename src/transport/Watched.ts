@@ -39,19 +39,21 @@ export const make = <A>(initial: A): Writable<A> => {
   let version = 0
   const waiting = new Set<() => void>()
 
-  const changes = Stream.fromPull(Effect.sync(() => {
-    let seen = -1
-    const take = Effect.sync(() => {
-      seen = version
-      return [value] as const
+  const changes = Stream.fromPull(
+    Effect.sync(() => {
+      let seen = -1
+      const take = Effect.sync(() => {
+        seen = version
+        return [value] as const
+      })
+      const wait = Effect.callback<void>((resume) => {
+        const wake = () => resume(Effect.void)
+        waiting.add(wake)
+        return Effect.sync(() => waiting.delete(wake))
+      })
+      return Effect.suspend(() => (seen === version ? Effect.andThen(wait, take) : take))
     })
-    const wait = Effect.callback<void>((resume) => {
-      const wake = () => resume(Effect.void)
-      waiting.add(wake)
-      return Effect.sync(() => waiting.delete(wake))
-    })
-    return Effect.suspend(() => seen === version ? Effect.andThen(wait, take) : take)
-  }))
+  )
 
   return {
     current: () => value,

@@ -16,7 +16,7 @@ const withEcho = <A, E>(
   program: Effect.Effect<A, E, Echo>,
   handlers: Handlers.Handlers = echoHandlers("a")
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const address = yield* wire.serve([handlers])
     return yield* Effect.provide(program, Echo.layer.pipe(Layer.provide(poolOf(address))))
   }).pipe(Effect.provide(wire.layer))
@@ -24,132 +24,197 @@ const withEcho = <A, E>(
 for (const wire of wires) {
   describe(`the four kinds ${wire.name}`, () => {
     wire.it("unary: one request, one response", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const reply = yield* echo.echo({ text: "hello" })
-        assert.strictEqual(reply.text, "hello")
-        assert.strictEqual(reply.server, "a")
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const reply = yield* echo.echo({ text: "hello" })
+          assert.strictEqual(reply.text, "hello")
+          assert.strictEqual(reply.server, "a")
+        })
+      )
+    )
 
     wire.it("a call is a value: it can be run twice", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const call = echo.echo({ text: "again" })
-        const replies = [yield* call, yield* call]
-        assert.deepStrictEqual(replies.map((reply) => reply.text), ["again", "again"])
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const call = echo.echo({ text: "again" })
+          const replies = [yield* call, yield* call]
+          assert.deepStrictEqual(
+            replies.map((reply) => reply.text),
+            ["again", "again"]
+          )
+        })
+      )
+    )
 
     wire.it("server streaming: every response in order", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const replies = yield* Stream.runCollect(echo.expand({ text: "x", count: 100 }))
-        assert.deepStrictEqual(replies.map((reply) => reply.index), Array.from({ length: 100 }, (_, i) => i))
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const replies = yield* Stream.runCollect(echo.expand({ text: "x", count: 100 }))
+          assert.deepStrictEqual(
+            replies.map((reply) => reply.index),
+            Array.from({ length: 100 }, (_, i) => i)
+          )
+        })
+      )
+    )
 
     wire.it("server streaming: none is an empty stream", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        assert.deepStrictEqual(yield* Stream.runCollect(echo.expand({ count: 0 })), [])
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          assert.deepStrictEqual(yield* Stream.runCollect(echo.expand({ count: 0 })), [])
+        })
+      )
+    )
 
     wire.it("client streaming: every request in order", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const letters = [..."abcdefghijklmnopqrstuvwxyz"]
-        const reply = yield* echo.collect(Stream.fromIterable(letters.map((text) => ({ text }))))
-        assert.strictEqual(reply.text, letters.join(""))
-        assert.strictEqual(reply.index, 26)
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const letters = [..."abcdefghijklmnopqrstuvwxyz"]
+          const reply = yield* echo.collect(Stream.fromIterable(letters.map((text) => ({ text }))))
+          assert.strictEqual(reply.text, letters.join(""))
+          assert.strictEqual(reply.index, 26)
+        })
+      )
+    )
 
     wire.it("bidi: answers come while requests go", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const replies = yield* Stream.make("a", "b", "c").pipe(
-          Stream.map((text) => ({ text })),
-          echo.chat,
-          Stream.map((reply) => reply.text),
-          Stream.runCollect
-        )
-        assert.deepStrictEqual(replies, ["A", "B", "C"])
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const replies = yield* Stream.make("a", "b", "c").pipe(
+            Stream.map((text) => ({ text })),
+            echo.chat,
+            Stream.map((reply) => reply.text),
+            Stream.runCollect
+          )
+          assert.deepStrictEqual(replies, ["A", "B", "C"])
+        })
+      )
+    )
 
     wire.it("bidi: a server's end stops endless requests", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const endless = Stream.concat(Stream.make({ text: "a" }, { text: "b", failCode: 5 }), Stream.never)
-        const exit = yield* Effect.exit(Stream.runCollect(echo.chat(endless)))
-        assert(Exit.isFailure(exit))
-        const error = yield* Effect.flip(exit)
-        assert.strictEqual(error.code, "NOT_FOUND")
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const endless = Stream.concat(Stream.make({ text: "a" }, { text: "b", failCode: 5 }), Stream.never)
+          const exit = yield* Effect.exit(Stream.runCollect(echo.chat(endless)))
+          assert(Exit.isFailure(exit))
+          const error = yield* Effect.flip(exit)
+          assert.strictEqual(error.code, "NOT_FOUND")
+        })
+      )
+    )
 
     wire.it("an error arrives with its code, text, method, peer and origin", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const error = yield* Effect.flip(echo.echo({ text: "gone", failCode: 5 }))
-        assert.strictEqual(error.message, "[NOT_FOUND] gone")
-        assert.strictEqual(error.reason._tag, "NotFound")
-        assert.strictEqual(error.method, "/trunkline.test.EchoService/Echo")
-        assert.strictEqual(error.origin, "remote")
-        assert.strictEqual(error.attempts.length, 1)
-        assert.strictEqual(error.attempts[0]?.peer, error.peer)
-        assert.isDefined(error.peer)
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const error = yield* Effect.flip(echo.echo({ text: "gone", failCode: 5 }))
+          assert.strictEqual(error.message, "[NOT_FOUND] gone")
+          assert.strictEqual(error.reason._tag, "NotFound")
+          assert.strictEqual(error.method, "/trunkline.test.EchoService/Echo")
+          assert.strictEqual(error.origin, "remote")
+          assert.strictEqual(error.attempts.length, 1)
+          assert.strictEqual(error.attempts[0]?.peer, error.peer)
+          assert.isDefined(error.peer)
+        })
+      )
+    )
 
     wire.it("a code is selected with catchReason", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const text = yield* echo.echo({ text: "gone", failCode: 5 }).pipe(
-          Effect.map((reply) => reply.text),
-          Effect.catchReason("RpcError", "NotFound", (reason) => Effect.succeed(`caught ${reason.message}`))
-        )
-        assert.strictEqual(text, "caught gone")
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const text = yield* echo.echo({ text: "gone", failCode: 5 }).pipe(
+            Effect.map((reply) => reply.text),
+            Effect.catchReason("RpcError", "NotFound", (reason) => Effect.succeed(`caught ${reason.message}`))
+          )
+          assert.strictEqual(text, "caught gone")
+        })
+      )
+    )
 
     wire.it("a stream's error comes after the messages before it", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const seen: Array<number> = []
-        const error = yield* echo.expand({ text: "late", count: 3, failCode: 8 }).pipe(
-          Stream.runForEach((reply) => Effect.sync(() => seen.push(reply.index))),
-          Effect.flip
-        )
-        assert.deepStrictEqual(seen, [0, 1, 2])
-        assert.strictEqual(error.code, "RESOURCE_EXHAUSTED")
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const seen: Array<number> = []
+          const error = yield* echo.expand({ text: "late", count: 3, failCode: 8 }).pipe(
+            Stream.runForEach((reply) => Effect.sync(() => seen.push(reply.index))),
+            Effect.flip
+          )
+          assert.deepStrictEqual(seen, [0, 1, 2])
+          assert.strictEqual(error.code, "RESOURCE_EXHAUSTED")
+        })
+      )
+    )
 
     wire.it("the caller's own request failure comes back as it was", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const failing = Stream.concat(Stream.make({ text: "a" }), Stream.fail("my own" as const))
-        assert.strictEqual(yield* Effect.flip(echo.collect(failing)), "my own")
-        assert.strictEqual(yield* Effect.flip(Stream.runDrain(echo.chat(failing))), "my own")
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const failing = Stream.concat(Stream.make({ text: "a" }), Stream.fail("my own" as const))
+          assert.strictEqual(yield* Effect.flip(echo.collect(failing)), "my own")
+          assert.strictEqual(yield* Effect.flip(Stream.runDrain(echo.chat(failing))), "my own")
+        })
+      )
+    )
 
     wire.it("take(1) of many leaves the stream", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const replies = yield* Stream.runCollect(Stream.take(echo.expand({ count: 100_000 }), 1))
-        assert.deepStrictEqual(replies.map((reply) => reply.index), [0])
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const replies = yield* Stream.runCollect(Stream.take(echo.expand({ count: 100_000 }), 1))
+          assert.deepStrictEqual(
+            replies.map((reply) => reply.index),
+            [0]
+          )
+        })
+      )
+    )
 
     wire.it("many calls at once share one connection", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const texts = Array.from({ length: 100 }, (_, i) => String(i))
-        const replies = yield* Effect.forEach(texts, (text) => echo.echo({ text }), { concurrency: "unbounded" })
-        assert.deepStrictEqual(replies.map((reply) => reply.text), texts)
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const texts = Array.from({ length: 100 }, (_, i) => String(i))
+          const replies = yield* Effect.forEach(texts, (text) => echo.echo({ text }), { concurrency: "unbounded" })
+          assert.deepStrictEqual(
+            replies.map((reply) => reply.text),
+            texts
+          )
+        })
+      )
+    )
 
     wire.it("a method the server does not have is UNIMPLEMENTED and named", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const address = yield* wire.serve([])
         const pool = poolOf(address)
         const call = Effect.flatMap(Echo, (echo) => echo.echo({}))
         const error = yield* Effect.flip(Effect.provide(call, Echo.layer.pipe(Layer.provide(pool))))
         assert.strictEqual(error.code, "UNIMPLEMENTED")
         assert.include(error.message, "/trunkline.test.EchoService/Echo")
-      }).pipe(Effect.provide(wire.layer)))
+      }).pipe(Effect.provide(wire.layer))
+    )
 
     wire.it("a handler's defect is INTERNAL without its text", () => {
       const handlers = echoHandlers("a")
@@ -159,22 +224,31 @@ for (const wire of wires) {
           all.map((handler) => ({
             ...handler,
             arrows: { ...handler.arrows, unary: () => Effect.die(new Error("the password is hunter2")) }
-          })))
+          }))
+        )
       }
-      return withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const error = yield* Effect.flip(echo.echo({}))
-        assert.strictEqual(error.code, "INTERNAL")
-        assert.notInclude(JSON.stringify(error), "hunter2")
-        assert.notInclude(error.message, "hunter2")
-      }), broken)
+      return withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const error = yield* Effect.flip(echo.echo({}))
+          assert.strictEqual(error.code, "INTERNAL")
+          assert.notInclude(JSON.stringify(error), "hunter2")
+          assert.notInclude(error.message, "hunter2")
+        }),
+        broken
+      )
     })
 
     wire.it("a window of one still carries everything", () =>
-      withEcho(wire, Effect.gen(function*() {
-        const echo = yield* Echo
-        const replies = yield* Stream.runCollect(echo.expand({ count: 20 }).pipe(CallOptions.withWindow(1)))
-        assert.strictEqual(replies.length, 20)
-      })))
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const replies = yield* Stream.runCollect(echo.expand({ count: 20 }).pipe(CallOptions.withWindow(1)))
+          assert.strictEqual(replies.length, 20)
+        })
+      )
+    )
   })
 }

@@ -1,0 +1,328 @@
+/**
+ * The house, held against the imports of src: which room may import which, who may import third parties, no circles at
+ * run time, small files with telling names, and no clock or dice of its own. To open a door, change the table and say
+ * why; a door that makes a circle cannot be opened.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { posix } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseSync, Visitor } from "vite"
+
+interface Room {
+  readonly floor: number
+  readonly answers: string
+  readonly mayImport: ReadonlyArray<string>
+}
+
+const rooms: Readonly<Record<string, Room>> = {
+  status: { floor: 0, answers: "how a call can end", mayImport: [] },
+  discovery: { floor: 1, answers: "which endpoints exist now", mayImport: ["status"] },
+  call: { floor: 1, answers: "what a call is", mayImport: ["status"] },
+  transport: {
+    floor: 2,
+    answers: "what carries a call; what opens a connection",
+    mayImport: ["call", "discovery", "status"]
+  },
+  retry: { floor: 2, answers: "whether, when and how much to try again", mayImport: ["call", "status"] },
+  server: { floor: 2, answers: "serving handlers", mayImport: ["call", "status"] },
+  observe: { floor: 2, answers: "seeing it", mayImport: ["call", "status"] },
+  client: { floor: 3, answers: "typed methods from a service", mayImport: ["transport", "retry", "call", "status"] },
+  peer: {
+    floor: 3,
+    answers: "one backend and all that is known of it",
+    mayImport: ["transport", "discovery", "call", "status"]
+  },
+  grpcjs: {
+    floor: 3,
+    answers: "the only importer of `@grpc/grpc-js`",
+    mayImport: ["transport", "server", "discovery", "call", "status"]
+  },
+  http2: {
+    floor: 3,
+    answers: "the same wire straight on `node:http2`",
+    mayImport: ["transport", "discovery", "call", "status"]
+  },
+  picker: { floor: 4, answers: "which peer takes this call", mayImport: ["peer", "discovery", "call", "status"] },
+  services: {
+    floor: 4,
+    answers: "the standard gRPC services, both sides",
+    mayImport: ["server", "client", "peer", "transport", "call", "status"]
+  },
+  registries: {
+    floor: 4,
+    answers: "endpoints from the systems clusters run",
+    mayImport: ["client", "discovery", "call", "status"]
+  },
+  pool: {
+    floor: 5,
+    answers: "peers + picker = a Transport",
+    mayImport: ["picker", "peer", "observe", "transport", "discovery", "call", "status"]
+  },
+  testing: {
+    floor: 6,
+    answers: "what users test with (`trunkline/testing`)",
+    // Anything below, adapters excepted.
+    // oxfmt-ignore
+    mayImport: [
+      "pool", "services", "picker", "peer", "client",
+      "observe", "server", "retry", "transport", "call", "discovery", "status"
+    ]
+  }
+}
+
+/** Rooms that only applications, examples and tests import; here, only the barrel that hands them out. */
+const adapters = ["grpcjs", "http2", "registries"]
+
+/** What users import. They gather from every room, so the table does not bind them. */
+const barrels = ["index.ts", "testing/index.ts"]
+
+/** Third parties, and the files they stop at. */
+const doors: ReadonlyArray<{ readonly party: RegExp; readonly only: ReadonlyArray<string> }> = [
+  { party: /^effect(\/|$)/, only: [""] },
+  { party: /^@grpc\/grpc-js$/, only: ["grpcjs/"] },
+  { party: /^@bufbuild\/protobuf(\/|$)/, only: ["status/ErrorDetails.ts", "call/", "services/"] },
+  { party: /^node:/, only: ["grpcjs/", "http2/", "registries/", "discovery/NodeDns.ts"] }
+]
+
+/** Time, chance and waiting come from the context, except where the outside world has its own. */
+const banned = [/\bDate\.now\(/, /\bMath\.random\(/, /\bsetTimeout\(/, /\basync\s/]
+const mayUseBanned = ["grpcjs/", "discovery/NodeDns.ts"]
+
+const maxCodeLines = 350
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reading
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Import {
+  /** Another file of src, by its path in it; or a package. */
+  readonly target: string
+  readonly isFile: boolean
+  readonly atRunTime: boolean
+}
+
+interface Source {
+  readonly path: string
+  /** The first folder; none for a file at the root. */
+  readonly room: string | undefined
+  readonly imports: ReadonlyArray<Import>
+  /** The lines that are neither blank nor comment. */
+  readonly code: ReadonlyArray<string>
+}
+
+const roomOf = (path: string): string | undefined => (path.includes("/") ? path.split("/")[0] : undefined)
+
+const parse = (path: string, text: string): Source => {
+  const { program, comments } = parseSync(path, text)
+  const imports: Array<Import> = []
+  const add = (from: { readonly type: string } | null, atRunTime: boolean) => {
+    const specifier = from !== null && "value" in from ? String(from.value) : "an expression"
+    const isFile = specifier.startsWith(".")
+    imports.push({ target: isFile ? posix.join(posix.dirname(path), specifier) : specifier, isFile, atRunTime })
+  }
+  new Visitor({
+    ImportDeclaration: (node) => add(node.source, node.importKind !== "type"),
+    ExportAllDeclaration: (node) => add(node.source, node.exportKind !== "type"),
+    ExportNamedDeclaration: (node) => {
+      if (node.source !== null) add(node.source, node.exportKind !== "type")
+    },
+    ImportExpression: (node) => add(node.source, true),
+    TSImportType: (node) => add(node.source, false)
+  }).visit(program)
+
+  let code = text
+  for (const { start, end } of comments) {
+    code = code.slice(0, start) + code.slice(start, end).replace(/[^\n]/g, " ") + code.slice(end)
+  }
+  return { path, room: roomOf(path), imports, code: code.split("\n").filter((line) => line.trim() !== "") }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Rules: each names what breaks it
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Rule = (sources: ReadonlyArray<Source>) => ReadonlyArray<string>
+
+const isUnder = (path: string, places: ReadonlyArray<string>): boolean => places.some((place) => path.startsWith(place))
+
+/** A rule about one file. */
+const each =
+  (rule: (source: Source) => ReadonlyArray<string>): Rule =>
+  (sources) =>
+    sources.flatMap(rule)
+
+const knownRooms = each(({ path, room }) =>
+  barrels.includes(path) || (room !== undefined && room in rooms) ? [] : [`${path} is in no room of the table`]
+)
+
+const roomTable = each(({ path, room, imports }) => {
+  if (barrels.includes(path) || room === undefined) return []
+  const mayImport = rooms[room]?.mayImport ?? []
+  return imports
+    .filter(({ target, isFile }) => isFile && roomOf(target) !== room && !mayImport.includes(roomOf(target) ?? ""))
+    .map(({ target }) => `${path} imports ${target}: ${room}/ may import ${mayImport.join(" ") || "nothing"}`)
+})
+
+const adaptersApart = each(({ path, room, imports }) =>
+  path === "index.ts"
+    ? []
+    : imports
+        .filter(({ target, isFile }) => isFile && roomOf(target) !== room && isUnder(target, adapters))
+        .map(({ target }) => `${path} imports ${target}: only index.ts may import an adapter`)
+)
+
+const thirdParties = each(({ path, imports }) =>
+  imports
+    .filter(({ isFile }) => !isFile)
+    .flatMap(({ target }) => {
+      const door = doors.find(({ party }) => party.test(target))
+      if (door === undefined) return [`${path} imports ${target}: not a dependency on record`]
+      return isUnder(path, door.only) ? [] : [`${path} imports ${target}: it stops at ${door.only.join(" ")}`]
+    })
+)
+
+const noCycles: Rule = (sources) => {
+  const byPath = new Map(sources.map((source) => [source.path, source]))
+  const done = new Set<string>()
+  const cycles: Array<string> = []
+  const visit = (path: string, trail: ReadonlyArray<string>): void => {
+    if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(" -> "))
+    if (trail.includes(path) || done.has(path)) return
+    for (const { target, atRunTime } of byPath.get(path)?.imports ?? []) if (atRunTime) visit(target, [...trail, path])
+    done.add(path)
+  }
+  for (const path of byPath.keys()) visit(path, [])
+  return cycles
+}
+
+const smallFiles = each(({ path, code }) =>
+  code.length > maxCodeLines ? [`${path} has ${code.length} code lines, more than ${maxCodeLines}`] : []
+)
+
+const tellingNames = each(({ path }) =>
+  /(^|\/)(utils?|helpers?|common|managers?)\.ts$/i.test(path) ? [`${path} does not say what it answers`] : []
+)
+
+const noOwnClock = each(({ path, code }) =>
+  isUnder(path, mayUseBanned)
+    ? []
+    : code.filter((line) => banned.some((pattern) => pattern.test(line))).map((line) => `${path}: ${line.trim()}`)
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const src = fileURLToPath(new URL("../src", import.meta.url))
+
+const sources = readdirSync(src, { encoding: "utf8", recursive: true })
+  .filter((path) => path.endsWith(".ts"))
+  .sort()
+  .map((path) => parse(path, readFileSync(`${src}/${path}`, "utf8")))
+
+/** What a rule says of files that do not exist. */
+const violations = (rule: Rule, files: Readonly<Record<string, string>>): ReadonlyArray<string> =>
+  rule(Object.entries(files).map(([path, text]) => parse(path, text)))
+
+describe("the table", () => {
+  it("only lets a room import from lower floors, so no circle of rooms is possible", () => {
+    for (const [name, { floor, mayImport }] of Object.entries(rooms)) {
+      for (const other of mayImport) assert.isBelow(rooms[other]!.floor, floor, `${name} may import ${other}`)
+    }
+  })
+})
+
+describe("src", () => {
+  it("has files", () => assert.isNotEmpty(sources))
+  it("has no room that the table does not know", () => assert.deepStrictEqual(knownRooms(sources), []))
+  it("imports only along the rows of the table", () => assert.deepStrictEqual(roomTable(sources), []))
+  it("leaves adapters to index.ts", () => assert.deepStrictEqual(adaptersApart(sources), []))
+  it("stops third parties at the door", () => assert.deepStrictEqual(thirdParties(sources), []))
+  it("has no import cycle at run time", () => assert.deepStrictEqual(noCycles(sources), []))
+  it("has small files", () => assert.deepStrictEqual(smallFiles(sources), []))
+  it("has telling file names", () => assert.deepStrictEqual(tellingNames(sources), []))
+  it("takes time and chance from the context", () => assert.deepStrictEqual(noOwnClock(sources), []))
+})
+
+describe("each rule can say no", () => {
+  it("to an unknown room, and to a file outside any room", () =>
+    assert.deepStrictEqual(violations(knownRooms, { "attic/Box.ts": "", "Loose.ts": "", "status/Code.ts": "" }), [
+      "attic/Box.ts is in no room of the table",
+      "Loose.ts is in no room of the table"
+    ]))
+
+  it("to a door that is not in the table, for types too", () =>
+    assert.deepStrictEqual(
+      violations(roomTable, {
+        "retry/Retry.ts": `
+          import * as Call from "../call/Call.ts"
+          import type { Peer } from "../peer/Peer.ts"
+          export type Pool = import("../pool/PeerPool.ts").PeerPool
+        `,
+        "status/Code.ts": `export * from "../index.ts"`
+      }),
+      [
+        "retry/Retry.ts imports peer/Peer.ts: retry/ may import call status",
+        "retry/Retry.ts imports pool/PeerPool.ts: retry/ may import call status",
+        "status/Code.ts imports index.ts: status/ may import nothing"
+      ]
+    ))
+
+  it("to an adapter in anything but index.ts", () =>
+    assert.deepStrictEqual(
+      violations(adaptersApart, {
+        "index.ts": `export * as GrpcJsConnector from "./grpcjs/GrpcJsConnector.ts"`,
+        "testing/index.ts": `export * as GrpcJsServer from "../grpcjs/GrpcJsServer.ts"`
+      }),
+      ["testing/index.ts imports grpcjs/GrpcJsServer.ts: only index.ts may import an adapter"]
+    ))
+
+  it("to a third party past its door, and to one that is not a dependency", () =>
+    assert.deepStrictEqual(
+      violations(thirdParties, {
+        "grpcjs/GrpcJsConnector.ts": `import * as Grpc from "@grpc/grpc-js"; import * as Net from "node:net"`,
+        "pool/Balancer.ts": `import { Effect } from "effect"; import type { Channel } from "@grpc/grpc-js"`,
+        "discovery/FileDiscovery.ts": `import * as Fs from "node:fs"`,
+        "status/ErrorDetails.ts": `import { fromBinary } from "@bufbuild/protobuf"`,
+        "status/Code.ts": `const lodash = await import("lodash")`
+      }),
+      [
+        "pool/Balancer.ts imports @grpc/grpc-js: it stops at grpcjs/",
+        "discovery/FileDiscovery.ts imports node:fs: it stops at grpcjs/ http2/ registries/ discovery/NodeDns.ts",
+        "status/Code.ts imports lodash: not a dependency on record"
+      ]
+    ))
+
+  it("to a cycle at run time, but not to one of types", () =>
+    assert.deepStrictEqual(
+      violations(noCycles, {
+        "call/Call.ts": `import { b } from "./Deadline.ts"; import type { M } from "./Method.ts"`,
+        "call/Deadline.ts": `export { c } from "./Metadata.ts"`,
+        "call/Metadata.ts": `export * from "./Call.ts"`,
+        "call/Method.ts": `import "./Call.ts"`
+      }),
+      ["call/Call.ts -> call/Deadline.ts -> call/Metadata.ts -> call/Call.ts"]
+    ))
+
+  it("to a large file, counting neither comments nor blank lines", () =>
+    assert.deepStrictEqual(
+      violations(smallFiles, {
+        "call/Small.ts": "let a // said\n\n/**\n * said\n */\n// said\n".repeat(maxCodeLines),
+        "call/Large.ts": "let a\n".repeat(maxCodeLines + 1)
+      }),
+      ["call/Large.ts has 351 code lines, more than 350"]
+    ))
+
+  it("to a name that says nothing", () =>
+    assert.deepStrictEqual(violations(tellingNames, { "call/Utils.ts": "", "call/Call.ts": "" }), [
+      "call/Utils.ts does not say what it answers"
+    ]))
+
+  it("to a clock or dice of one's own, but not to talk of them", () =>
+    assert.deepStrictEqual(
+      violations(noOwnClock, {
+        "call/Deadline.ts": `// never Date.now()\nconst now = Date.now()\nconst f = async () => {}`,
+        "grpcjs/GrpcJsConnector.ts": "setTimeout(f, 1)"
+      }),
+      ["call/Deadline.ts: const now = Date.now()", "call/Deadline.ts: const f = async () => {}"]
+    ))
+})

@@ -1,0 +1,72 @@
+/**
+ * The package as its users get it: what is published, what resolves, and that the examples run against it.
+ */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFile, spawnSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** Runs node here, where `trunkline` is this package by its own name, and returns what it printed. */
+const node = async (...args: ReadonlyArray<string>): Promise<string> =>
+  (await promisify(execFile)(process.execPath, args, { cwd: root, timeout: 60_000 })).stdout
+
+/** Runs npm here and returns what it printed; the compiler prints its errors too, so a failure carries it. */
+const npm = (...args: ReadonlyArray<string>): string => {
+  const { status, stdout, stderr } = spawnSync("npm", args, { cwd: root, encoding: "utf8" })
+  if (status !== 0) throw new Error(`npm ${args.join(" ")}\n${stdout}${stderr}`)
+  return stdout
+}
+
+beforeAll(() => {
+  npm("run", "-s", "build")
+}, 120_000)
+
+describe("package", () => {
+  for (const name of ["trunkline", "trunkline/testing"]) {
+    it(`${name} resolves and exports something`, async () => {
+      const exported = await node("--input-type=module", "--eval", `console.log(Object.keys(await import("${name}")))`)
+      assert.match(exported, /\w/)
+    })
+  }
+
+  it("has everything in it that its exports name, and nothing but sources and what was built from them", () => {
+    const [pack] = JSON.parse(npm("pack", "--dry-run", "--json", "--ignore-scripts")) as [
+      { readonly files: ReadonlyArray<{ readonly path: string }> }
+    ]
+    const files = pack.files.map((file) => file.path)
+    const { exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
+      readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+    }
+    const named = Object.values(exports).flatMap((target) =>
+      typeof target === "string" ? target : Object.values(target)
+    )
+
+    assert.includeMembers(
+      files,
+      named.map((target) => target.replace("./", ""))
+    )
+    assert.deepStrictEqual(
+      files.filter((file) => !/^(dist|src)\/.*\.(ts|js|map)$|^(package\.json|LICENSE|[A-Z]+\.md)$/.test(file)),
+      []
+    )
+  })
+})
+
+describe("examples", () => {
+  beforeAll(() => {
+    npm("run", "-s", "build:programs")
+  }, 120_000)
+
+  // Every file of examples/ is a program; folders in it hold parts of programs. The demo is for watching.
+  const examples = existsSync(`${root}/examples`) ? readdirSync(`${root}/examples`) : []
+  const programs = examples.filter((file) => file.endsWith(".ts") && file !== "demo.ts")
+
+  it("exist", () => assert.isNotEmpty(programs))
+
+  it.each(programs)("%s runs", { timeout: 60_000 }, async (file) => {
+    await node(`build/examples/${file.replace(/\.ts$/, ".js")}`)
+  })
+})

@@ -1,0 +1,211 @@
+/** What every picker must do, and what makes each one itself. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Random as Chance, Stream } from "effect"
+import type {
+  Picker} from "trunkline";
+import {
+  Call,
+  CallOptions,
+  LeastPending,
+  PeakEwma,
+  Peer,
+  PickFirst,
+  PowerOfTwo,
+  Random,
+  RoundRobin
+} from "trunkline"
+import { endpoint } from "../endpoints.ts"
+
+const peerAt = (name: string, state: "Ready" | "Down" | "Idle" = "Ready"): Peer.Peer => {
+  const peer = new Peer.Peer(endpoint(`${name}:1`), 0)
+  if (state !== "Idle") peer.transition({ _tag: "ConnectStarted" }, 0)
+  if (state === "Ready") peer.transition({ _tag: "Connected" }, 0)
+  if (state === "Down") peer.transition({ _tag: "ConnectFailed", cause: "refused" }, 0)
+  return peer
+}
+
+const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => ({
+  peers,
+  ready: peers.filter((peer) => peer.status.state === "Ready")
+})
+
+/** The pickers a policy makes of some sets. */
+const pickersOf = (policy: Picker.PickerPolicy, ...sets: ReadonlyArray<Picker.PeerSet>) =>
+  Stream.runCollect(policy.pickers(Stream.fromIterable(sets)))
+
+/** The ids of so many picks. */
+const picks = Effect.fnUntraced(function* (picker: Picker.Picker, count: number, now = 0) {
+  const call = new Call.Call(CallOptions.Current.defaultValue(), yield* Clock.Clock, Infinity)
+  return Array.from({ length: count }, () => {
+    const picked = picker.pick(call, now)
+    return picked._tag === "Peer" ? picked.id : picked._tag
+  })
+})
+
+const share = (ids: ReadonlyArray<string>, id: string): number =>
+  ids.filter((other) => other === id).length / ids.length
+
+const policies: ReadonlyArray<[string, Picker.PickerPolicy]> = [
+  ["RoundRobin", RoundRobin.make()],
+  ["Random", Random.make()],
+  ["LeastPending", LeastPending.make()],
+  ["PowerOfTwo", PowerOfTwo.make()],
+  ["PowerOfTwo with PeakEwma", PowerOfTwo.make({ load: PeakEwma.make() })],
+  ["PickFirst", PickFirst.make()]
+]
+
+describe.each(policies)("%s", (_name, policy) => {
+  it.effect("an empty set queues", () =>
+    Effect.gen(function* () {
+      const [picker] = yield* pickersOf(policy, setOf())
+      assert.deepStrictEqual(yield* picks(picker!, 2), ["Queue", "Queue"])
+    })
+  )
+
+  it.effect("a set with nobody ready queues", () =>
+    Effect.gen(function* () {
+      const [picker] = yield* pickersOf(policy, setOf(peerAt("a", "Down"), peerAt("b", "Idle")))
+      assert.deepStrictEqual(yield* picks(picker!, 2), ["Queue", "Queue"])
+    })
+  )
+
+  it.effect("only ready peers are picked", () =>
+    Effect.gen(function* () {
+      const [picker] = yield* pickersOf(
+        policy,
+        setOf(peerAt("a", "Down"), peerAt("b"), peerAt("c", "Idle"), peerAt("d"))
+      )
+      for (const id of yield* picks(picker!, 100)) assert.include(["b:1", "d:1"], id)
+    })
+  )
+
+  it.effect("the same seed picks the same", () =>
+    Effect.gen(function* () {
+      const run = Effect.gen(function* () {
+        const [picker] = yield* pickersOf(policy, setOf(peerAt("a"), peerAt("b"), peerAt("c")))
+        return yield* picks(picker!, 50)
+      }).pipe(Chance.withSeed("fixed"))
+      assert.deepStrictEqual(yield* run, yield* run)
+    })
+  )
+})
+
+describe.each(policies.filter(([name]) => name !== "PickFirst"))("%s over idle peers", (_name, policy) => {
+  it.effect("is fair among equals", () =>
+    Effect.gen(function* () {
+      const names = ["a", "b", "c", "d", "e"]
+      const [picker] = yield* pickersOf(policy, setOf(...names.map((name) => peerAt(name))))
+      const ids = yield* picks(picker!, 5000)
+      for (const name of names) {
+        assert.isAbove(share(ids, `${name}:1`), 0.16)
+        assert.isBelow(share(ids, `${name}:1`), 0.24)
+      }
+    }).pipe(Chance.withSeed("fair"))
+  )
+
+  it.effect("asks idle peers to connect", () =>
+    Effect.gen(function* () {
+      const idle = peerAt("a", "Idle")
+      yield* pickersOf(policy, setOf(idle, peerAt("b")))
+      yield* idle.requested
+    })
+  )
+})
+
+describe("RoundRobin", () => {
+  it.effect("keeps its place when the set changes", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = [peerAt("a"), peerAt("b"), peerAt("c")]
+      const policy = RoundRobin.make()
+      const order = yield* pickersOf(policy, setOf(a, b, c)).pipe(
+        Effect.flatMap(([picker]) => picks(picker!, 3)),
+        Chance.withSeed("place")
+      )
+      // The same seed gives the same order; a peer beside the cursor leaves after the first pick.
+      const seen: Array<string> = []
+      const smaller = setOf(...[a, b, c].filter((peer) => peer.id !== order[2]))
+      const sets = Stream.concat(Stream.make(setOf(a, b, c)), Stream.make(smaller))
+      yield* policy.pickers(sets).pipe(
+        Stream.runForEach((picker) => Effect.map(picks(picker, 1), (ids) => seen.push(...ids))),
+        Chance.withSeed("place")
+      )
+      assert.deepStrictEqual(seen, [order[0]!, order[1]!])
+    })
+  )
+
+  it.effect("clients start in different places and orders", () =>
+    Effect.gen(function* () {
+      const peers = ["a", "b", "c", "d"].map((name) => peerAt(name))
+      const orders = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, seed) => seed),
+        (seed) =>
+          pickersOf(RoundRobin.make(), setOf(...peers)).pipe(
+            Effect.flatMap(([picker]) => picks(picker!, 4)),
+            Effect.map((ids) => ids.join()),
+            Chance.withSeed(`client ${seed}`)
+          )
+      )
+      assert.isAtLeast(new Set(orders).size, 8)
+    })
+  )
+})
+
+describe("LeastPending", () => {
+  it.effect("picks the peer with the fewest calls", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = [peerAt("a"), peerAt("b"), peerAt("c")]
+      a.stats.pending = 2
+      b.stats.pending = 1
+      c.stats.pending = 3
+      const [picker] = yield* pickersOf(LeastPending.make(), setOf(a, b, c))
+      assert.deepStrictEqual(yield* picks(picker!, 3), ["b:1", "b:1", "b:1"])
+    })
+  )
+})
+
+describe("PowerOfTwo", () => {
+  it.effect("never picks the worst of all, because its two samples are distinct", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = [peerAt("a"), peerAt("b"), peerAt("c")]
+      c.stats.pending = 10
+      const [picker] = yield* pickersOf(PowerOfTwo.make(), setOf(a, b, c))
+      assert.strictEqual(share(yield* picks(picker!, 1000), "c:1"), 0)
+    })
+  )
+
+  it.effect("samples every pair alike", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = [peerAt("a"), peerAt("b"), peerAt("c")]
+      a.stats.pending = 1
+      b.stats.pending = 2
+      c.stats.pending = 3
+      const [picker] = yield* pickersOf(PowerOfTwo.make(), setOf(a, b, c))
+      const ids = yield* picks(picker!, 9000)
+      // a wins two of the three pairs, b the third.
+      assert.approximately(share(ids, "a:1"), 2 / 3, 0.02)
+      assert.approximately(share(ids, "b:1"), 1 / 3, 0.02)
+    }).pipe(Chance.withSeed("pairs"))
+  )
+})
+
+describe("PickFirst", () => {
+  it.effect("asks the first untried peer to connect, one at a time", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = [peerAt("a", "Down"), peerAt("b", "Idle"), peerAt("c", "Idle")]
+      yield* pickersOf(PickFirst.make(), setOf(a, b, c))
+      yield* b.requested
+      const third = yield* Effect.forkChild(c.requested)
+      yield* Effect.yieldNow
+      assert.strictEqual(third.pollUnsafe(), undefined)
+    })
+  )
+
+  it.effect("stays with a peer while it is ready, even if an earlier one comes back", () =>
+    Effect.gen(function* () {
+      const [a, b] = [peerAt("a", "Down"), peerAt("b")]
+      const ready = setOf(peerAt("a"), b)
+      const pickers = yield* pickersOf(PickFirst.make(), setOf(a, b), ready)
+      assert.deepStrictEqual(yield* picks(pickers[1]!, 1), ["b:1"])
+    })
+  )
+})

@@ -1,0 +1,50 @@
+import { configDefaults, defineConfig } from "vitest/config"
+
+// Vitest 5 runs on Node 20 but reports failures with functions that came after it. They are added to the process that
+// reports, not to the workers that run tests, so the library cannot come to need them.
+const groupBy = <K, A>(items: Iterable<A>, keyOf: (item: A) => K): Map<K, Array<A>> => {
+  const groups = new Map<K, Array<A>>()
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item])
+  return groups
+}
+const withResolvers = () => {
+  const resolvers = {} as Record<string, unknown>
+  resolvers["promise"] = new Promise((resolve, reject) => Object.assign(resolvers, { resolve, reject }))
+  return resolvers
+}
+const addMissing = (target: object, name: string, value: unknown) => {
+  if (!(name in target)) Object.defineProperty(target, name, { value, configurable: true, writable: true })
+}
+addMissing(Map, "groupBy", groupBy)
+addMissing(Object, "groupBy", (...args: Parameters<typeof groupBy>) => Object.fromEntries(groupBy(...args) as never))
+addMissing(Promise, "withResolvers", withResolvers)
+
+// These look at what was built, so they build first.
+const built = ["test/package.test.ts"]
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        // `trunkline` means the sources, as it does for the type checker.
+        resolve: { tsconfigPaths: true },
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...built] }
+      },
+      {
+        test: {
+          name: "types",
+          include: [],
+          typecheck: {
+            enabled: true,
+            only: true,
+            include: ["test/types/**/*.tst.ts"],
+            tsconfig: "./tsconfig.json",
+            // Errors elsewhere are the type checker's to report.
+            ignoreSourceErrors: true
+          }
+        }
+      },
+      { test: { name: "package", include: built } }
+    ]
+  }
+})
