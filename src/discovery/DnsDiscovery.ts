@@ -107,7 +107,7 @@ export const make = (target: string, options?: Options): Discovery => {
       return Effect.void
     })
 
-    const look = dns.lookup(host, families[options?.family ?? "both"]).pipe(
+    const look = Effect.suspend(() => dns.lookup(host, families[options?.family ?? "both"])).pipe(
       Effect.mapError(
         (cause) => new DiscoveryError({ target, problem: `look-up of ${host} failed: ${cause.reason}`, cause })
       ),

@@ -5,7 +5,7 @@
  * goes away.
  */
 import * as grpc from "@grpc/grpc-js"
-import type { Duration, Fiber} from "effect";
+import type { Duration, Fiber } from "effect"
 import { Cause, Data, Effect, Exit, FiberSet, Layer, Option, type Scope, Stream } from "effect"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"

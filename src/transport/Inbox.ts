@@ -1,8 +1,9 @@
 /**
  * The receiving end of a stream, with its demand window.
  *
- * Back-pressure is one inequality: messages buffered plus messages asked for never exceed the window. The inbox is the
- * only owner of both counts. The wire tells it of messages and of the end; it tells the wire how many more to send.
+ * Back-pressure is one inequality: messages asked for, buffered, and being read never exceed the window together. The
+ * inbox is the only owner of these counts. The wire tells it of messages and of the end; it tells the wire how many more
+ * to send. A reader gets at most half the window at a time, so that the wire can fill the other half meanwhile.
  */
 import { Cause, Effect, type Pull } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
@@ -20,6 +21,8 @@ export class Inbox<A> {
   readonly #ask: (messages: number) => void
   #buffered: Array<A> = []
   #outstanding = 0
+  /** Messages of the chunk the reader has; it is done with them when it asks for the next. */
+  #reading = 0
   #end: Effect.Effect<never, RpcError | Cause.Done> | undefined = undefined
   #wake: (() => void) | undefined = undefined
 
@@ -41,7 +44,7 @@ export class Inbox<A> {
 
   /** Asks for as many messages as the window has room for. */
   request(): void {
-    const room = this.#window - this.#buffered.length - this.#outstanding
+    const room = this.#window - this.#buffered.length - this.#outstanding - this.#reading
     if (room > 0 && this.#end === undefined) {
       this.#outstanding += room
       this.#ask(room)
@@ -62,11 +65,12 @@ export class Inbox<A> {
     this.#wakeReader()
   }
 
-  /** Everything buffered, as one chunk; waits for the first message; ends as the wire did. */
+  /** What is buffered, as a chunk; waits for the first message; ends as the wire did. */
   readonly pull: Pull.Pull<Chunk<A>, RpcError> = Effect.suspend((): Pull.Pull<Chunk<A>, RpcError> => {
+    this.#reading = 0
     if (this.#buffered.length > 0) {
-      const chunk = this.#buffered as unknown as Chunk<A>
-      this.#buffered = []
+      const chunk = this.#buffered.splice(0, Math.ceil(this.#window / 2)) as unknown as Chunk<A>
+      this.#reading = chunk.length
       this.request()
       return Effect.succeed(chunk)
     }

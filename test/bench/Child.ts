@@ -37,10 +37,7 @@ const stop = (child: child_process.ChildProcess) =>
     if (ended(child)) return resume(Effect.void)
     child.once("exit", () => resume(Effect.void))
     if (child.connected) child.disconnect()
-  }).pipe(
-    Effect.timeoutOption(patience),
-    Effect.andThen(Effect.sync(() => void child.kill("SIGKILL")))
-  )
+  }).pipe(Effect.timeoutOption(patience), Effect.andThen(Effect.sync(() => void child.kill("SIGKILL"))))
 
 /** Starts a program and waits for the first thing it says. */
 export const start = Effect.fnUntraced(function* (
@@ -54,5 +51,14 @@ export const start = Effect.fnUntraced(function* (
     stop
   )
   const greeting = yield* answer(program, child)
-  return [{ ask: (message) => Effect.andThen(Effect.sync(() => void child.send(message)), answer(program, child)) }, greeting]
+  return [
+    {
+      ask: (message) =>
+        Effect.andThen(
+          Effect.sync(() => void child.send(message)),
+          answer(program, child)
+        )
+    },
+    greeting
+  ]
 })

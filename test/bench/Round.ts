@@ -28,7 +28,9 @@ export const run = (call: Call, { concurrency, millis }: Round): Effect.Effect<M
 
     const finish = () => {
       const { user, system } = process.cpuUsage(before)
-      resume(problem === undefined ? Effect.succeed({ calls, microsPerCall: (user + system) / calls }) : Effect.fail(problem))
+      resume(
+        problem === undefined ? Effect.succeed({ calls, microsPerCall: (user + system) / calls }) : Effect.fail(problem)
+      )
     }
     const next = () => {
       if (problem === undefined && performance.now() < end) call(done)

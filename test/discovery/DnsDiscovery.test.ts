@@ -20,17 +20,20 @@ class Zone {
   }
 
   readonly dns = Dns.make({
-    lookup: (host, family) =>
-      Clock.currentTimeMillis.pipe(
-        Effect.tap((now) => Effect.sync(() => void (this.looked.push(now), this.asked.push([host, family])))),
-        Effect.tap(() => (this.latency === 0 ? Effect.void : Effect.sleep(this.latency))),
-        Effect.flatMap(() => {
-          const answer = this.answer
-          return typeof answer === "string"
+    // Answers when it is called, not when what it returns runs: each look-up has to call.
+    lookup: (host, family) => {
+      const { answer, latency } = this
+      this.asked.push([host, family])
+      return Clock.currentTimeMillis.pipe(
+        Effect.tap((now) => Effect.sync(() => this.looked.push(now))),
+        Effect.tap(() => (latency === 0 ? Effect.void : Effect.sleep(latency))),
+        Effect.flatMap(() =>
+          typeof answer === "string"
             ? Effect.fail(new Dns.DnsError({ reason: answer, method: "lookup", hostname: host }))
             : Effect.succeed(answer.map(NetAddress.ipFromStringUnsafe))
-        })
+        )
       )
+    }
   })
 }
 

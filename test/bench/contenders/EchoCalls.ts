@@ -7,9 +7,7 @@ import { deadlineMillis, problemWith, request, timeoutMillis } from "../work.ts"
 
 const limits = flow(CallOptions.withDeadline(deadlineMillis), CallOptions.withTimeout(timeoutMillis))
 
-export const over = <E>(
-  transport: Layer.Layer<Transport.Transport, E>
-): Effect.Effect<Call, E, Scope.Scope> =>
+export const over = <E>(transport: Layer.Layer<Transport.Transport, E>): Effect.Effect<Call, E, Scope.Scope> =>
   Effect.gen(function* () {
     const context = yield* Layer.build(transport)
     const client = yield* Effect.provideContext(Client.make(EchoService), context)

@@ -14,7 +14,5 @@ export const oneConnection: Contender = {
   name: "trunkline, no balancer",
   about: "one connection, a deadline, a timeout per attempt",
   open: ([target]) =>
-    EchoCalls.over(
-      Layer.effect(Transport.Transport, connection(target!)).pipe(Layer.provide(GrpcJsConnector.layer()))
-    )
+    EchoCalls.over(Layer.effect(Transport.Transport, connection(target!)).pipe(Layer.provide(GrpcJsConnector.layer())))
 }
