@@ -4,8 +4,7 @@
  * A deadline is an instant: milliseconds of the context's monotonic clock, `Infinity` for none. Users give durations,
  * which become instants when the call runs, so a call value run an hour later is not late.
  */
-import type { Clock } from "effect"
-import { Context, Duration } from "effect"
+import { type Clock, Context, Duration } from "effect"
 
 /**
  * An instant in milliseconds of the monotonic clock; `Infinity` means none.

@@ -4,7 +4,7 @@
  * Unary calls are one arrow, every streaming kind is the other, on the client and on the server alike. An interceptor
  * maps an arrow to an arrow; composing interceptors is composing functions, with the first one outermost.
  */
-import type { Effect, Scope, Stream } from "effect"
+import { Context, type Effect, Layer, type Scope, type Stream } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Call } from "./Call.ts"
 import type { Metadata } from "./Metadata.ts"
@@ -86,6 +86,14 @@ export interface Interceptor {
 export const identity: Interceptor = { unary: (next) => next, stream: (next) => next }
 
 /**
+ * The interceptor of the clients made in this context.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Current = Context.Reference<Interceptor>("trunkline/call/Interceptor", { defaultValue: () => identity })
+
+/**
  * One interceptor of many; the first is outermost, so it sees a call first and its outcome last.
  *
  * @category combinators
@@ -106,3 +114,12 @@ export const apply = (self: Interceptor, next: Arrows): Arrows => ({
   unary: self.unary(next.unary),
   stream: self.stream(next.stream)
 })
+
+/**
+ * Puts interceptors in front of the clients above this layer, outside of their retries: they see calls, not attempts.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (...interceptors: ReadonlyArray<Interceptor>): Layer.Layer<never> =>
+  Layer.succeed(Current, compose(interceptors))

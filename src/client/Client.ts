@@ -5,10 +5,11 @@
  * comes back, a `Stream` where many do. A call does nothing until it is run, and can be run again. The client knows one
  * transport and nothing of what is behind it.
  */
-import { type Cause, Clock, Context, Effect, Exit, type Fiber, Layer, Option, Pull, Scope, Stream } from "effect"
+import { type Cause, Clock, Context, Effect, type Fiber, Layer, Stream } from "effect"
 import { Call } from "../call/Call.ts"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
+import * as Interceptor from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
 import * as Attempts from "../retry/Attempts.ts"
@@ -77,7 +78,7 @@ const single = <O>(method: Method.Any, messages: Stream.Stream<O, RpcError.RpcEr
   )
 
 /**
- * Makes a client over the transport of the context. A retry policy in the context becomes the client's.
+ * Makes a client over the transport of the context. Interceptors and a retry policy in the context become the client's.
  *
  * @example
  * import { Effect, Schema } from "effect"
@@ -96,46 +97,19 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   description: S
 ): Effect.fn.Return<Client<S>, never, Transport> {
   const service: Service_.Service = Service_.from(description)
-  const transport = yield* Transport
-  const clientPolicy = yield* Retry.Current
-  const policyOf = (fiber: Fiber.Fiber<unknown, unknown>) => fiber.getRef(Retry.Current) ?? clientPolicy
+  const interceptor = Interceptor.compose([yield* Interceptor.Current, Attempts.interceptor(yield* Retry.Current)])
+  const arrows = Interceptor.apply(interceptor, yield* Transport)
 
   const unary = (method: AnyMethod) => (request: unknown) =>
-    Effect.withFiber((fiber) => {
-      const call = newCall(fiber)
-      return Effect.map(
-        Attempts.run(transport.unary(method, request, call), call, policyOf(fiber)),
-        (response) => response.message
-      )
-    })
-
-  /** One attempt of a server stream, up to its first messages: a stream that has begun is not tried again. */
-  const begin = Effect.fnUntraced(function* (method: AnyMethod, request: unknown, call: Call, outer: Scope.Scope) {
-    const scope = yield* Scope.fork(outer)
-    return yield* Effect.gen(function* () {
-      const response = yield* transport.stream(method, Stream.succeed(request), call)
-      const pull = yield* Stream.toPull(response.messages)
-      const first = yield* pull.pipe(
-        Effect.map(Option.some),
-        Pull.catchDone(() => Effect.succeedNone)
-      )
-      return Option.match(first, {
-        onNone: () => Stream.empty,
-        onSome: (chunk) => Stream.concat(Stream.fromArray(chunk), Stream.fromPull(Effect.succeed(pull)))
-      })
-    }).pipe(
-      Scope.provide(scope),
-      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    Effect.withFiber((fiber) =>
+      Effect.map(arrows.unary(method, request, newCall(fiber)), (response) => response.message)
     )
-  })
 
   const serverStreaming = (method: AnyMethod) => (request: unknown) =>
     Stream.unwrap(
-      Effect.withFiber((fiber) => {
-        const call = newCall(fiber)
-        const policy = policyOf(fiber)
-        return Effect.flatMap(Effect.scope, (scope) => Attempts.run(begin(method, request, call, scope), call, policy))
-      })
+      Effect.withFiber((fiber) =>
+        Effect.map(arrows.stream(method, Stream.succeed(request), newCall(fiber)), (response) => response.messages)
+      )
     )
 
   const clientStreaming =
@@ -143,7 +117,7 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
     <E, R>(source: Stream.Stream<unknown, E, R>) =>
       Effect.withFiber<unknown, RpcError.RpcError | E, R>((fiber) => {
         const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
-        return transport.stream(method, requests, newCall(fiber)).pipe(
+        return arrows.stream(method, requests, newCall(fiber)).pipe(
           Effect.flatMap((response) => single(method, response.messages)),
           Effect.scoped,
           Effect.catchCause((cause) => Effect.failCause(restore(cause)))
@@ -158,7 +132,7 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
           const { requests, restore } = guardRequests(
             Stream.provideContext(source, fiber.context as Context.Context<R>)
           )
-          return Effect.map(transport.stream(method, requests, newCall(fiber)), (response) =>
+          return Effect.map(arrows.stream(method, requests, newCall(fiber)), (response) =>
             Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause)))
           )
         })

@@ -6,7 +6,7 @@
  * retry of a stream the server never looked at is left on.
  */
 import * as grpc from "@grpc/grpc-js"
-import { Effect, Layer } from "effect"
+import { Config, Effect, Layer } from "effect"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
@@ -163,3 +163,12 @@ export const make = (options?: Options): Connector["Service"] =>
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Connector> => Layer.succeed(Connector, make(options))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Connector, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

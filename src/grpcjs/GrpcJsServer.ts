@@ -5,8 +5,20 @@
  * goes away.
  */
 import * as grpc from "@grpc/grpc-js"
-import type { Duration, Fiber } from "effect"
-import { Cause, Data, Effect, Exit, FiberSet, Layer, Option, type Scope, Stream } from "effect"
+import {
+  Cause,
+  Config,
+  Data,
+  type Duration,
+  Effect,
+  Exit,
+  type Fiber,
+  FiberSet,
+  Layer,
+  Option,
+  type Scope,
+  Stream
+} from "effect"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as Dispatch from "../server/Dispatch.ts"
@@ -198,3 +210,14 @@ export const make = Effect.fnUntraced(function* <R = never>(
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, BindError, R> =>
   Layer.effect(Server.Server, make(options))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = <R = never>(
+  options: Config.Wrap<Options<R>>
+): Layer.Layer<Server.Server, BindError | Config.ConfigError, R> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

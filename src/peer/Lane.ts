@@ -4,8 +4,7 @@
  * A peer opens a new lane for each connection, so calls on a lost or replaced connection keep the one they started on,
  * and it is closed when the last of them has ended.
  */
-import type { Effect } from "effect"
-import { Exit, Latch, Scope } from "effect"
+import { type Effect, Exit, Latch, Scope } from "effect"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Connection } from "../transport/Connector.ts"
 

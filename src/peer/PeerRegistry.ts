@@ -5,7 +5,7 @@
  * if the registry has one. Two pools over one registry share a backend's connection and what is known of it; two
  * registries share nothing.
  */
-import { Context, type Duration, Effect, Layer, RcMap, type Scope } from "effect"
+import { Config, Context, type Duration, Effect, Layer, RcMap, type Scope } from "effect"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Connector } from "../transport/Connector.ts"
 import * as Peer from "./Peer.ts"
@@ -57,3 +57,12 @@ export const make = Effect.fnUntraced(function* (
  */
 export const layer = (options?: Options): Layer.Layer<PeerRegistry, never, Connector> =>
   Layer.effect(PeerRegistry, make(options))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<PeerRegistry, Config.ConfigError, Connector> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

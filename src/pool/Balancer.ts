@@ -5,7 +5,7 @@
  * in whatever way, count it off and tell the load metric. Choosing and counting are one synchronous step, so a burst of
  * calls sees its own effect.
  */
-import { Cause, Effect, Exit, Layer, type Scope, Stream } from "effect"
+import { Cause, Config, Effect, Exit, Layer, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Arrows } from "../call/Interceptor.ts"
@@ -172,3 +172,24 @@ export const make = Effect.fnUntraced(function* <R>(
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<Transport, DiscoveryError, R | Connector> =>
   Layer.effect(Transport, make(options))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @example
+ * import { Config } from "effect"
+ * import { Balancer, DnsDiscovery, PowerOfTwo } from "trunkline"
+ *
+ * const Backends = Balancer.layerConfig({
+ *   discovery: Config.map(Config.String("GREETER"), (target) => DnsDiscovery.make(target)),
+ *   picker: Config.succeed(PowerOfTwo.make()),
+ *   chooseTimeout: Config.Duration("CHOOSE_TIMEOUT")
+ * })
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = <R = never>(
+  options: Config.Wrap<Options<R>>
+): Layer.Layer<Transport, DiscoveryError | Config.ConfigError, R | Connector> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

@@ -1,8 +1,7 @@
 /**
  * A server of the in-memory network: handlers behind an address, and what can go wrong there.
  */
-import type { Fiber } from "effect"
-import { Duration, Effect, Exit, FiberSet, Latch, Scope } from "effect"
+import { Duration, Effect, Exit, type Fiber, FiberSet, Latch, Scope } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Router } from "../server/Server.ts"
 

@@ -1,8 +1,18 @@
 /** What every picker must do, and what makes each one itself. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Random as Chance, Stream } from "effect"
-import type { Picker } from "trunkline"
-import { Call, CallOptions, LeastPending, PeakEwma, Peer, PickFirst, PowerOfTwo, Random, RoundRobin } from "trunkline"
+import {
+  Call,
+  CallOptions,
+  LeastPending,
+  PeakEwma,
+  Peer,
+  PickFirst,
+  type Picker,
+  PowerOfTwo,
+  Random,
+  RoundRobin
+} from "trunkline"
 import { endpoint } from "../endpoints.ts"
 
 const peerAt = (name: string, state: "Ready" | "Down" | "Idle" = "Ready"): Peer.Peer => {
