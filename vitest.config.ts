@@ -1,3 +1,4 @@
+import { resolve } from "node:path"
 import { configDefaults, defineConfig } from "vitest/config"
 
 // Vitest 5 runs on Node 20 but reports failures with functions that came after it. They are added to the process that
@@ -27,7 +28,12 @@ export default defineConfig({
     projects: [
       {
         // `trunkline` means the sources, as it does for the type checker.
-        resolve: { tsconfigPaths: true },
+        resolve: {
+          alias: [
+            { find: /^trunkline$/, replacement: resolve("src/index.ts") },
+            { find: /^trunkline\/testing$/, replacement: resolve("src/testing/index.ts") }
+          ]
+        },
         test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...built] }
       },
       {
