@@ -51,3 +51,19 @@ describe("doc examples", () => {
     await import(/* @vite-ignore */ resolve(folder, `${name}.ts`))
   })
 })
+
+describe("README", () => {
+  const programs = readdirSync("examples").filter((file) => file.endsWith(".ts"))
+  const excerpts = [...readFileSync("README.md", "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1]!)
+
+  it("quotes the examples and has no code of its own", () => {
+    const code = programs.map((file) => readFileSync(join("examples", file), "utf8"))
+    assert.isNotEmpty(excerpts)
+    for (const excerpt of excerpts) {
+      assert.isTrue(
+        code.some((text) => text.includes(excerpt.trim())),
+        excerpt
+      )
+    }
+  })
+})

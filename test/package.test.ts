@@ -3,7 +3,7 @@
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { execFile, spawnSync } from "node:child_process"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 
@@ -60,13 +60,16 @@ describe("examples", () => {
     npm("run", "-s", "build:programs")
   }, 120_000)
 
-  // Every file of examples/ is a program; folders in it hold parts of programs. The demo is for watching.
-  const examples = existsSync(`${root}/examples`) ? readdirSync(`${root}/examples`) : []
-  const programs = examples.filter((file) => file.endsWith(".ts") && file !== "demo.ts")
+  // Every file of examples/ is a program that prints what its `// =>` comments say. The demo in its folder is for watching.
+  const programs = readdirSync(`${root}/examples`).filter((file) => file.endsWith(".ts"))
 
   it("exist", () => assert.isNotEmpty(programs))
 
-  it.each(programs)("%s runs", { timeout: 60_000 }, async (file) => {
-    await node(`build/examples/${file.replace(/\.ts$/, ".js")}`)
+  it.each(programs)("%s prints what it says", { timeout: 60_000 }, async (file) => {
+    const source = readFileSync(`${root}/examples/${file}`, "utf8")
+    const said = [...source.matchAll(/\/\/ => (.*)$/gm)].map((match) => match[1])
+    const printed = await node(`build/examples/${file.replace(/\.ts$/, ".js")}`)
+    assert.isNotEmpty(said)
+    assert.deepStrictEqual(printed.trimEnd().split("\n"), said)
   })
 })
