@@ -20,6 +20,7 @@ export * as Service from "./call/Service.ts"
 export * as Client from "./client/Client.ts"
 export * as Handlers from "./server/Handlers.ts"
 export * as Server from "./server/Server.ts"
+export * as ServerCall from "./server/ServerCall.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"

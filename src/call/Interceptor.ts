@@ -28,10 +28,10 @@ export interface Response<out O> {
  * @category models
  * @since 0.1.0
  */
-export interface StreamResponse<out O> {
-  readonly headers: Effect.Effect<Metadata, RpcError>
-  readonly messages: Stream.Stream<O, RpcError>
-  readonly trailers: Effect.Effect<Metadata, RpcError>
+export interface StreamResponse<out O, out E = never> {
+  readonly headers: Effect.Effect<Metadata, RpcError | E>
+  readonly messages: Stream.Stream<O, RpcError | E>
+  readonly trailers: Effect.Effect<Metadata, RpcError | E>
 }
 
 /**

@@ -5,17 +5,69 @@
  * comes back, a `Stream` where many do. A call does nothing until it is run, and can be run again. The client knows one
  * transport and nothing of what is behind it.
  */
-import { type Cause, Clock, Context, Effect, type Fiber, Layer, Stream } from "effect"
+import { type Cause, Clock, Context, Effect, type Fiber, Layer, type Scope, Stream } from "effect"
 import { Call } from "../call/Call.ts"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Interceptor from "../call/Interceptor.ts"
+import type { Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
 import * as Attempts from "../retry/Attempts.ts"
 import * as Retry from "../retry/Retry.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
+
+type Failure = RpcError.RpcError
+
+/**
+ * A method with one request and one response. Called, it is the message; `response` is the message with its headers and
+ * trailers. A failed call has them on its error.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UnaryMethod<I, O> {
+  (request: I): Effect.Effect<O, Failure>
+  readonly response: (request: I) => Effect.Effect<Response<O>, Failure>
+}
+
+/**
+ * A method with one request and many responses. `response` gives the headers before the first message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ServerStreamingMethod<I, O> {
+  (request: I): Stream.Stream<O, Failure>
+  readonly response: (request: I) => Effect.Effect<StreamResponse<O>, Failure, Scope.Scope>
+}
+
+/**
+ * A method with many requests and one response. The request stream's own failure comes back as it was.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClientStreamingMethod<I, O> {
+  <E = never, R = never>(requests: Stream.Stream<I, E, R>): Effect.Effect<O, Failure | E, R>
+  readonly response: <E = never, R = never>(
+    requests: Stream.Stream<I, E, R>
+  ) => Effect.Effect<Response<O>, Failure | E, R>
+}
+
+/**
+ * A method with many requests and many responses. The request stream's own failure comes back as it was.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BidiStreamingMethod<I, O> {
+  <E = never, R = never>(requests: Stream.Stream<I, E, R>): Stream.Stream<O, Failure | E, R>
+  readonly response: <E = never, R = never>(
+    requests: Stream.Stream<I, E, R>
+  ) => Effect.Effect<StreamResponse<O, E>, Failure | E, R | Scope.Scope>
+}
 
 /**
  * The function a method becomes.
@@ -25,13 +77,13 @@ import { Transport } from "../transport/Transport.ts"
  */
 export type CallOf<M> = M extends Method.Method<infer I, infer O> & { readonly kind: infer K }
   ? K extends "unary"
-    ? (request: I) => Effect.Effect<O, RpcError.RpcError>
+    ? UnaryMethod<I, O>
     : K extends "server_streaming"
-      ? (request: I) => Stream.Stream<O, RpcError.RpcError>
+      ? ServerStreamingMethod<I, O>
       : K extends "client_streaming"
-        ? <E = never, R = never>(requests: Stream.Stream<I, E, R>) => Effect.Effect<O, RpcError.RpcError | E, R>
+        ? ClientStreamingMethod<I, O>
         : K extends "bidi_streaming"
-          ? <E = never, R = never>(requests: Stream.Stream<I, E, R>) => Stream.Stream<O, RpcError.RpcError | E, R>
+          ? BidiStreamingMethod<I, O>
           : never
   : never
 
@@ -65,17 +117,15 @@ const guardRequests = <I, E, R>(requests: Stream.Stream<I, E, R>) => {
   }
 }
 
-/** The only message of a stream; anything else is a broken server. */
-const single = <O>(method: Method.Any, messages: Stream.Stream<O, RpcError.RpcError>) =>
-  Effect.flatMap(Stream.runCollect(messages), (all) =>
-    all.length === 1
-      ? Effect.succeed(all[0]!)
-      : Effect.fail(
-          RpcError.make("INTERNAL", `expected one response message, received ${all.length}`, {
-            method: method.path
-          })
-        )
-  )
+/** The answer of a stream that has one message; anything else is a broken server. */
+const single = Effect.fnUntraced(function* <O, E>(method: Method.Any, response: StreamResponse<O, E>) {
+  const all = yield* Stream.runCollect(response.messages)
+  if (all.length !== 1) {
+    const message = `expected one response message, received ${all.length}`
+    return yield* RpcError.make("INTERNAL", message, { method: method.path })
+  }
+  return { message: all[0]!, headers: yield* response.headers, trailers: yield* response.trailers }
+})
 
 /**
  * Makes a client over the transport of the context. Interceptors and a retry policy in the context become the client's.
@@ -100,43 +150,56 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   const interceptor = Interceptor.compose([yield* Interceptor.Current, Attempts.interceptor(yield* Retry.Current)])
   const arrows = Interceptor.apply(interceptor, yield* Transport)
 
-  const unary = (method: AnyMethod) => (request: unknown) =>
-    Effect.withFiber((fiber) =>
-      Effect.map(arrows.unary(method, request, newCall(fiber)), (response) => response.message)
-    )
+  const unary = (method: AnyMethod) => {
+    const response = (request: unknown) => Effect.withFiber((fiber) => arrows.unary(method, request, newCall(fiber)))
+    return Object.assign((request: unknown) => Effect.map(response(request), ({ message }) => message), { response })
+  }
 
-  const serverStreaming = (method: AnyMethod) => (request: unknown) =>
-    Stream.unwrap(
-      Effect.withFiber((fiber) =>
-        Effect.map(arrows.stream(method, Stream.succeed(request), newCall(fiber)), (response) => response.messages)
-      )
+  const serverStreaming = (method: AnyMethod) => {
+    const response = (request: unknown) =>
+      Effect.withFiber((fiber) => arrows.stream(method, Stream.succeed(request), newCall(fiber)))
+    return Object.assign(
+      (request: unknown) => Stream.unwrap(Effect.map(response(request), ({ messages }) => messages)),
+      {
+        response
+      }
     )
+  }
 
-  const clientStreaming =
+  const bidiResponse =
     (method: AnyMethod) =>
     <E, R>(source: Stream.Stream<unknown, E, R>) =>
-      Effect.withFiber<unknown, RpcError.RpcError | E, R>((fiber) => {
+      Effect.withFiber<StreamResponse<unknown, E>, Failure | E, R | Scope.Scope>((fiber) => {
         const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
+        const restored = Effect.catchCause((cause: Cause.Cause<Failure>) => Effect.failCause(restore(cause)))
         return arrows.stream(method, requests, newCall(fiber)).pipe(
-          Effect.flatMap((response) => single(method, response.messages)),
-          Effect.scoped,
-          Effect.catchCause((cause) => Effect.failCause(restore(cause)))
+          Effect.map((response) => ({
+            headers: restored(response.headers),
+            messages: Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause))),
+            trailers: restored(response.trailers)
+          })),
+          restored
         )
       })
 
-  const bidiStreaming =
-    (method: AnyMethod) =>
-    <E, R>(source: Stream.Stream<unknown, E, R>) =>
-      Stream.unwrap(
-        Effect.withFiber((fiber) => {
-          const { requests, restore } = guardRequests(
-            Stream.provideContext(source, fiber.context as Context.Context<R>)
-          )
-          return Effect.map(arrows.stream(method, requests, newCall(fiber)), (response) =>
-            Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause)))
-          )
-        })
-      )
+  const bidiStreaming = (method: AnyMethod) => {
+    const response = bidiResponse(method)
+    return Object.assign(
+      <E, R>(source: Stream.Stream<unknown, E, R>) =>
+        Stream.unwrap(Effect.map(response(source), ({ messages }) => messages)),
+      { response }
+    )
+  }
+
+  const clientStreaming = (method: AnyMethod) => {
+    const start = bidiResponse(method)
+    const response = <E, R>(source: Stream.Stream<unknown, E, R>) =>
+      Effect.scoped(Effect.flatMap(start(source), (response) => single(method, response)))
+    return Object.assign(
+      <E, R>(source: Stream.Stream<unknown, E, R>) => Effect.map(response(source), ({ message }) => message),
+      { response }
+    )
+  }
 
   const kinds = {
     unary,

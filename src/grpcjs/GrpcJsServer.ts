@@ -5,27 +5,10 @@
  * goes away.
  */
 import * as grpc from "@grpc/grpc-js"
-import {
-  Cause,
-  Config,
-  Data,
-  type Duration,
-  Effect,
-  Exit,
-  type Fiber,
-  FiberSet,
-  Layer,
-  Option,
-  type Scope,
-  Stream
-} from "effect"
-import * as Code from "../status/Code.ts"
-import * as RpcError from "../status/RpcError.ts"
-import * as Dispatch from "../server/Dispatch.ts"
-import type { Handler } from "../server/Handlers.ts"
+import { Config, Data, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
+import type * as RpcError from "../status/RpcError.ts"
 import * as Server from "../server/Server.ts"
-import { toBuffer } from "./GrpcCall.ts"
-import { fromGrpc, toGrpc } from "./GrpcMetadata.ts"
+import { interceptor, type Run } from "./GrpcServerCall.ts"
 
 /**
  * The address cannot be listened on.
@@ -57,94 +40,17 @@ export interface Options<R> extends Server.Options<R> {
   readonly tls?: { readonly key: Uint8Array; readonly cert: Uint8Array } | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
+  /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
+  readonly window?: number | undefined
   /** How long calls may go on when the server stops. Default 10 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
 }
 
-type UnaryCall = grpc.ServerUnaryCall<Buffer, Buffer>
-type DuplexCall = grpc.ServerDuplexStream<Buffer, Buffer>
-type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fiber<A, RpcError.RpcError>
-
-const incoming = (call: grpc.ServerUnaryCall<unknown, unknown> | DuplexCall): Dispatch.Incoming => {
-  const deadline = call.getDeadline()
-  return {
-    metadata: fromGrpc(call.metadata),
-    timeoutMillis: deadline === Infinity ? Infinity : Math.max(0, Number(deadline) - Date.now())
-  }
-}
-
-const toStatus = (cause: Cause.Cause<RpcError.RpcError>): grpc.StatusObject => {
-  const error = RpcError.fromCause(cause)
-  return { code: Code.toNumber(error.code), details: error.reason.message, metadata: toGrpc(error.trailers) }
-}
-
-const serveUnary =
-  (handler: Handler, run: Run) =>
-  (call: UnaryCall, callback: grpc.sendUnaryData<Buffer>): void => {
-    const fiber = run(Dispatch.unary(handler, call.request, incoming(call)))
-    call.on("cancelled", () => fiber.interruptUnsafe())
-    fiber.addObserver((exit) => {
-      if (call.cancelled) return
-      if (Exit.isFailure(exit)) return callback(toStatus(exit.cause))
-      const { headers, message, trailers } = exit.value
-      if (headers.size > 0) call.sendMetadata(toGrpc(headers))
-      callback(null, toBuffer(message), toGrpc(trailers))
-    })
-  }
-
-/** The client's messages, read from the socket as they are asked for. */
-const requests = (call: DuplexCall): Stream.Stream<Uint8Array, RpcError.RpcError> => {
-  const readable = Effect.callback<void, Cause.Done>((resume) => {
-    const proceed = () => settle(Effect.void)
-    const end = () => settle(Cause.done())
-    const settle = (effect: Effect.Effect<void, Cause.Done>) => {
-      call.off("readable", proceed).off("end", end)
-      resume(effect)
-    }
-    if (call.readableEnded) return settle(Cause.done())
-    call.on("readable", proceed).on("end", end)
-    return Effect.sync(() => void call.off("readable", proceed).off("end", end))
-  })
-  const pull: Effect.Effect<readonly [Uint8Array], Cause.Done> = Effect.suspend(() => {
-    const message = call.read() as Buffer | null
-    return message === null ? Effect.andThen(readable, pull) : Effect.succeed([message] as const)
-  })
-  return Stream.fromPull(Effect.succeed(pull))
-}
-
-/** Writes a message and waits until there is room for the next. */
-const send =
-  (call: DuplexCall) =>
-  (message: Uint8Array): Effect.Effect<void> =>
-    Effect.callback((resume) => {
-      if (call.write(toBuffer(message))) return resume(Effect.void)
-      const drained = () => resume(Effect.void)
-      call.once("drain", drained)
-      return Effect.sync(() => void call.off("drain", drained))
-    })
-
-const serveStream =
-  (handler: Handler, run: Run) =>
-  (call: DuplexCall): void => {
-    const fiber = run(Dispatch.stream(handler, requests(call), incoming(call), send(call)))
-    call.on("cancelled", () => fiber.interruptUnsafe())
-    fiber.addObserver((exit) => {
-      if (call.cancelled) return
-      // grpc-js sends the messages written so far, then the status of the error it is told of.
-      if (Exit.isFailure(exit)) call.emit("error", toStatus(exit.cause))
-      else call.end()
-    })
-  }
-
 const identity = (bytes: Buffer): Buffer => bytes
 
-/**
- * Every streaming kind is served as the widest one: the wire does not tell them apart.
- */
-const register = (server: grpc.Server, handler: Handler, run: Run): boolean =>
-  handler.method.kind === "unary"
-    ? server.register(handler.method.path, serveUnary(handler, run), identity, identity, "unary")
-    : server.register(handler.method.path, serveStream(handler, run), identity, identity, "bidi")
+/** grpc-js looks a method up before it asks its interceptors; what it finds there is never run. */
+const register = (server: grpc.Server, path: string): boolean =>
+  server.register(path, () => {}, identity, identity, "bidi")
 
 const bind = (server: grpc.Server, address: string, credentials: grpc.ServerCredentials) =>
   Effect.callback<number, BindError>((resume) =>
@@ -173,12 +79,13 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const router = yield* Server.router(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const server = new grpc.Server({
+    interceptors: [interceptor(router, run as Run, options.window ?? 16)],
     "grpc.enable_channelz": 0,
     ...(options.maxReceiveMessageBytes === undefined
       ? undefined
       : { "grpc.max_receive_message_length": options.maxReceiveMessageBytes })
   })
-  for (const handler of router.values()) register(server, handler, run as Run)
+  for (const path of router.keys()) register(server, path)
   const host = options.host ?? "127.0.0.1"
   const { tls } = options
   const credentials =

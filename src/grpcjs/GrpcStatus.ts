@@ -26,13 +26,18 @@ const localText =
   /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Attempted to send message|the connection was closed)/
 
 /** The error of a call that did not end with OK. */
-export const toError = (status: grpc.StatusObject, site: Site): RpcError.RpcError => {
+export const toError = (
+  status: grpc.StatusObject,
+  site: Site,
+  headers: grpc.Metadata | undefined
+): RpcError.RpcError => {
   const lost = transportLoss.test(status.details)
   const code = lost ? "UNAVAILABLE" : Code.fromNumber(status.code)
   return RpcError.make(code === "OK" ? "INTERNAL" : code, status.details, {
     origin: lost || localText.test(status.details) ? "local" : "remote",
     method: site.method.path,
     peer: site.endpoint.id,
+    headers: headers === undefined ? undefined : fromGrpc(headers),
     trailers: fromGrpc(status.metadata)
   })
 }

@@ -36,6 +36,7 @@ class StreamListener<I, O> implements Listener {
   /** Set when this side gave the call up, which says more than the status that follows. */
   #givenUp: RpcError | undefined
   #reading = false
+  #received: grpc.Metadata | undefined
   readonly #connection: GrpcConnection
   readonly #method: Method<I, O>
   readonly #call: GrpcCall
@@ -61,6 +62,7 @@ class StreamListener<I, O> implements Listener {
   }
 
   onReceiveMetadata(metadata: grpc.Metadata): void {
+    this.#received = metadata
     Deferred.doneUnsafe(this.headers, Effect.succeed(fromGrpc(metadata)))
   }
 
@@ -84,7 +86,7 @@ class StreamListener<I, O> implements Listener {
       this.#givenUp ??
       (status.code === grpc.status.OK
         ? undefined
-        : toError(status, { endpoint: this.#connection.endpoint, method: this.#method }))
+        : toError(status, { endpoint: this.#connection.endpoint, method: this.#method }, this.#received))
     // A call that ends before its headers has none; its trailers stand in, as in a trailers-only answer.
     Deferred.doneUnsafe(this.headers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
     Deferred.doneUnsafe(this.trailers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))

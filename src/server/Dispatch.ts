@@ -6,28 +6,43 @@
  * client has gone.
  */
 import { Clock, Effect, Stream } from "effect"
-import { Call } from "../call/Call.ts"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Response } from "../call/Interceptor.ts"
-import type { Metadata } from "../call/Metadata.ts"
+import * as Metadata from "../call/Metadata.ts"
 import type * as Method from "../call/Method.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Handler } from "./Handlers.ts"
+import { ServerCall } from "./ServerCall.ts"
 
 /**
- * What the client sent with a call.
+ * What came with a call.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Incoming {
-  readonly metadata: Metadata
+  readonly metadata: Metadata.Metadata
   /** Milliseconds the client still waits, from `grpc-timeout`; `Infinity` for no limit. */
   readonly timeoutMillis: number
+  /** The client's address, as far as the server can tell. */
+  readonly remote: string
+}
+
+/**
+ * The way back to the client.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Outgoing {
+  /** Sends the response headers; called at most once, and before any message. */
+  readonly headers: (headers: Metadata.Metadata) => void
+  /** Sends a message, and waits until there is room for the next. */
+  readonly message: (bytes: Uint8Array) => Effect.Effect<void, RpcError.RpcError>
 }
 
 type AnyCodec = Method.Codec<unknown, unknown>
+type AnyMethod = Method.Method<unknown, unknown>
 
 const coded = <A>(method: Method.Any, what: string, f: () => A): Effect.Effect<A, RpcError.RpcError> =>
   Effect.try({
@@ -41,36 +56,43 @@ const decode = (method: Method.Any, bytes: Uint8Array) =>
 const encode = (method: Method.Any, message: unknown) =>
   coded(method, "encode the response", () => (method.response as AnyCodec).encode(message))
 
-/** Runs a handler within the client's deadline, which calls made by the handler inherit. */
-const serve = <A>(
+/** Ends a handler at the client's deadline. */
+const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, millis: number) =>
+  millis === Infinity
+    ? self
+    : Effect.timeoutOrElse(self, {
+        duration: millis,
+        orElse: () => Effect.fail(RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server"))
+      })
+
+/**
+ * Runs a handler within the client's deadline, which calls made by the handler inherit. Succeeds with the trailers;
+ * fails with the error to report, which carries the trailers set before it.
+ */
+const serve = (
+  { method }: Handler,
   incoming: Incoming,
-  handle: (call: Call) => Effect.Effect<A, RpcError.RpcError>
-): Effect.Effect<A, RpcError.RpcError> =>
-  Effect.withFiber((fiber) => {
-    const clock = fiber.getRef(Clock.Clock)
-    const options = {
-      ...CallOptions.Current.defaultValue(),
-      metadata: incoming.metadata,
-      deadlineMillis: incoming.timeoutMillis
-    }
-    const call = new Call(options, clock, Deadline.none)
-    const handled = Effect.provideService(
-      Effect.suspend(() => handle(call)),
-      Deadline.Current,
-      call.deadline
+  outgoing: Outgoing,
+  handle: (call: ServerCall) => Effect.Effect<Metadata.Metadata, RpcError.RpcError>
+): Effect.Effect<Metadata.Metadata, RpcError.RpcError> =>
+  Effect.clockWith((clock: Clock.Clock) => {
+    const { metadata, remote, timeoutMillis } = incoming
+    const options = { ...CallOptions.Current.defaultValue(), metadata, deadlineMillis: timeoutMillis }
+    const call = new ServerCall(method.path, remote, outgoing.headers, options, clock, Deadline.none)
+    return Effect.suspend(() => handle(call)).pipe(
+      Effect.provideService(Deadline.Current, call.deadline),
+      (handled) => withinDeadline(handled, timeoutMillis),
+      Effect.catchCause((cause) => {
+        const error = RpcError.fromCause(cause)
+        // Headers somebody set are worth a frame of their own; without any, status and headers share one.
+        if (call.headers.size > 0) call.flushHeaders(call.headers)
+        return Effect.fail(RpcError.annotate(error, { trailers: Metadata.override(call.trailers, error.trailers) }))
+      })
     )
-    const bounded =
-      incoming.timeoutMillis === Infinity
-        ? handled
-        : Effect.timeoutOrElse(handled, {
-            duration: incoming.timeoutMillis,
-            orElse: () => Effect.fail(RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server"))
-          })
-    return Effect.catchCause(bounded, (cause) => Effect.fail(RpcError.fromCause(cause)))
   })
 
 /**
- * Serves a unary call.
+ * Serves a unary call. Succeeds with the trailers, after headers and message have been handed to `outgoing`.
  *
  * @category execution
  * @since 0.1.0
@@ -78,20 +100,25 @@ const serve = <A>(
 export const unary = (
   handler: Handler,
   bytes: Uint8Array,
-  incoming: Incoming
-): Effect.Effect<Response<Uint8Array>, RpcError.RpcError> =>
-  serve(incoming, (call) =>
-    Effect.flatMap(decode(handler.method, bytes), (request) =>
-      Effect.flatMap(
-        handler.arrows.unary(handler.method as Method.Method<unknown, unknown>, request, call),
-        (response) => Effect.map(encode(handler.method, response.message), (message) => ({ ...response, message }))
-      )
-    )
+  incoming: Incoming,
+  outgoing: Outgoing
+): Effect.Effect<Metadata.Metadata, RpcError.RpcError> =>
+  serve(
+    handler,
+    incoming,
+    outgoing,
+    Effect.fnUntraced(function* (call) {
+      const request = yield* decode(handler.method, bytes)
+      const response = yield* handler.arrows.unary(handler.method as AnyMethod, request, call)
+      const message = yield* encode(handler.method, response.message)
+      call.flushHeaders(response.headers)
+      yield* outgoing.message(message)
+      return response.trailers
+    })
   )
 
 /**
- * Serves a streaming call: hands every response to `send`, which waits until there is room for the next, and succeeds
- * when all are sent.
+ * Serves a streaming call. Succeeds with the trailers, after every response has been handed to `outgoing`.
  *
  * @category execution
  * @since 0.1.0
@@ -100,15 +127,20 @@ export const stream = (
   handler: Handler,
   bytes: Stream.Stream<Uint8Array, RpcError.RpcError>,
   incoming: Incoming,
-  send: (message: Uint8Array) => Effect.Effect<void, RpcError.RpcError>
-): Effect.Effect<void, RpcError.RpcError> =>
-  serve(incoming, (call) => {
-    const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message))
-    return Effect.scoped(
-      Effect.flatMap(
-        handler.arrows.stream(handler.method as Method.Method<unknown, unknown>, requests, call),
-        (response) =>
-          Stream.runForEach(response.messages, (message) => Effect.flatMap(encode(handler.method, message), send))
-      )
+  outgoing: Outgoing
+): Effect.Effect<Metadata.Metadata, RpcError.RpcError> =>
+  serve(handler, incoming, outgoing, (call) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message))
+        const response = yield* handler.arrows.stream(handler.method as AnyMethod, requests, call)
+        const flush = Effect.map(response.headers, (headers) => call.flushHeaders(headers))
+        yield* response.messages.pipe(
+          Stream.onFirst(() => flush),
+          Stream.runForEach((message) => Effect.flatMap(encode(handler.method, message), outgoing.message))
+        )
+        yield* flush
+        return yield* response.trailers
+      })
     )
-  })
+  )

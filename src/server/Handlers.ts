@@ -3,15 +3,14 @@
  *
  * A handler is written like the client's view of the same method: an Effect where one message goes back, a Stream where
  * many do. It fails with an `RpcError`; anything else that goes wrong reaches the caller as `INTERNAL` without a word of
- * it. The call's metadata and deadline come as the second argument.
+ * it. The call comes as the second argument: request metadata, deadline, and the metadata to send back.
  */
 import { Effect, Stream } from "effect"
-import type { Call } from "../call/Call.ts"
-import type { Arrows, Response } from "../call/Interceptor.ts"
-import * as Metadata from "../call/Metadata.ts"
+import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service from "../call/Service.ts"
 import * as RpcError from "../status/RpcError.ts"
+import type { ServerCall } from "./ServerCall.ts"
 
 type Failing = RpcError.RpcError
 
@@ -23,13 +22,13 @@ type Failing = RpcError.RpcError
  */
 export type HandlerOf<M, R> = M extends Method.Method<never, unknown, infer I, infer O> & { readonly kind: infer K }
   ? K extends "unary"
-    ? (request: I, call: Call) => Effect.Effect<O, Failing, R>
+    ? (request: I, call: ServerCall) => Effect.Effect<O, Failing, R>
     : K extends "server_streaming"
-      ? (request: I, call: Call) => Stream.Stream<O, Failing, R>
+      ? (request: I, call: ServerCall) => Stream.Stream<O, Failing, R>
       : K extends "client_streaming"
-        ? (requests: Stream.Stream<I, Failing>, call: Call) => Effect.Effect<O, Failing, R>
+        ? (requests: Stream.Stream<I, Failing>, call: ServerCall) => Effect.Effect<O, Failing, R>
         : K extends "bidi_streaming"
-          ? (requests: Stream.Stream<I, Failing>, call: Call) => Stream.Stream<O, Failing, R>
+          ? (requests: Stream.Stream<I, Failing>, call: ServerCall) => Stream.Stream<O, Failing, R>
           : never
   : never
 
@@ -74,7 +73,7 @@ type RequirementOf<F> = F extends (...args: any) => Effect.Effect<any, any, infe
     : never
 
 type AnyRequest = unknown
-type AnyFunction = (request: unknown, call: Call) => unknown
+type AnyFunction = (request: unknown, call: ServerCall) => unknown
 
 /** The request of a method that takes one message. */
 const only = (method: Method.Any, requests: Stream.Stream<AnyRequest, Failing>): Effect.Effect<AnyRequest, Failing> =>
@@ -92,19 +91,11 @@ const only = (method: Method.Any, requests: Stream.Stream<AnyRequest, Failing>):
         )
   )
 
-const response = <O>(message: O): Response<O> => ({ message, headers: Metadata.empty, trailers: Metadata.empty })
-
-const streamResponse = <O>(messages: Stream.Stream<O, Failing>) => ({
-  headers: Effect.succeed(Metadata.empty),
-  messages,
-  trailers: Effect.succeed(Metadata.empty)
-})
-
-/** Serves a method through the two arrows, whatever its kind. */
+/** Serves a method through the two arrows, whatever its kind. Metadata is read when it is sent, not when it starts. */
 const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
-  const one = (request: unknown, call: Call) => run(request, call) as Effect.Effect<unknown, Failing>
-  const many = (request: unknown, call: Call) => run(request, call) as Stream.Stream<unknown, Failing>
-  const stream = (requests: Stream.Stream<unknown, Failing>, call: Call): Stream.Stream<unknown, Failing> => {
+  const one = (request: unknown, call: ServerCall) => run(request, call) as Effect.Effect<unknown, Failing>
+  const many = (request: unknown, call: ServerCall) => run(request, call) as Stream.Stream<unknown, Failing>
+  const respond = (requests: Stream.Stream<unknown, Failing>, call: ServerCall): Stream.Stream<unknown, Failing> => {
     switch (method.kind) {
       case "unary":
         return Stream.fromEffect(Effect.flatMap(only(method, requests), (request) => one(request, call)))
@@ -116,9 +107,16 @@ const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
         return many(requests, call)
     }
   }
+  const unary = (request: unknown, call: ServerCall): Effect.Effect<Response<unknown>, Failing> =>
+    Effect.map(one(request, call), (message) => ({ message, headers: call.headers, trailers: call.trailers }))
+  const stream = (requests: Stream.Stream<unknown, Failing>, call: ServerCall): StreamResponse<unknown> => ({
+    headers: Effect.sync(() => call.headers),
+    messages: respond(requests, call),
+    trailers: Effect.sync(() => call.trailers)
+  })
   return {
-    unary: (_method, request, call) => Effect.map(one(request, call), response) as never,
-    stream: (_method, requests, call) => Effect.succeed(streamResponse(stream(requests, call))) as never
+    unary: (_method, request, call) => unary(request, call as ServerCall) as never,
+    stream: (_method, requests, call) => Effect.sync(() => stream(requests, call as ServerCall)) as never
   }
 }
 

@@ -113,14 +113,14 @@ export interface Attempt {
 export type Stopped = "policy" | "deadline"
 
 /**
- * Trailers as they came: lower-case keys, every value of a key in order. The functions of `Metadata` read them.
+ * Metadata as it came: lower-case keys, every value of a key in order. The functions of the `Metadata` module read it.
  *
  * @category models
  * @since 0.1.0
  */
-export type Trailers = ReadonlyMap<string, ReadonlyArray<string | Uint8Array>>
+export type Metadata = ReadonlyMap<string, ReadonlyArray<string | Uint8Array>>
 
-const noTrailers: Trailers = new Map()
+const nothing: Metadata = new Map()
 
 /**
  * What can be said of a failed call besides its code and message.
@@ -135,7 +135,9 @@ export interface Facts {
   readonly method?: string | undefined
   /** The peer of the last attempt. */
   readonly peer?: string | undefined
-  readonly trailers?: Trailers | undefined
+  /** The response headers, if the call got as far as that. */
+  readonly headers?: Metadata | undefined
+  readonly trailers?: Metadata | undefined
   /** Every attempt in order; empty for a call that was never tried. */
   readonly attempts?: ReadonlyArray<Attempt> | undefined
   readonly stopped?: Stopped | undefined
@@ -163,7 +165,8 @@ export class RpcError extends Data.TaggedError("RpcError")<{
   readonly origin: "remote" | "local"
   readonly method: string | undefined
   readonly peer: string | undefined
-  readonly trailers: Trailers
+  readonly headers: Metadata
+  readonly trailers: Metadata
   readonly attempts: ReadonlyArray<Attempt>
   readonly stopped: Stopped | undefined
   readonly cause?: unknown
@@ -190,7 +193,8 @@ export const make = (code: Code, message: string, facts?: Facts): RpcError =>
     origin: facts?.origin ?? "local",
     method: facts?.method,
     peer: facts?.peer,
-    trailers: facts?.trailers ?? noTrailers,
+    headers: facts?.headers ?? nothing,
+    trailers: facts?.trailers ?? nothing,
     attempts: facts?.attempts ?? [],
     stopped: facts?.stopped,
     ...(facts?.cause === undefined ? undefined : { cause: facts.cause })
@@ -207,6 +211,7 @@ export const annotate = (self: RpcError, facts: Facts): RpcError =>
     origin: self.origin,
     method: self.method,
     peer: self.peer,
+    headers: self.headers,
     trailers: self.trailers,
     attempts: self.attempts,
     stopped: self.stopped,

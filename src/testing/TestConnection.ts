@@ -4,7 +4,7 @@
  * Messages cross as bytes, through the same codecs and the same dispatch as on a socket. Deadlines, cancellation, broken
  * connections and demand windows work as they do there, on the clock of the test.
  */
-import { Cause, Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
@@ -19,7 +19,7 @@ import type { Connection } from "../transport/Connector.ts"
 import { Inbox } from "../transport/Inbox.ts"
 import * as Watched from "../transport/Watched.ts"
 import { Credits } from "./Credits.ts"
-import type { TestHost } from "./TestHost.ts"
+import type { Serving, TestHost } from "./TestHost.ts"
 
 type Failure = RpcError.RpcError
 
@@ -32,11 +32,12 @@ const local = (code: Code.Code, message: string, { host, method }: Site): Failur
   RpcError.make(code, message, { origin: "local", method: method.path, peer: host.address })
 
 /** An error as it arrives: what the server said, and where. */
-const arrived = (error: Failure, { host, method }: Site): Failure =>
+const arrived = (error: Failure, { host, method }: Site, headers: Metadata.Metadata = Metadata.empty): Failure =>
   RpcError.make(error.code, error.reason.message, {
     origin: "remote",
     method: method.path,
     peer: host.address,
+    headers,
     trailers: error.trailers
   })
 
@@ -48,7 +49,7 @@ const incoming = (call: Call): Dispatch.Incoming => {
     call.attempt === 1
       ? call.options.metadata
       : Metadata.override(call.options.metadata, new Map([["grpc-previous-rpc-attempts", [String(call.attempt - 1)]]]))
-  return { metadata, timeoutMillis: millisLeft(call) }
+  return { metadata, timeoutMillis: millisLeft(call), remote: "in memory" }
 }
 
 const millisLeft = (call: Call): number => Math.max(0, call.attemptDeadline - Deadline.nowUnsafe(call.clock))
@@ -63,8 +64,10 @@ const withinDeadline = <A, E, R>(self: Effect.Effect<A, E | Failure, R>, call: C
       })
 
 /** What a server fiber ended with, as the client hears of it. */
-const outcome = <A>(exit: Exit.Exit<A, Failure>, site: Site): Effect.Effect<A, Failure> =>
-  Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.fail(arrived(RpcError.fromCause(exit.cause), site))
+const outcome = <A>(exit: Exit.Exit<A, Failure>, site: Site, headers: Metadata.Metadata): Effect.Effect<A, Failure> =>
+  Exit.isSuccess(exit)
+    ? Effect.succeed(exit.value)
+    : Effect.fail(arrived(RpcError.fromCause(exit.cause), site, headers))
 
 /**
  * One connection to a host.
@@ -119,7 +122,7 @@ class TestConnection {
   }
 
   /** The handler of a method, with the host's way to run it. */
-  #handler(site: Site): Effect.Effect<{ readonly handler: Handler; readonly run: TestHost["serving"] & {} }, Failure> {
+  #handler(site: Site): Effect.Effect<{ readonly handler: Handler; readonly serving: Serving }, Failure> {
     return Effect.suspend(() => {
       const { serving } = this.host
       if (serving === undefined || this.states.current()._tag !== "Ready") {
@@ -128,7 +131,7 @@ class TestConnection {
       const handler = serving.router.get(site.method.path)
       return handler === undefined
         ? Effect.fail(arrived(RpcError.make("UNIMPLEMENTED", `no method ${site.method.path}`), site))
-        : Effect.succeed({ handler, run: serving })
+        : Effect.succeed({ handler, serving })
     })
   }
 
@@ -137,13 +140,18 @@ class TestConnection {
     const exchange = Effect.gen({ self: this }, function* () {
       const bytes = yield* coded(site, "encode the request", () => method.request.encode(request))
       yield* this.host.travel
-      const { handler, run } = yield* this.#handler(site)
-      const fiber = run.run(Dispatch.unary(handler, bytes, incoming(call)))
+      const { handler, serving } = yield* this.#handler(site)
+      const answer: { headers: Metadata.Metadata; bytes: Uint8Array } = { headers: Metadata.empty, bytes }
+      const outgoing: Dispatch.Outgoing = {
+        headers: (headers) => void (answer.headers = headers),
+        message: (bytes) => Effect.sync(() => void (answer.bytes = bytes))
+      }
+      const fiber = serving.run(Dispatch.unary(handler, bytes, incoming(call), outgoing))
       const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
       yield* this.host.travel
-      const response = yield* outcome(exit, site)
-      const message = yield* coded(site, "decode the response", () => method.response.decode(response.message))
-      return { ...response, message }
+      const trailers = yield* outcome(exit, site, answer.headers)
+      const message = yield* coded(site, "decode the response", () => method.response.decode(answer.bytes))
+      return { message, headers: answer.headers, trailers }
     })
     return withinDeadline(this.#whileConnected(exchange, site), call, site)
   }
@@ -171,23 +179,32 @@ class TestConnection {
         })
       ).pipe(Effect.andThen(this.host.travel), Effect.andThen(Effect.sync(() => uploads.end(undefined))))
 
-      const download = (bytes: Uint8Array) =>
-        Effect.gen({ self: this }, function* () {
+      let sent: Metadata.Metadata = Metadata.empty
+      const outgoing = (serving: Serving): Dispatch.Outgoing => ({
+        headers: (metadata) => {
+          sent = metadata
+          serving.run(
+            Effect.andThen(
+              this.host.travel,
+              Effect.sync(() => Deferred.doneUnsafe(headers, Effect.succeed(metadata)))
+            )
+          )
+        },
+        message: Effect.fnUntraced({ self: this }, function* (bytes) {
           yield* toClient.take
           yield* this.host.travel
-          const message = yield* coded(site, "decode the response", () => method.response.decode(bytes))
-          Deferred.doneUnsafe(headers, Effect.succeed(Metadata.empty))
-          downloads.push(message)
+          downloads.push(yield* coded(site, "decode the response", () => method.response.decode(bytes)))
         })
+      })
 
       const serve = Effect.gen({ self: this }, function* () {
         yield* this.host.travel
-        const { handler, run } = yield* this.#handler(site)
+        const { handler, serving } = yield* this.#handler(site)
         const received = Stream.fromPull(Effect.succeed(uploads.pull))
-        const fiber = run.run(Dispatch.stream(handler, received, incoming(call), download))
+        const fiber = serving.run(Dispatch.stream(handler, received, incoming(call), outgoing(serving)))
         const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
         yield* this.host.travel
-        return yield* outcome(exit, site)
+        return yield* outcome(exit, site, sent)
       })
 
       // The requests' own failure ends the call; their good end does not: the server may have more to say.
@@ -196,11 +213,10 @@ class TestConnection {
         Effect.exit,
         Effect.flatMap((exit) =>
           Effect.sync(() => {
-            const error = Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
-            const ended = error === undefined ? Effect.succeed(Metadata.empty) : Effect.fail(error)
-            Deferred.doneUnsafe(headers, ended)
-            Deferred.doneUnsafe(trailers, ended)
-            downloads.end(error)
+            const ended = Exit.isSuccess(exit) ? undefined : RpcError.fromCause(exit.cause)
+            Deferred.doneUnsafe(headers, ended === undefined ? Effect.succeed(sent) : Effect.fail(ended))
+            Deferred.doneUnsafe(trailers, Exit.isSuccess(exit) ? exit : Effect.fail(ended!))
+            downloads.end(ended)
           })
         ),
         Effect.forkScoped

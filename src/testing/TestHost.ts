@@ -8,6 +8,12 @@ import type { Router } from "../server/Server.ts"
 /** Runs one call's handler on the host. */
 type Run = <A>(effect: Effect.Effect<A, RpcError>) => Fiber.Fiber<A, RpcError>
 
+/** What a host serves, and how it runs a call. */
+export interface Serving {
+  readonly router: Router
+  readonly run: Run
+}
+
 /** A connection as its host sees it. */
 export interface Attached {
   readonly drop: (reason: string) => void
@@ -24,13 +30,13 @@ export class TestHost {
   silent = false
   latency: Duration.Duration = Duration.zero
   readonly attached: Set<Attached> = new Set()
-  #serving: { readonly router: Router; readonly scope: Scope.Closeable; readonly run: Run } | undefined
+  #serving: (Serving & { readonly scope: Scope.Closeable }) | undefined
 
   constructor(address: string) {
     this.address = address
   }
 
-  get serving(): { readonly router: Router; readonly run: Run } | undefined {
+  get serving(): Serving | undefined {
     return this.#serving
   }
 

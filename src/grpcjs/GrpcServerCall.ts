@@ -1,0 +1,151 @@
+/**
+ * One served call on grpc-js, without grpc-js's handler layer.
+ *
+ * A server interceptor sees a call as messages, reads and a status. This one does not pass the call on but serves it,
+ * which is what lets each message be asked for when there is room for it; the handler layer reads ahead into a Node
+ * stream.
+ */
+import * as grpc from "@grpc/grpc-js"
+import { Effect, Exit, type Fiber, Stream } from "effect"
+import type { Metadata } from "../call/Metadata.ts"
+import * as Code from "../status/Code.ts"
+import * as RpcError from "../status/RpcError.ts"
+import * as Dispatch from "../server/Dispatch.ts"
+import type { Handler } from "../server/Handlers.ts"
+import { Inbox } from "../transport/Inbox.ts"
+import { toBuffer } from "./GrpcCall.ts"
+import { fromGrpc, toGrpc } from "./GrpcMetadata.ts"
+
+/** Runs a call in a fiber of the server. */
+export type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fiber<A, RpcError.RpcError>
+
+type Wire = grpc.ServerInterceptingCallInterface
+type Listener = Parameters<Wire["start"]>[0]
+
+const toStatus = (exit: Exit.Exit<Metadata, RpcError.RpcError>): Parameters<Wire["sendStatus"]>[0] => {
+  if (Exit.isSuccess(exit)) return { code: grpc.status.OK, details: "OK", metadata: toGrpc(exit.value) }
+  const error = RpcError.fromCause(exit.cause)
+  return { code: Code.toNumber(error.code), details: error.reason.message, metadata: toGrpc(error.trailers) }
+}
+
+const incoming = (wire: Wire, metadata: grpc.Metadata): Dispatch.Incoming => {
+  const deadline = wire.getDeadline()
+  return {
+    metadata: fromGrpc(metadata),
+    timeoutMillis: deadline === Infinity ? Infinity : Math.max(0, Number(deadline) - Date.now()),
+    remote: wire.getPeer()
+  }
+}
+
+const outgoing = (wire: Wire): Dispatch.Outgoing => ({
+  headers: (headers) => wire.sendMetadata(toGrpc(headers)),
+  message: (bytes) => Effect.callback((resume) => wire.sendMessage(toBuffer(bytes), () => resume(Effect.void)))
+})
+
+/** What serving a call of either arrow has in common: it runs in a fiber, ends with a status, and the client may leave. */
+abstract class Served implements Listener {
+  readonly wire: Wire
+  readonly handler: Handler
+  readonly #run: Run
+  #fiber: Fiber.Fiber<Metadata, RpcError.RpcError> | undefined
+
+  constructor(wire: Wire, handler: Handler, run: Run) {
+    this.wire = wire
+    this.handler = handler
+    this.#run = run
+  }
+
+  serve(effect: Effect.Effect<Metadata, RpcError.RpcError>): void {
+    this.#fiber = this.#run(effect)
+    this.#fiber.addObserver((exit) => this.wire.sendStatus(toStatus(exit)))
+  }
+
+  refuse(details: string): void {
+    this.wire.sendStatus({ code: grpc.status.UNIMPLEMENTED, details, metadata: null })
+  }
+
+  onCancel(): void {
+    this.#fiber?.interruptUnsafe()
+  }
+
+  abstract onReceiveMetadata(metadata: grpc.Metadata): void
+  abstract onReceiveMessage(message: Uint8Array): void
+  abstract onReceiveHalfClose(): void
+}
+
+/** A unary call runs when its one request is complete. */
+class ServedUnary extends Served {
+  #metadata: grpc.Metadata = new grpc.Metadata()
+  #request: Uint8Array | undefined
+
+  onReceiveMetadata(metadata: grpc.Metadata): void {
+    this.#metadata = metadata
+    this.wire.startRead()
+  }
+
+  onReceiveMessage(message: Uint8Array): void {
+    if (this.#request !== undefined) return this.refuse("expected one request message, received more")
+    this.#request = message
+    this.wire.startRead()
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#request === undefined) return this.refuse("expected one request message, received none")
+    const { wire } = this
+    this.serve(Dispatch.unary(this.handler, this.#request, incoming(wire, this.#metadata), outgoing(wire)))
+  }
+}
+
+/** A streaming call of any kind runs at once: the wire does not tell them apart. */
+class ServedStream extends Served {
+  readonly #inbox: Inbox<Uint8Array>
+
+  constructor(wire: Wire, handler: Handler, run: Run, window: number) {
+    super(wire, handler, run)
+    this.#inbox = new Inbox(window, () => wire.startRead())
+  }
+
+  onReceiveMetadata(metadata: grpc.Metadata): void {
+    const requests = Stream.fromPull(Effect.succeed(this.#inbox.pull))
+    this.#inbox.request()
+    this.serve(Dispatch.stream(this.handler, requests, incoming(this.wire, metadata), outgoing(this.wire)))
+  }
+
+  onReceiveMessage(message: Uint8Array): void {
+    this.#inbox.push(message)
+    if (this.#inbox.outstanding > 0) this.wire.startRead()
+  }
+
+  onReceiveHalfClose(): void {
+    this.#inbox.end(undefined)
+  }
+}
+
+/** Takes the place of the rest of grpc-js's server: whatever would have listened to the call does not hear of it. */
+class Takeover extends grpc.ServerInterceptingCall {
+  readonly #wire: Wire
+  readonly #served: Listener
+
+  constructor(wire: Wire, served: Listener) {
+    super(wire)
+    this.#wire = wire
+    this.#served = served
+  }
+
+  override start(): void {
+    this.#wire.start(this.#served)
+  }
+}
+
+/** Serves every call the router has a handler for. */
+export const interceptor =
+  (router: ReadonlyMap<string, Handler>, run: Run, window: number): grpc.ServerInterceptor =>
+  ({ path }, wire) => {
+    const handler = router.get(path)!
+    return new Takeover(
+      wire,
+      handler.method.kind === "unary"
+        ? new ServedUnary(wire, handler, run)
+        : new ServedStream(wire, handler, run, window)
+    )
+  }

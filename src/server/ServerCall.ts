@@ -1,0 +1,97 @@
+/**
+ * A call as its handler sees it: what the client sent with it, and the metadata to send back.
+ *
+ * Response headers go out with the first message, or before it when a handler asks for that; trailers go out with the
+ * status. Until then both can be added to, by the handler and by interceptors around it.
+ */
+import { Data, Effect, Result } from "effect"
+import { Call } from "../call/Call.ts"
+import * as Metadata from "../call/Metadata.ts"
+import * as RpcError from "../status/RpcError.ts"
+
+/**
+ * Headers were set after they had been sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class HeadersSent extends Data.TaggedError("HeadersSent")<{ readonly method: string }> {
+  override get message(): string {
+    return `the response headers of ${this.method} are sent already`
+  }
+}
+
+/**
+ * A call being served.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class ServerCall extends Call {
+  /** Full method path, `/package.Service/Method`. */
+  readonly method: string
+  /** The client's address, as far as the server can tell. */
+  readonly remote: string
+  readonly #send: (headers: Metadata.Metadata) => void
+  #headers: Metadata.Metadata = Metadata.empty
+  #trailers: Metadata.Metadata = Metadata.empty
+  #sent = false
+
+  constructor(
+    method: string,
+    remote: string,
+    send: (headers: Metadata.Metadata) => void,
+    ...call: ConstructorParameters<typeof Call>
+  ) {
+    super(...call)
+    this.method = method
+    this.remote = remote
+    this.#send = send
+  }
+
+  /** The request headers. */
+  get metadata(): Metadata.Metadata {
+    return this.options.metadata
+  }
+
+  /** The response headers so far. */
+  get headers(): Metadata.Metadata {
+    return this.#headers
+  }
+
+  /** The trailers so far. */
+  get trailers(): Metadata.Metadata {
+    return this.#trailers
+  }
+
+  /** Adds response headers; a key given again replaces. Fails once they are sent, and for a key or value not allowed. */
+  setHeaders(input: Metadata.Input): Effect.Effect<void, RpcError.RpcError> {
+    return Effect.flatMap(checked(input), (metadata) => {
+      if (this.#sent) return Effect.fail(misuse(new HeadersSent({ method: this.method })))
+      this.#headers = Metadata.override(this.#headers, metadata)
+      return Effect.void
+    })
+  }
+
+  /** Adds trailers; a key given again replaces. They are sent with the status, whatever it is. */
+  setTrailers(input: Metadata.Input): Effect.Effect<void, RpcError.RpcError> {
+    return Effect.map(checked(input), (metadata) => {
+      this.#trailers = Metadata.override(this.#trailers, metadata)
+    })
+  }
+
+  /** Sends the response headers now, before there is a message. */
+  readonly sendHeaders: Effect.Effect<void> = Effect.sync(() => this.flushHeaders(this.#headers))
+
+  /** @internal */
+  flushHeaders(headers: Metadata.Metadata): void {
+    if (this.#sent) return
+    this.#sent = true
+    this.#send(headers)
+  }
+}
+
+const misuse = (cause: Error): RpcError.RpcError => RpcError.make("INTERNAL", cause.message, { cause })
+
+const checked = (input: Metadata.Input): Effect.Effect<Metadata.Metadata, RpcError.RpcError> =>
+  Effect.fromResult(Result.mapError(Metadata.make(input), misuse))
