@@ -59,6 +59,7 @@ export * as RoundRobin from "./picker/RoundRobin.ts"
 export * as Balancer from "./pool/Balancer.ts"
 export * as NoPeerReady from "./pool/NoPeerReady.ts"
 export * as PeerPool from "./pool/PeerPool.ts"
+export * as PoolClosed from "./pool/PoolClosed.ts"
 
 // The wire.
 export * as GrpcJsConnector from "./grpcjs/GrpcJsConnector.ts"

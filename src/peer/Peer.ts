@@ -23,7 +23,10 @@ import * as PeerStatus from "./PeerStatus.ts"
 export interface Options {
   /** Gives up a connect that is not ready in this time. Default 20 seconds. */
   readonly connectTimeout?: Duration.Input | undefined
-  /** Delays between connects after a failure; starts again after a success. Default `connectionBackoff`. */
+  /**
+   * Delays between connects after a failure; starts again after a success. When it ends the peer gives up for good.
+   * Default `connectionBackoff`, which never ends.
+   */
   readonly reconnect?: Schedule.Schedule<unknown, string> | undefined
   /** How long calls may go on after the peer is removed. Default 10 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
@@ -59,6 +62,7 @@ export class Peer {
   lane: Lane | undefined = undefined
   readonly #status: Watched.Writable<PeerStatus.PeerStatus>
   readonly #wanted: Latch.Latch = Latch.makeUnsafe(false)
+  readonly #released: Latch.Latch = Latch.makeUnsafe(false)
 
   constructor(endpoint: Endpoint, now: number) {
     this.id = endpoint.id
@@ -81,9 +85,19 @@ export class Peer {
     this.#wanted.openUnsafe()
   }
 
+  /** Makes a peer idle: it stops trying to connect, or closes its connection when the calls on it have ended. */
+  requestDisconnect(): void {
+    this.#released.openUnsafe()
+  }
+
   /** @internal */
   get requested(): Effect.Effect<void> {
     return this.#wanted.await
+  }
+
+  /** @internal */
+  get released(): Effect.Effect<void> {
+    return this.#released.await
   }
 
   /** @internal */
@@ -91,13 +105,16 @@ export class Peer {
     const before = this.#status.current()
     const after = PeerStatus.next(before, event, now)
     if (after === before) return
-    if (after.state === "Idle") this.#wanted.closeUnsafe()
+    if (after.state === "Idle") {
+      this.#wanted.closeUnsafe()
+      this.#released.closeUnsafe()
+    }
     this.#status.set(after)
   }
 }
 
 /** The first state a connection takes that passes the filter. */
-const await_ = (lane: Lane, filter: (state: Connectivity) => boolean): Effect.Effect<Connectivity> =>
+const stateWhere = (lane: Lane, filter: (state: Connectivity) => boolean): Effect.Effect<Connectivity> =>
   lane.connection.connectivity.changes.pipe(
     Stream.filter(filter),
     Stream.runHead,
@@ -127,6 +144,7 @@ export const make = Effect.fnUntraced(function* (
   const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
   const reconnect = options?.reconnect ?? connectionBackoff
 
+  const scope = yield* Effect.scope
   const lanes = new Set<Lane>()
   const peer = new Peer(endpoint, clock.currentTimeMillisUnsafe())
   const transition = (event: PeerStatus.Event) =>
@@ -144,12 +162,10 @@ export const make = Effect.fnUntraced(function* (
   /** Closes the lane when its calls have ended. */
   const retire = (lane: Lane) => Effect.andThen(lane.drained, closeLane(lane))
 
-  /** Opens a lane and waits until it is ready. Fails with the reason when it does not get there. */
-  const connectOnce = Effect.gen(function* () {
-    yield* transition({ _tag: "ConnectStarted" })
-    const lane = yield* openLane
+  /** Waits until a lane is ready. Fails with the reason when it does not get there. */
+  const untilReady = Effect.fnUntraced(function* (lane: Lane) {
     yield* lane.connection.connect
-    const settled = yield* await_(lane, (state) => state._tag !== "Idle" && state._tag !== "Connecting").pipe(
+    const settled = yield* stateWhere(lane, (state) => state._tag !== "Idle" && state._tag !== "Connecting").pipe(
       Effect.timeoutOption(connectTimeout)
     )
     if (Option.isSome(settled) && settled.value._tag === "Ready") return lane
@@ -157,25 +173,42 @@ export const make = Effect.fnUntraced(function* (
       onNone: () => `not ready within ${Duration.format(connectTimeout)}`,
       onSome: describe
     })
-    yield* closeLane(lane)
-    yield* transition({ _tag: "ConnectFailed", cause })
     return yield* Effect.fail(cause)
   })
 
-  /** From being asked to connect to losing the connection. */
-  const session = Effect.gen(function* () {
-    yield* peer.requested
-    const lane = yield* connectOnce.pipe(
-      Effect.retry(reconnect),
-      Effect.catch(() => Effect.never)
-    )
+  /** One try to connect; what did not become ready is closed. */
+  const connectOnce = Effect.gen(function* () {
+    yield* transition({ _tag: "ConnectStarted" })
+    const lane = yield* openLane
+    return yield* Effect.onError(untilReady(lane), () => closeLane(lane))
+  }).pipe(Effect.tapError((cause) => transition({ _tag: "ConnectFailed", cause })))
+
+  /** Carries calls on a lane until it is lost. */
+  const useLane = Effect.fnUntraced(function* (lane: Lane) {
     peer.lane = lane
     yield* transition({ _tag: "Connected" })
-    const cause = describe(yield* await_(lane, (state) => state._tag !== "Ready"))
+    const cause = describe(yield* stateWhere(lane, (state) => state._tag !== "Ready"))
     peer.lane = undefined
     yield* transition({ _tag: "Disconnected", cause })
-    yield* Effect.forkScoped(retire(lane))
   })
+
+  const connectAndUse = connectOnce.pipe(
+    Effect.retry(reconnect),
+    Effect.matchEffect({ onFailure: (cause) => transition({ _tag: "GaveUp", cause }), onSuccess: useLane })
+  )
+
+  const retireAll = Effect.suspend(() => {
+    peer.lane = undefined
+    return Effect.forEach([...lanes], (lane) => Effect.forkIn(retire(lane), scope), { discard: true })
+  })
+
+  /** From being asked to connect to losing the connection, or being asked to let it go. */
+  const session = Effect.andThen(
+    peer.requested,
+    Effect.raceFirst(connectAndUse, Effect.andThen(peer.released, transition({ _tag: "Released" }))).pipe(
+      Effect.ensuring(retireAll)
+    )
+  )
 
   yield* Effect.addFinalizer(() => {
     peer.lane = undefined
@@ -189,7 +222,7 @@ export const make = Effect.fnUntraced(function* (
     )
   })
   yield* Effect.all([session, Effect.sleep(shortestSession)], { concurrency: "unbounded", discard: true }).pipe(
-    Effect.forever,
+    Effect.repeat({ until: () => peer.status.state === "Gone" }),
     Effect.forkScoped
   )
   return peer

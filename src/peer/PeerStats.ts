@@ -16,6 +16,8 @@ export class PeerStats {
   pending = 0
   /** Leases ever taken. */
   started = 0
+  /** When a lease was last taken or ended, in milliseconds of the monotonic clock. */
+  used = 0
   /** Attempts that ended as the peer's success. */
   succeeded = 0
   /** Attempts that ended as the peer's failure or rejection. */

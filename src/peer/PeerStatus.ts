@@ -2,7 +2,7 @@
  * What is known of a peer's reachability, ordered from best to worst.
  *
  * `Ready > Connecting > Idle > Down > Gone`. An idle peer could be asked to connect; a peer that is down failed to
- * connect and tries again by itself after a delay; a peer that is gone was removed and never comes back.
+ * connect and tries again by itself after a delay; a peer that is gone was removed, or gave up, and never comes back.
  */
 import { Order } from "effect"
 
@@ -51,6 +51,8 @@ export type Event =
   | { readonly _tag: "Connected" }
   | { readonly _tag: "ConnectFailed"; readonly cause: string }
   | { readonly _tag: "Disconnected"; readonly cause: string }
+  | { readonly _tag: "Released" }
+  | { readonly _tag: "GaveUp"; readonly cause: string }
   | { readonly _tag: "Removed" }
 
 /**
@@ -79,6 +81,10 @@ export const next = (self: PeerStatus, event: Event, now: number): PeerStatus =>
       return self.state === "Connecting" ? { state: "Down", since: now, cause: event.cause } : self
     case "Disconnected":
       return self.state === "Ready" ? { state: "Idle", since: now, cause: event.cause } : self
+    case "Released":
+      return self.state === "Idle" ? self : { state: "Idle", since: now, cause: undefined }
+    case "GaveUp":
+      return { state: "Gone", since: now, cause: event.cause }
     case "Removed":
       return { ...self, state: "Gone", since: now }
   }

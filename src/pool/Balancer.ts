@@ -1,24 +1,20 @@
 /**
  * A transport over many peers.
  *
- * The life of an attempt: choose a peer, count the call onto it, send it on the peer's connection, and when it has ended
- * in whatever way, count it off and tell the load metric. Choosing and counting are one synchronous step, so a burst of
- * calls sees its own effect.
+ * The life of an attempt: take a lease on a peer, send the call on its connection, and end the lease with the attempt,
+ * however that ends.
  */
-import { Cause, Config, Effect, Exit, Layer, type Scope, Stream } from "effect"
+import { Config, Context, Effect, Exit, Layer, Option, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Arrows } from "../call/Interceptor.ts"
-import type { Method } from "../call/Method.ts"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
-import type { Lane } from "../peer/Lane.ts"
 import type * as Peer from "../peer/Peer.ts"
 import * as PeerRegistry from "../peer/PeerRegistry.ts"
-import type { Load } from "../picker/Picker.ts"
-import * as Outcome from "../status/Outcome.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
+import { Lease } from "./Lease.ts"
 import * as PeerPool from "./PeerPool.ts"
 
 /**
@@ -29,117 +25,73 @@ import * as PeerPool from "./PeerPool.ts"
  */
 export interface Options<R = never> extends PeerPool.Options<R>, Peer.Options {}
 
-const outcomeOf = (exit: Exit.Exit<unknown, RpcError>): Outcome.Outcome => {
-  if (Exit.isSuccess(exit)) return "success"
-  const failure = exit.cause.reasons.find(Cause.isFailReason)
-  return failure === undefined ? "ignorable" : Outcome.fromCode(failure.error.code)
-}
-
-/** One attempt's hold on a peer. `finish` counts it off once, however often it is called. */
-class Lease {
-  readonly #peer: Peer.Peer
-  readonly #lane: Lane
-  readonly #load: Load | undefined
-  readonly #call: Call
-  readonly #start: number
-  #finished = false
-
-  constructor(peer: Peer.Peer, lane: Lane, load: Load | undefined, call: Call, now: number) {
-    this.#peer = peer
-    this.#lane = lane
-    this.#load = load
-    this.#call = call
-    this.#start = now
-    peer.stats.pending++
-    peer.stats.started++
-    lane.enter()
-    call.peer = peer.id
-  }
-
-  /** Tells the load how long the peer took. */
-  observe(outcome: Outcome.Outcome): void {
-    const now = Deadline.nowUnsafe(this.#call.clock)
-    this.#load?.observe(this.#peer.stats, outcome, now - this.#start, now)
-  }
-
-  /** Ends the hold. */
-  finish(outcome: Outcome.Outcome): void {
-    if (this.#finished) return
-    this.#finished = true
-    const { stats } = this.#peer
-    stats.pending--
-    if (outcome === "success") stats.succeeded++
-    else if (outcome !== "ignorable") stats.failed++
-    this.#lane.leave()
-  }
-}
-
-const arrows = (pool: PeerPool.PeerPool): Arrows => {
-  const unaryOn = <I, O>(peer: Peer.Peer, method: Method<I, O>, request: I, call: Call, now: number) => {
-    const lane = peer.lane!
-    const lease = new Lease(peer, lane, pool.load, call, now)
-    return Effect.onExitPrimitive(lane.transport.unary(method, request, call), (exit) => {
-      const outcome = outcomeOf(exit)
-      lease.observe(outcome)
-      lease.finish(outcome)
-      return undefined
-    })
-  }
-
-  const streamOn = <I, O>(
-    peer: Peer.Peer,
-    method: Method<I, O>,
-    requests: Stream.Stream<I, RpcError>,
-    call: Call,
-    now: number
-  ) => {
-    const lane = peer.lane!
-    const lease = new Lease(peer, lane, pool.load, call, now)
-    let answered = false
-    const ended = (exit: Exit.Exit<unknown, RpcError>): void => {
-      const outcome = outcomeOf(exit)
-      // The first message says how fast the peer is; the end says so only of a stream that had none, or that failed.
-      if (!answered || outcome === "failure" || outcome === "rejected") lease.observe(outcome)
-      lease.finish(outcome)
-    }
-    return Effect.addFinalizer(() => Effect.sync(() => lease.finish("ignorable"))).pipe(
-      Effect.andThen(lane.transport.stream(method, requests, call)),
-      Effect.map((response) => ({
-        ...response,
-        messages: response.messages.pipe(
-          Stream.onFirst(() =>
-            Effect.sync(() => {
-              answered = true
-              lease.observe("success")
-            })
-          ),
-          Stream.onExit((exit) => Effect.sync(() => ended(exit)))
-        )
-      })),
-      Effect.onError((cause) => Effect.sync(() => ended(Exit.failCause(cause))))
-    )
-  }
-
-  /** The attempt's own time starts when it has a peer, not when it began to wait for one. */
-  const waitForPeer = <A, E, R>(call: Call, attempt: (peer: Peer.Peer, now: number) => Effect.Effect<A, E, R>) =>
-    Effect.flatMap(pool.waitForPeer(call), (peer) => {
-      const now = Deadline.nowUnsafe(call.clock)
-      call.attemptDeadline = Math.min(call.deadline, now + call.options.timeoutMillis)
-      return attempt(peer, now)
-    })
-
-  const withPeer = <A, E, R>(call: Call, attempt: (peer: Peer.Peer, now: number) => Effect.Effect<A, E, R>) =>
-    Effect.suspend(() => {
-      const now = Deadline.nowUnsafe(call.clock)
+/**
+ * Runs an attempt on the peer that takes the call. The lease is taken under the handler that ends it, so an interruption at
+ * any point leaves none behind.
+ */
+const onPeer = <A, R>(
+  pool: PeerPool.PeerPool["Service"],
+  call: Call,
+  attempt: (lease: Lease) => Effect.Effect<A, RpcError, R>,
+  ended: (lease: Lease, exit: Exit.Exit<A, RpcError>) => void
+): Effect.Effect<A, RpcError, R> =>
+  Effect.suspend(() => {
+    let lease: Lease | undefined
+    const take = (now: number): Lease | undefined => {
       const peer = pool.choose(call, now)
-      return peer === undefined ? waitForPeer(call, attempt) : attempt(peer, now)
-    })
+      return peer === undefined ? undefined : (lease = new Lease(peer, peer.lane!, pool.load, call, now))
+    }
+    return Effect.onExitPrimitive(
+      Effect.suspend(() => {
+        const taken = take(Deadline.nowUnsafe(call.clock))
+        return taken === undefined ? Effect.flatMap(waited(pool, call, take), attempt) : attempt(taken)
+      }),
+      (exit) => {
+        if (lease !== undefined) ended(lease, exit)
+        return undefined
+      }
+    )
+  })
 
-  return {
-    unary: (method, request, call) => withPeer(call, (peer, now) => unaryOn(peer, method, request, call, now)),
-    stream: (method, requests, call) => withPeer(call, (peer, now) => streamOn(peer, method, requests, call, now))
-  }
-}
+/** The attempt's own time starts when it has a peer, not when it began to wait for one. */
+const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: number) => Lease | undefined) =>
+  pool.waitFor(call, (now) => {
+    const lease = take(now)
+    if (lease !== undefined) call.attemptDeadline = Math.min(call.deadline, now + call.options.timeoutMillis)
+    return lease
+  })
+
+const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
+  unary: (method, request, call) =>
+    onPeer(
+      pool,
+      call,
+      (lease) => lease.transport.unary(method, request, call),
+      (lease, exit) => lease.end(exit)
+    ),
+
+  stream: (method, requests, call) =>
+    onPeer(
+      pool,
+      call,
+      Effect.fnUntraced(function* (lease: Lease) {
+        yield* Effect.addFinalizer(() => Effect.sync(() => lease.end(left)))
+        const response = yield* lease.transport.stream(method, requests, call)
+        const messages = response.messages.pipe(
+          Stream.onFirst(() => Effect.sync(() => lease.answered())),
+          Stream.onExit((exit) => Effect.sync(() => lease.end(exit)))
+        )
+        return { ...response, messages }
+      }),
+      // A stream that has begun ends with its messages, or with its scope.
+      (lease, exit) => {
+        if (Exit.isFailure(exit)) lease.end(exit)
+      }
+    )
+})
+
+/** How a stream ends that its reader left. */
+const left: Exit.Exit<never> = Exit.interrupt()
 
 /**
  * Makes a balanced transport over the peers discovery names.
@@ -150,13 +102,21 @@ const arrows = (pool: PeerPool.PeerPool): Arrows => {
 export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<Arrows, DiscoveryError, R | Connector | Scope.Scope> {
+  return arrows(yield* makePool(options))
+})
+
+/** The pool of a balancer, over the registry of the context or one of its own. */
+const makePool = Effect.fnUntraced(function* <R>(
+  options: Options<R>
+): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
-  const registry = shared._tag === "Some" ? shared.value : yield* PeerRegistry.make(options)
-  return arrows(yield* PeerPool.make(options, registry))
+  const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
+  return yield* PeerPool.make(options, registry)
 })
 
 /**
- * Provides the transport of the clients above it, balanced over many peers.
+ * Provides the transport of the clients above it, balanced over many peers, and the pool behind it for whoever wants to
+ * know how it is.
  *
  * @example
  * import { Layer } from "effect"
@@ -170,8 +130,14 @@ export const make = Effect.fnUntraced(function* <R>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<Transport, DiscoveryError, R | Connector> =>
-  Layer.effect(Transport, make(options))
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<Transport | PeerPool.PeerPool, DiscoveryError, R | Connector> =>
+  Layer.effectContext(
+    Effect.map(makePool(options), (pool) =>
+      Context.make(PeerPool.PeerPool, pool).pipe(Context.add(Transport, arrows(pool)))
+    )
+  )
 
 /**
  * `layer` with its options read from configuration.
@@ -191,5 +157,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Transport, Di
  */
 export const layerConfig = <R = never>(
   options: Config.Wrap<Options<R>>
-): Layer.Layer<Transport, DiscoveryError | Config.ConfigError, R | Connector> =>
+): Layer.Layer<Transport | PeerPool.PeerPool, DiscoveryError | Config.ConfigError, R | Connector> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

@@ -48,7 +48,16 @@ export class NoPeerReady extends Data.TaggedError("NoPeerReady")<{
 }
 
 /**
- * Reports on the peers as they are now.
+ * The peers as they are now.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const report = (peers: ReadonlyArray<Peer>): ReadonlyArray<UnreadyPeer> =>
+  peers.map((peer) => ({ peer: peer.id, state: peer.status.state, cause: peer.status.cause }))
+
+/**
+ * The error of a call that finds the peers as they are now.
  *
  * @category constructors
  * @since 0.1.0
@@ -58,10 +67,4 @@ export const make = (
   peers: ReadonlyArray<Peer>,
   waitedMillis: number,
   discovery: DiscoveryError | undefined
-): NoPeerReady =>
-  new NoPeerReady({
-    target,
-    peers: peers.map((peer) => ({ peer: peer.id, state: peer.status.state, cause: peer.status.cause })),
-    waitedMillis,
-    discovery
-  })
+): NoPeerReady => new NoPeerReady({ target, peers: report(peers), waitedMillis, discovery })

@@ -7,6 +7,8 @@ const started: PeerStatus.Event = { _tag: "ConnectStarted" }
 const connected: PeerStatus.Event = { _tag: "Connected" }
 const failed: PeerStatus.Event = { _tag: "ConnectFailed", cause: "refused" }
 const lost: PeerStatus.Event = { _tag: "Disconnected", cause: "lost" }
+const released: PeerStatus.Event = { _tag: "Released" }
+const gaveUp: PeerStatus.Event = { _tag: "GaveUp", cause: "enough" }
 const removed: PeerStatus.Event = { _tag: "Removed" }
 
 describe("PeerStatus", () => {
@@ -31,6 +33,13 @@ describe("PeerStatus", () => {
     ["Gone", connected, "Gone"],
     ["Gone", failed, "Gone"],
     ["Gone", lost, "Gone"],
+    ["Idle", released, "Idle"],
+    ["Connecting", released, "Idle"],
+    ["Ready", released, "Idle"],
+    ["Down", released, "Idle"],
+    ["Gone", released, "Gone"],
+    ["Down", gaveUp, "Gone"],
+    ["Gone", gaveUp, "Gone"],
     ["Gone", removed, "Gone"]
   ]
   it.each(table)("%s, then %o, is %s", (before, event, after) => {

@@ -79,9 +79,11 @@ describe("connecting", () => {
       const network = yield* serveAll
       yield* client({ eager: true })
       yield* TestClock.adjust("1 minute")
+      yield* network.setLatency("b:1", 10)
       yield* network.disconnect("b:1")
+      yield* TestClock.adjust(9)
       assert.strictEqual(network.connections("b:1"), 0)
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust(1)
       assert.strictEqual(network.connections("b:1"), 1)
     }).pipe(inMemory)
   )

@@ -1,0 +1,81 @@
+/**
+ * One attempt's hold on a peer.
+ *
+ * Taking a lease and choosing the peer are one synchronous step, so a burst of calls sees its own effect. However the
+ * attempt ends, the lease ends once: the call is counted off and the load metric is told.
+ */
+import { Cause, Exit } from "effect"
+import type { Call } from "../call/Call.ts"
+import * as Deadline from "../call/Deadline.ts"
+import type { Arrows } from "../call/Interceptor.ts"
+import type { Lane } from "../peer/Lane.ts"
+import type { Peer } from "../peer/Peer.ts"
+import type { Load } from "../picker/Picker.ts"
+import * as Outcome from "../status/Outcome.ts"
+import type { RpcError } from "../status/RpcError.ts"
+
+const outcomeOf = (exit: Exit.Exit<unknown, RpcError>): Outcome.Outcome => {
+  if (Exit.isSuccess(exit)) return "success"
+  const failure = exit.cause.reasons.find(Cause.isFailReason)
+  return failure === undefined ? "ignorable" : Outcome.fromCode(failure.error.code)
+}
+
+/**
+ * A call counted onto a peer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Lease {
+  readonly #peer: Peer
+  readonly #lane: Lane
+  readonly #load: Load | undefined
+  readonly #call: Call
+  readonly #start: number
+  #answered = false
+  #ended = false
+
+  /** Counts a call onto a peer that has a lane. */
+  constructor(peer: Peer, lane: Lane, load: Load | undefined, call: Call, now: number) {
+    this.#peer = peer
+    this.#lane = lane
+    this.#load = load
+    this.#call = call
+    this.#start = now
+    peer.stats.pending++
+    peer.stats.started++
+    peer.stats.used = now
+    lane.enter()
+    call.peer = peer.id
+  }
+
+  /** The connection the call is to be sent on. */
+  get transport(): Arrows {
+    return this.#lane.transport
+  }
+
+  /** The first message of a stream: it says how fast the peer is, and the end of the stream does not. */
+  answered(): void {
+    this.#answered = true
+    this.#observe("success", Deadline.nowUnsafe(this.#call.clock))
+  }
+
+  /** The attempt has ended. Only the first end counts. */
+  end(exit: Exit.Exit<unknown, RpcError>): void {
+    if (this.#ended) return
+    this.#ended = true
+    const outcome = outcomeOf(exit)
+    const now = Deadline.nowUnsafe(this.#call.clock)
+    const { stats } = this.#peer
+    stats.pending--
+    stats.used = now
+    if (outcome === "success") stats.succeeded++
+    else if (outcome !== "ignorable") stats.failed++
+    if (!this.#answered || outcome === "failure" || outcome === "rejected") this.#observe(outcome, now)
+    this.#lane.leave()
+  }
+
+  #observe(outcome: Outcome.Outcome, now: number): void {
+    this.#load?.observe(this.#peer.stats, outcome, now - this.#start, now)
+  }
+}
