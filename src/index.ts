@@ -18,9 +18,12 @@ export * as Service from "./call/Service.ts"
 
 // Calling and serving.
 export * as Client from "./client/Client.ts"
+export * as ErrorMapper from "./server/ErrorMapper.ts"
 export * as Handlers from "./server/Handlers.ts"
 export * as Server from "./server/Server.ts"
 export * as ServerCall from "./server/ServerCall.ts"
+
+// The standard services.
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"

@@ -26,6 +26,18 @@ export class BindError extends Data.TaggedError("BindError")<{
 }
 
 /**
+ * The server's key and certificate in PEM. With `clientCa` clients must present a certificate it has signed (mutual TLS).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tls {
+  readonly key: Uint8Array
+  readonly cert: Uint8Array
+  readonly clientCa?: Uint8Array | undefined
+}
+
+/**
  * Where and how to serve.
  *
  * @category models
@@ -37,12 +49,14 @@ export interface Options<R> extends Server.Options<R> {
   /** Default 0: any free port; the server's address says which. */
   readonly port?: number | undefined
   /** Plain text without it. */
-  readonly tls?: { readonly key: Uint8Array; readonly cert: Uint8Array } | undefined
+  readonly tls?: Tls | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
-  /** How long calls may go on when the server stops. Default 10 seconds. */
+  /** How long the server goes on accepting calls after `onDrain`, for balancers to notice. Default 0. */
+  readonly drainDelay?: Duration.Input | undefined
+  /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
 }
 
@@ -59,16 +73,28 @@ const bind = (server: grpc.Server, address: string, credentials: grpc.ServerCred
     )
   )
 
-/** Stops accepting, waits for the calls under way, and at the limit ends them. */
-const stop = (server: grpc.Server, drainTimeout: Duration.Input) =>
-  Effect.callback<void>((resume) => server.tryShutdown(() => resume(Effect.void))).pipe(
-    Effect.timeoutOption(drainTimeout),
-    Effect.flatMap((done) => (Option.isSome(done) ? Effect.void : Effect.sync(() => server.forceShutdown())))
+/** Says that it will stop, stops accepting, waits for the calls under way, and at the limit ends them. */
+const stop = Effect.fnUntraced(function* <R>(server: grpc.Server, options: Options<R>) {
+  yield* options.onDrain ?? Effect.void
+  yield* Effect.sleep(options.drainDelay ?? 0)
+  const drained = yield* Effect.callback<void>((resume) => server.tryShutdown(() => resume(Effect.void))).pipe(
+    Effect.timeoutOption(options.drainTimeout ?? "10 seconds")
   )
+  if (Option.isNone(drained)) server.forceShutdown()
+})
+
+const credentials = (tls: Tls | undefined): grpc.ServerCredentials =>
+  tls === undefined
+    ? grpc.ServerCredentials.createInsecure()
+    : grpc.ServerCredentials.createSsl(
+        tls.clientCa === undefined ? null : Buffer.from(tls.clientCa),
+        [{ private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }],
+        tls.clientCa !== undefined
+      )
 
 /**
- * Starts a server. When the scope closes it stops accepting, lets running calls end within the drain timeout, and then
- * ends them.
+ * Starts a server. When the scope closes it runs `onDrain`, goes on accepting for the drain delay, then stops accepting,
+ * lets running calls end within the drain timeout, and ends what is left.
  *
  * @category constructors
  * @since 0.1.0
@@ -87,16 +113,11 @@ export const make = Effect.fnUntraced(function* <R = never>(
   })
   for (const path of router.keys()) register(server, path)
   const host = options.host ?? "127.0.0.1"
-  const { tls } = options
-  const credentials =
-    tls === undefined
-      ? grpc.ServerCredentials.createInsecure()
-      : grpc.ServerCredentials.createSsl(null, [
-          { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }
-        ])
-  yield* Effect.addFinalizer(() => stop(server, options.drainTimeout ?? "10 seconds"))
-  const port = yield* bind(server, `${host.includes(":") ? `[${host}]` : host}:${options.port ?? 0}`, credentials)
-  return Server.Server.of({ address: `${host.includes(":") ? `[${host}]` : host}:${port}` })
+  const at = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
+  const port = yield* Effect.acquireRelease(bind(server, at(options.port ?? 0), credentials(options.tls)), () =>
+    stop(server, options)
+  )
+  return Server.Server.of({ address: at(port) })
 })
 
 /**

@@ -24,7 +24,10 @@ type Listener = Parameters<Wire["start"]>[0]
 
 const toStatus = (exit: Exit.Exit<Metadata, RpcError.RpcError>): Parameters<Wire["sendStatus"]>[0] => {
   if (Exit.isSuccess(exit)) return { code: grpc.status.OK, details: "OK", metadata: toGrpc(exit.value) }
-  const error = RpcError.fromCause(exit.cause)
+  // Nobody but a client that left, which hears of nothing any more, and a stopping server interrupts a call from outside.
+  const error = Exit.hasInterrupts(exit)
+    ? RpcError.make("UNAVAILABLE", "the server is shutting down")
+    : RpcError.fromCause(exit.cause)
   return { code: Code.toNumber(error.code), details: error.reason.message, metadata: toGrpc(error.trailers) }
 }
 

@@ -1,7 +1,7 @@
 /**
  * What a grpc-js status means.
  */
-import type * as grpc from "@grpc/grpc-js"
+import * as grpc from "@grpc/grpc-js"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type * as Method from "../call/Method.ts"
 import * as Code from "../status/Code.ts"
@@ -18,28 +18,41 @@ export interface Site {
  * grpc-js reports some connections lost under a call as INTERNAL, because the stream was closed before the socket said
  * why. These texts are its own, never a server's answer.
  */
-const transportLoss =
+const lossText =
   /^Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error)/
+
+/** What grpc-js says of a stream that was reset: by the server for this call, or with the whole connection. */
+const resetText = "Call cancelled"
 
 /** Texts grpc-js writes when it, and not the server, ended the call. */
 const localText =
   /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Attempted to send message|the connection was closed)/
 
+/** Whether the connection went away under the call. */
+const isLoss = (details: string, channel: grpc.Channel): boolean =>
+  lossText.test(details) ||
+  (details === resetText && channel.getConnectivityState(false) !== grpc.connectivityState.READY)
+
 /** The error of a call that did not end with OK. */
 export const toError = (
   status: grpc.StatusObject,
+  channel: grpc.Channel,
   site: Site,
   headers: grpc.Metadata | undefined
 ): RpcError.RpcError => {
-  const lost = transportLoss.test(status.details)
+  const lost = isLoss(status.details, channel)
   const code = lost ? "UNAVAILABLE" : Code.fromNumber(status.code)
-  return RpcError.make(code === "OK" ? "INTERNAL" : code, status.details, {
-    origin: lost || localText.test(status.details) ? "local" : "remote",
-    method: site.method.path,
-    peer: site.endpoint.id,
-    headers: headers === undefined ? undefined : fromGrpc(headers),
-    trailers: fromGrpc(status.metadata)
-  })
+  return RpcError.make(
+    code === "OK" ? "INTERNAL" : code,
+    lost ? `connection lost: ${status.details}` : status.details,
+    {
+      origin: lost || localText.test(status.details) ? "local" : "remote",
+      method: site.method.path,
+      peer: site.endpoint.id,
+      headers: headers === undefined ? undefined : fromGrpc(headers),
+      trailers: fromGrpc(status.metadata)
+    }
+  )
 }
 
 /** An error of our own making about a call on this connection. */

@@ -86,7 +86,12 @@ class StreamListener<I, O> implements Listener {
       this.#givenUp ??
       (status.code === grpc.status.OK
         ? undefined
-        : toError(status, { endpoint: this.#connection.endpoint, method: this.#method }, this.#received))
+        : toError(
+            status,
+            this.#connection.channel,
+            { endpoint: this.#connection.endpoint, method: this.#method },
+            this.#received
+          ))
     // A call that ends before its headers has none; its trailers stand in, as in a trailers-only answer.
     Deferred.doneUnsafe(this.headers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
     Deferred.doneUnsafe(this.trailers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))

@@ -83,7 +83,8 @@ class UnaryListener<I, O> implements Listener {
 
   #outcome(status: grpc.StatusObject): Effect.Effect<Response<O>, RpcError> {
     const site = { endpoint: this.#connection.endpoint, method: this.#method }
-    if (status.code !== grpc.status.OK) return Effect.fail(toError(status, site, this.#headers))
+    if (status.code !== grpc.status.OK)
+      return Effect.fail(toError(status, this.#connection.channel, site, this.#headers))
     if (this.#message === undefined || this.#messages !== 1) {
       const message = `expected one response message, received ${this.#messages}`
       return Effect.fail(localError("INTERNAL", message, site))

@@ -32,6 +32,8 @@ export interface Options<R> {
   readonly handlers: ReadonlyArray<Handlers<R>>
   /** Stands in front of every handler. */
   readonly interceptor?: Interceptor.Interceptor | undefined
+  /** Runs when the server begins to stop and still accepts calls: where health turns to not serving. */
+  readonly onDrain?: Effect.Effect<void> | undefined
 }
 
 /**

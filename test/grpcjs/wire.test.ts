@@ -187,6 +187,68 @@ describe("draining", () => {
   )
 })
 
+describe("a server that stops", () => {
+  it.live("says so first, goes on accepting for the drain delay, then refuses", () =>
+    Effect.gen(function* () {
+      const said = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const server = yield* Scope.provide(
+        serveEcho({ onDrain: Effect.asVoid(Deferred.succeed(said, undefined)), drainDelay: "300 millis" }),
+        scope
+      )
+      const echo = yield* clientOf([server.address])
+      yield* echo.lookup({})
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* Deferred.await(said)
+      assert.strictEqual((yield* echo.lookup({ text: "still here" })).text, "still here")
+      yield* Fiber.join(closing)
+      assert.strictEqual((yield* Effect.flip(echo.lookup({}))).code, "UNAVAILABLE")
+    })
+  )
+
+  it.live("ends at the drain limit what does not end by itself", () =>
+    Effect.gen(function* () {
+      const { began, ended, handlers } = yield* waiting
+      const scope = yield* Scope.make()
+      const server = yield* Scope.provide(serveEcho({ handlers: [handlers], drainTimeout: "100 millis" }), scope)
+      const echo = yield* clientOf([server.address])
+      const call = yield* Effect.forkChild(Effect.flip(echo.echo({})))
+      yield* began
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(call)).code, "UNAVAILABLE")
+      assert.isTrue(Exit.isFailure(yield* Effect.timeout(ended, "2 seconds")))
+    })
+  )
+})
+
+describe("mutual TLS", () => {
+  const identities = Effect.all({ server: selfSigned("localhost"), known: selfSigned("a"), stranger: selfSigned("b") })
+
+  it.live("a client with a certificate the server knows is served", () =>
+    Effect.gen(function* () {
+      const { known, server } = yield* identities
+      const { address } = yield* serveEcho({ tls: { ...server, clientCa: known.cert } })
+      const target = `localhost:${address.split(":")[1]}`
+      const echo = yield* clientOf([target], { tls: { ca: server.cert, ...known } })
+      assert.strictEqual((yield* echo.lookup({ text: "hello" })).text, "hello")
+    })
+  )
+
+  it.live("one without, or with another's, is refused and told", () =>
+    Effect.gen(function* () {
+      const { known, server, stranger } = yield* identities
+      const { address } = yield* serveEcho({ tls: { ...server, clientCa: known.cert } })
+      const target = `localhost:${address.split(":")[1]}`
+      for (const identity of [{}, stranger]) {
+        const echo = yield* clientOf([target], { tls: { ca: server.cert, ...identity } })
+        const error = yield* Effect.flip(echo.lookup({}))
+        assert.strictEqual(error.code, "UNAVAILABLE")
+        assert.include(error.message, target)
+      }
+    })
+  )
+})
+
 describe("a backend that goes away", () => {
   it.live("costs at most one failed attempt, and comes back", () =>
     Effect.gen(function* () {
