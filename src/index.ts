@@ -4,6 +4,7 @@
 
 // How a call can end.
 export * as Code from "./status/Code.ts"
+export * as ErrorDetails from "./status/ErrorDetails.ts"
 export * as Outcome from "./status/Outcome.ts"
 export * as RpcError from "./status/RpcError.ts"
 

@@ -81,7 +81,7 @@ const barrels = ["index.ts", "testing/index.ts"]
 const doors: ReadonlyArray<{ readonly party: RegExp; readonly only: ReadonlyArray<string> }> = [
   { party: /^effect(\/|$)/, only: [""] },
   { party: /^@grpc\/grpc-js$/, only: ["grpcjs/"] },
-  { party: /^@bufbuild\/protobuf(\/|$)/, only: ["status/ErrorDetails.ts", "call/", "services/"] },
+  { party: /^@bufbuild\/protobuf(\/|$)/, only: ["status/ErrorDetails.ts", "status/gen/", "call/", "services/"] },
   { party: /^node:/, only: ["grpcjs/", "http2/", "registries/", "discovery/NodeDns.ts"] }
 ]
 

@@ -14,7 +14,7 @@ import * as Dispatch from "../server/Dispatch.ts"
 import type { Handler } from "../server/Handlers.ts"
 import { Inbox } from "../transport/Inbox.ts"
 import { toBuffer } from "./GrpcCall.ts"
-import { fromGrpc, toGrpc } from "./GrpcMetadata.ts"
+import { fromGrpc, toGrpc, trailersToGrpc } from "./GrpcMetadata.ts"
 
 /** Runs a call in a fiber of the server. */
 export type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fiber<A, RpcError.RpcError>
@@ -23,12 +23,12 @@ type Wire = grpc.ServerInterceptingCallInterface
 type Listener = Parameters<Wire["start"]>[0]
 
 const toStatus = (exit: Exit.Exit<Metadata, RpcError.RpcError>): Parameters<Wire["sendStatus"]>[0] => {
-  if (Exit.isSuccess(exit)) return { code: grpc.status.OK, details: "OK", metadata: toGrpc(exit.value) }
+  if (Exit.isSuccess(exit)) return { code: grpc.status.OK, details: "OK", metadata: trailersToGrpc(exit.value) }
   // Nobody but a client that left, which hears of nothing any more, and a stopping server interrupts a call from outside.
   const error = Exit.hasInterrupts(exit)
     ? RpcError.make("UNAVAILABLE", "the server is shutting down")
     : RpcError.fromCause(exit.cause)
-  return { code: Code.toNumber(error.code), details: error.reason.message, metadata: toGrpc(error.trailers) }
+  return { code: Code.toNumber(error.code), details: error.reason.message, metadata: trailersToGrpc(error.trailers) }
 }
 
 const incoming = (wire: Wire, metadata: grpc.Metadata): Dispatch.Incoming => {

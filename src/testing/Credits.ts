@@ -24,6 +24,8 @@ export class Credits {
     }
     return Effect.andThen(
       Effect.callback<void>((resume) => {
+        // The receiver may have made room between the sender's look and its wait.
+        if (this.#available > 0) return resume(Effect.void)
         this.#wake = () => resume(Effect.void)
         return Effect.sync(() => {
           this.#wake = undefined

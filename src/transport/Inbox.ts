@@ -80,6 +80,8 @@ export class Inbox<A> {
   })
 
   readonly #arrival = Effect.callback<void>((resume) => {
+    // The wire may have answered between the reader's look and its wait.
+    if (this.#buffered.length > 0 || this.#end !== undefined) return resume(Effect.void)
     this.#wake = () => resume(Effect.void)
     return Effect.sync(() => {
       this.#wake = undefined

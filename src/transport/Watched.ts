@@ -47,6 +47,8 @@ export const make = <A>(initial: A): Writable<A> => {
         return [value] as const
       })
       const wait = Effect.callback<void>((resume) => {
+        // It may have been set between the reader's look and its wait.
+        if (seen !== version) return resume(Effect.void)
         const wake = () => resume(Effect.void)
         waiting.add(wake)
         return Effect.sync(() => waiting.delete(wake))

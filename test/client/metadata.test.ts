@@ -129,6 +129,26 @@ for (const wire of wires) {
       )
     })
 
+    wire.it("nothing of the transport's own shows", () =>
+      Effect.gen(function* () {
+        const echo = yield* clientOf(wire, (served) => served.setHeaders({ "x-mine": "1" }))
+        const { headers, trailers } = yield* echo.echo.response({})
+        assert.deepStrictEqual([...headers.keys(), ...trailers.keys()], ["x-mine"])
+        const refusing = yield* clientOf(wire, () => Effect.fail(RpcError.make("ABORTED", "no")))
+        const error = yield* Effect.flip(refusing.echo({}))
+        assert.deepStrictEqual([...error.headers.keys(), ...error.trailers.keys()], [])
+      }).pipe(Effect.provide(wire.layer))
+    )
+
+    wire.it("trailers too large to send do not take the status with them", () =>
+      Effect.gen(function* () {
+        const trailers = Metadata.makeUnsafe({ "x-huge-bin": new Uint8Array(100_000).map((_, i) => i * 7919) })
+        const echo = yield* clientOf(wire, () => Effect.fail(RpcError.make("ABORTED", "conflict", { trailers })))
+        const error = yield* Effect.flip(echo.echo({}).pipe(CallOptions.withDeadline("5 seconds")))
+        assert.strictEqual(error.message, "[ABORTED] conflict")
+      }).pipe(Effect.provide(wire.layer))
+    )
+
     wire.it("headers come before the first message", () =>
       Effect.gen(function* () {
         const go = yield* Deferred.make<void>()

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, type Pull, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, type Pull, Scheduler, Schema } from "effect"
 import { RpcError } from "trunkline"
 import { Inbox } from "../../src/transport/Inbox.ts"
 
@@ -46,6 +46,21 @@ describe("Inbox", () => {
       assert.strictEqual(reader.pollUnsafe(), undefined)
       deliver()
       assert.deepStrictEqual(yield* Fiber.join(reader), [0])
+    })
+  )
+
+  it.effect("a message that comes between the reader's look and its wait is not missed", () =>
+    Effect.gen(function* () {
+      for (const operations of [3, 4, 5, 6]) {
+        const { inbox } = wired(2)
+        // A scheduler that yields every few operations puts the message into each of the reader's gaps.
+        const reader = yield* Effect.forkChild(
+          Effect.provideService(inbox.pull, Scheduler.MaxOpsBeforeYield, operations)
+        )
+        for (let i = 0; i < operations - 2; i++) yield* Effect.yieldNow
+        inbox.push(7)
+        assert.deepStrictEqual(yield* Fiber.join(reader), [7])
+      }
     })
   )
 
