@@ -25,6 +25,9 @@ export interface CallOptions {
   readonly whenNotReady: "wait" | "fail" | undefined
   /** Messages of a stream that may be buffered or asked for at one time. */
   readonly window: number
+  /** Bytes of the largest message this call may send and may receive; the connection's own limits hold besides. */
+  readonly maxSendBytes: number
+  readonly maxReceiveBytes: number
 }
 
 /**
@@ -39,7 +42,9 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     timeoutMillis: Infinity,
     metadata: Metadata.empty,
     whenNotReady: undefined,
-    window: 16
+    window: 16,
+    maxSendBytes: Infinity,
+    maxReceiveBytes: Infinity
   })
 })
 
@@ -127,3 +132,21 @@ export const withWindow = (messages: number): Combinator => {
   const window = Math.max(1, Math.floor(messages))
   return update((options) => ({ ...options, window }))
 }
+
+/**
+ * The largest message a call may send, in bytes. A larger one fails the call as `RESOURCE_EXHAUSTED` before it is sent.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withMaxSendBytes = (maxSendBytes: number): Combinator =>
+  update((options) => ({ ...options, maxSendBytes }))
+
+/**
+ * The largest message a call may receive, in bytes. A larger one fails the call as `RESOURCE_EXHAUSTED`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withMaxReceiveBytes = (maxReceiveBytes: number): Combinator =>
+  update((options) => ({ ...options, maxReceiveBytes }))

@@ -52,14 +52,6 @@ export const connectionClosed = "the connection was closed"
 /** The bytes as the Buffer grpc-js frames. */
 export const toBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** A request that has no bytes: the caller's mistake, found before anything is sent. */
-export const encodeError = (method: Method.Any, endpoint: Endpoint): RpcError =>
-  localError("INTERNAL", `cannot encode the request of ${method.path}`, { method, endpoint })
-
-/** A response that is not a message of the method. */
-export const decodeError = (method: Method.Any, endpoint: Endpoint): RpcError =>
-  localError("INTERNAL", `cannot decode the response of ${method.path}`, { method, endpoint })
-
 /** A channel that closed before the call could start. */
 export const shutDown = (method: Method.Any, endpoint: Endpoint): RpcError =>
   localError("UNAVAILABLE", `the connection to ${endpoint.id} is closed`, { method, endpoint })

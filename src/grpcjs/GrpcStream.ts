@@ -7,17 +7,16 @@
 import * as grpc from "@grpc/grpc-js"
 import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
+import { decodeResponse, encodeRequest } from "../call/Codec.ts"
 import type { Streaming, StreamResponse } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
-import type { RpcError } from "../status/RpcError.ts"
+import { RpcError } from "../status/RpcError.ts"
 import { Inbox } from "../transport/Inbox.ts"
 import {
   callerLeft,
   cancel,
   create,
-  decodeError,
-  encodeError,
   type GrpcCall,
   type GrpcConnection,
   type Listener,
@@ -39,26 +38,28 @@ class StreamListener<I, O> implements Listener {
   #received: grpc.Metadata | undefined
   readonly #connection: GrpcConnection
   readonly #method: Method<I, O>
-  readonly #call: GrpcCall
+  readonly #call: Call
+  readonly #grpcCall: GrpcCall
 
-  constructor(connection: GrpcConnection, method: Method<I, O>, call: GrpcCall, window: number) {
+  constructor(connection: GrpcConnection, method: Method<I, O>, call: Call, grpcCall: GrpcCall) {
     this.#connection = connection
     this.#method = method
     this.#call = call
-    this.inbox = new Inbox(window, () => this.#read())
+    this.#grpcCall = grpcCall
+    this.inbox = new Inbox(call.options.window, () => this.#read())
   }
 
   /** grpc-js delivers one message per read, so the next is asked for when the last has come. */
   #read(): void {
     if (this.#reading) return
     this.#reading = true
-    this.#call.startRead()
+    this.#grpcCall.startRead()
   }
 
   giveUp(error: RpcError): void {
     if (this.ended) return
     this.#givenUp = error
-    this.#call.cancelWithStatus(grpc.status.CANCELLED, error.reason.message)
+    this.#grpcCall.cancelWithStatus(grpc.status.CANCELLED, error.reason.message)
   }
 
   onReceiveMetadata(metadata: grpc.Metadata): void {
@@ -68,19 +69,15 @@ class StreamListener<I, O> implements Listener {
 
   onReceiveMessage(bytes: Uint8Array): void {
     this.#reading = false
-    let message: O
-    try {
-      message = this.#method.response.decode(bytes)
-    } catch {
-      return this.giveUp(decodeError(this.#method, this.#connection.endpoint))
-    }
+    const message = decodeResponse(this.#method, bytes, this.#call, this.#connection.endpoint.id)
+    if (message instanceof RpcError) return this.giveUp(message)
     this.inbox.push(message)
     if (this.inbox.outstanding > 0) this.#read()
   }
 
   onReceiveStatus(status: grpc.StatusObject): void {
     this.ended = true
-    this.#connection.active.delete(this.#call)
+    this.#connection.active.delete(this.#grpcCall)
     const trailers = fromGrpc(status.metadata)
     const error =
       this.#givenUp ??
@@ -100,16 +97,12 @@ class StreamListener<I, O> implements Listener {
 }
 
 /** Sends one request and waits until the transport has taken it. */
-const send = <I, O>(grpcCall: GrpcCall, connection: GrpcConnection, method: Method<I, O>, message: I) =>
+const send = <I>(grpcCall: GrpcCall, method: Method<I, unknown>, message: I, call: Call, peer: string) =>
   Effect.callback<void, RpcError>((resume) => {
-    let bytes: Buffer
-    try {
-      bytes = toBuffer(method.request.encode(message))
-    } catch {
-      return resume(Effect.fail(encodeError(method, connection.endpoint)))
-    }
+    const bytes = encodeRequest(method, message, call, peer)
+    if (bytes instanceof RpcError) return resume(Effect.fail(bytes))
     // A write that fails is followed by the status, which says why.
-    grpcCall.sendMessageWithContext({ callback: () => resume(Effect.void) }, bytes)
+    grpcCall.sendMessageWithContext({ callback: () => resume(Effect.void) }, toBuffer(bytes))
   })
 
 const open = Effect.fnUntraced(function* <I, O>(
@@ -122,12 +115,14 @@ const open = Effect.fnUntraced(function* <I, O>(
     try: () => create(connection, method, call),
     catch: () => shutDown(method, connection.endpoint)
   })
-  const listener = new StreamListener(connection, method, grpcCall, call.options.window)
+  const listener = new StreamListener(connection, method, call, grpcCall)
   yield* Effect.addFinalizer(() => (listener.ended ? Effect.void : cancel(connection, grpcCall, callerLeft)))
   grpcCall.start(ofCall(call), listener)
   listener.inbox.request()
 
-  const pump = Stream.runForEach(requests, (message) => send(grpcCall, connection, method, message)).pipe(
+  const pump = Stream.runForEach(requests, (message) =>
+    send(grpcCall, method, message, call, connection.endpoint.id)
+  ).pipe(
     Effect.andThen(Effect.sync(() => grpcCall.halfClose())),
     Effect.catch((error) => Effect.sync(() => listener.giveUp(error)))
   )

@@ -7,16 +7,15 @@
 import * as grpc from "@grpc/grpc-js"
 import { Effect } from "effect"
 import type { Call } from "../call/Call.ts"
+import { decodeResponse, encodeRequest } from "../call/Codec.ts"
 import type { Response, Unary } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
-import type { RpcError } from "../status/RpcError.ts"
+import { RpcError } from "../status/RpcError.ts"
 import {
   callerLeft,
   cancel,
   create,
-  decodeError,
-  encodeError,
   type GrpcCall,
   type GrpcConnection,
   type Listener,
@@ -53,16 +52,18 @@ type Resume<O> = (effect: Effect.Effect<Response<O>, RpcError>) => void
 class UnaryListener<I, O> implements Listener {
   readonly #connection: GrpcConnection
   readonly #method: Method<I, O>
-  readonly #call: GrpcCall
+  readonly #call: Call
+  readonly #grpcCall: GrpcCall
   readonly #resume: Resume<O>
   #headers: grpc.Metadata | undefined
   #message: Uint8Array | undefined
   #messages = 0
 
-  constructor(connection: GrpcConnection, method: Method<I, O>, call: GrpcCall, resume: Resume<O>) {
+  constructor(connection: GrpcConnection, method: Method<I, O>, call: Call, grpcCall: GrpcCall, resume: Resume<O>) {
     this.#connection = connection
     this.#method = method
     this.#call = call
+    this.#grpcCall = grpcCall
     this.#resume = resume
   }
 
@@ -73,11 +74,11 @@ class UnaryListener<I, O> implements Listener {
   onReceiveMessage(message: Uint8Array): void {
     this.#message = message
     // Asking once more lets a second message be seen, which would otherwise hold the status back for ever.
-    if (++this.#messages === 1) this.#call.startRead()
+    if (++this.#messages === 1) this.#grpcCall.startRead()
   }
 
   onReceiveStatus(status: grpc.StatusObject): void {
-    this.#connection.active.delete(this.#call)
+    this.#connection.active.delete(this.#grpcCall)
     this.#resume(this.#outcome(status))
   }
 
@@ -89,13 +90,10 @@ class UnaryListener<I, O> implements Listener {
       const message = `expected one response message, received ${this.#messages}`
       return Effect.fail(localError("INTERNAL", message, site))
     }
-    let message: O
-    try {
-      message = this.#method.response.decode(this.#message)
-    } catch {
-      return Effect.fail(decodeError(this.#method, this.#connection.endpoint))
-    }
-    return Effect.succeed(new UnaryResponse(message, this.#headers ?? new grpc.Metadata(), status.metadata))
+    const message = decodeResponse(this.#method, this.#message, this.#call, this.#connection.endpoint.id)
+    return message instanceof RpcError
+      ? Effect.fail(message)
+      : Effect.succeed(new UnaryResponse(message, this.#headers ?? new grpc.Metadata(), status.metadata))
   }
 }
 
@@ -104,21 +102,17 @@ export const make =
   (connection: GrpcConnection): Unary =>
   <I, O>(method: Method<I, O>, request: I, call: Call) =>
     Effect.callback<Response<O>, RpcError>((resume) => {
-      let bytes: Buffer
-      try {
-        bytes = toBuffer(method.request.encode(request))
-      } catch {
-        return resume(Effect.fail(encodeError(method, connection.endpoint)))
-      }
+      const bytes = encodeRequest(method, request, call, connection.endpoint.id)
+      if (bytes instanceof RpcError) return resume(Effect.fail(bytes))
       let grpcCall: GrpcCall
       try {
         grpcCall = create(connection, method, call)
       } catch {
         return resume(Effect.fail(shutDown(method, connection.endpoint)))
       }
-      grpcCall.start(ofCall(call), new UnaryListener(connection, method, grpcCall, resume))
+      grpcCall.start(ofCall(call), new UnaryListener(connection, method, call, grpcCall, resume))
       grpcCall.startRead()
-      grpcCall.sendMessageWithContext({}, bytes)
+      grpcCall.sendMessageWithContext({}, toBuffer(bytes))
       grpcCall.halfClose()
       return cancel(connection, grpcCall, callerLeft)
     })

@@ -6,6 +6,7 @@
  */
 import { Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
+import { decodeResponse, encodeRequest } from "../call/Codec.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import * as Metadata from "../call/Metadata.ts"
@@ -41,8 +42,9 @@ const arrived = (error: Failure, { host, method }: Site, headers: Metadata.Metad
     trailers: error.trailers
   })
 
-const coded = <A>(site: Site, what: string, f: () => A): Effect.Effect<A, Failure> =>
-  Effect.try({ try: f, catch: () => local("INTERNAL", `cannot ${what} of ${site.method.path}`, site) })
+/** Bytes or a message, unless there is a reason why not. */
+const unless = <A>(value: A | Failure): Effect.Effect<A, Failure> =>
+  value instanceof RpcError.RpcError ? Effect.fail(value) : Effect.succeed(value)
 
 const incoming = (call: Call): Dispatch.Incoming => {
   const metadata =
@@ -138,7 +140,7 @@ class TestConnection {
   readonly unary = <I, O>(method: Method<I, O>, request: I, call: Call): Effect.Effect<Response<O>, Failure> => {
     const site: Site = { host: this.host, method }
     const exchange = Effect.gen({ self: this }, function* () {
-      const bytes = yield* coded(site, "encode the request", () => method.request.encode(request))
+      const bytes = yield* unless(encodeRequest(method, request, call, this.host.address))
       yield* this.host.travel
       const { handler, serving } = yield* this.#handler(site)
       const answer: { headers: Metadata.Metadata; bytes: Uint8Array } = { headers: Metadata.empty, bytes }
@@ -150,7 +152,7 @@ class TestConnection {
       const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
       yield* this.host.travel
       const trailers = yield* outcome(exit, site, answer.headers)
-      const message = yield* coded(site, "decode the response", () => method.response.decode(answer.bytes))
+      const message = yield* unless(decodeResponse(method, answer.bytes, call, this.host.address))
       return { message, headers: answer.headers, trailers }
     })
     return withinDeadline(this.#whileConnected(exchange, site), call, site)
@@ -172,7 +174,7 @@ class TestConnection {
 
       const upload = Stream.runForEach(requests, (request) =>
         Effect.gen({ self: this }, function* () {
-          const bytes = yield* coded(site, "encode the request", () => method.request.encode(request))
+          const bytes = yield* unless(encodeRequest(method, request, call, this.host.address))
           yield* toServer.take
           yield* this.host.travel
           uploads.push(bytes)
@@ -193,7 +195,7 @@ class TestConnection {
         message: Effect.fnUntraced({ self: this }, function* (bytes) {
           yield* toClient.take
           yield* this.host.travel
-          downloads.push(yield* coded(site, "decode the response", () => method.response.decode(bytes)))
+          downloads.push(yield* unless(decodeResponse(method, bytes, call, this.host.address)))
         })
       })
 

@@ -12,7 +12,9 @@ describe("CallOptions", () => {
         timeoutMillis: Infinity,
         metadata: new Map(),
         whenNotReady: undefined,
-        window: 16
+        window: 16,
+        maxSendBytes: Infinity,
+        maxReceiveBytes: Infinity
       })
     })
   )

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Layer, Stream } from "effect"
-import { Balancer, CallOptions, Client, type Handlers, RoundRobin, StaticDiscovery } from "trunkline"
+import { Balancer, CallOptions, Client, type Handlers, RoundRobin, type RpcError, StaticDiscovery } from "trunkline"
 import { echoHandlers } from "../echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { type Wire, wires } from "../wires.ts"
@@ -239,6 +239,36 @@ for (const wire of wires) {
         broken
       )
     })
+
+    wire.it("a message over the call's own limits is refused, either way, and the next call is fine", () =>
+      withEcho(
+        wire,
+        Effect.gen(function* () {
+          const echo = yield* Echo
+          const payload = new Uint8Array(2000)
+          const calls: ReadonlyArray<readonly [string, Effect.Effect<unknown, RpcError.RpcError>]> = [
+            ["request", echo.echo({ payload }).pipe(CallOptions.withMaxSendBytes(1000))],
+            ["request", echo.collect(Stream.make({ payload })).pipe(CallOptions.withMaxSendBytes(1000))],
+            ["response", echo.echo({ payload }).pipe(CallOptions.withMaxReceiveBytes(1000))],
+            [
+              "response",
+              Stream.runDrain(echo.expand({ text: "x".repeat(2000), count: 1 })).pipe(
+                CallOptions.withMaxReceiveBytes(1000)
+              )
+            ]
+          ]
+          for (const [what, call] of calls) {
+            const error = yield* Effect.flip(call)
+            assert.strictEqual(error.code, "RESOURCE_EXHAUSTED")
+            assert.match(
+              error.message,
+              new RegExp(`the ${what} of /\\S+ has 20\\d\\d bytes, more than the call's 1000`)
+            )
+          }
+          assert.strictEqual((yield* echo.echo({ payload })).payload.length, 2000)
+        })
+      )
+    )
 
     wire.it("a window of one still carries everything", () =>
       withEcho(
