@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope, Stream, SubscriptionRef } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schema, Scheduler, Scope, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Balancer,
@@ -345,6 +345,78 @@ describe("leases", () => {
       assert.strictEqual((yield* Fiber.join(killed)).code, "UNAVAILABLE")
       assert.strictEqual(stats.pending, 0)
     }).pipe(inMemory)
+  )
+
+  const steps = Schema.Array(
+    Schema.Tuple([
+      Schema.Literals([
+        "unary",
+        "stream",
+        "interrupt",
+        "kill",
+        "restart",
+        "disconnect",
+        "drop peer",
+        "add peer",
+        "tick"
+      ]),
+      Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 }))
+    ])
+  )
+
+  it.effect.prop(
+    "in any interleaving of starts, ends, interrupts, faults and membership: pending is the number of live leases, and 0 at the end",
+    { steps },
+    ({ steps }) =>
+      Effect.gen(function* () {
+        const network = yield* serveAll
+        const registry = yield* PeerRegistry.make({ drainTimeout: "1 second" })
+        const peers = yield* Effect.forEach(hosts, (host) => registry.retain(endpoint(host)))
+        const sets = yield* SubscriptionRef.make<ReadonlyArray<Endpoint.Endpoint>>(hosts.map(endpoint))
+        const echo = yield* client({
+          discovery: Discovery.make("all", SubscriptionRef.changes(sets)),
+          eager: true
+        }).pipe(Effect.provideService(PeerRegistry.PeerRegistry, registry))
+        const calls: Array<Fiber.Fiber<unknown, unknown>> = []
+        const host = (n: number) => hosts[n % hosts.length]!
+        const perform: Record<(typeof steps)[number][0], (n: number) => Effect.Effect<unknown>> = {
+          unary: (n) => start(echo.echo({ delayMillis: n * 10 })),
+          stream: (n) => start(Stream.runDrain(echo.expand({ count: n, delayMillis: 10 }))),
+          interrupt: (n) => (calls.length === 0 ? Effect.void : Fiber.interrupt(calls[n % calls.length]!)),
+          kill: (n) => network.kill(host(n)),
+          restart: (n) => network.restart(host(n)),
+          disconnect: (n) => network.disconnect(host(n)),
+          "drop peer": (n) => SubscriptionRef.update(sets, (all) => all.filter(({ id }) => id !== host(n))),
+          "add peer": (n) =>
+            SubscriptionRef.update(sets, (all) => [...all.filter(({ id }) => id !== host(n)), endpoint(host(n))]),
+          tick: (n) => TestClock.adjust(n * 7)
+        }
+        const start = (call: Effect.Effect<unknown, unknown>) =>
+          Effect.map(Effect.forkChild(Effect.exit(call)), (fiber) => calls.push(fiber))
+
+        for (const [step, n] of steps) {
+          yield* perform[step](n)
+          for (const peer of peers) assert.isAtLeast(peer.stats.pending, 0)
+          const live = calls.filter((call) => call.pollUnsafe() === undefined).length
+          assert.isAtMost(
+            peers.reduce((sum, peer) => sum + peer.stats.pending, 0),
+            live
+          )
+        }
+        // In many steps: a fiber that yields this often reaches its sleep after the clock has passed it.
+        for (let i = 0; i < 60; i++) yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(calls.filter((call) => call.pollUnsafe() === undefined).length, 0)
+        assert.deepStrictEqual(
+          peers.map((peer) => peer.stats.pending),
+          [0, 0, 0]
+        )
+      }).pipe(
+        Effect.scoped,
+        inMemory,
+        // Yielding every few operations puts an interruption into every gap there is.
+        Effect.provideService(Scheduler.MaxOpsBeforeYield, 5)
+      ),
+    { timeout: 30_000 }
   )
 
   it.effect("two pools over one registry share a connection", () =>
