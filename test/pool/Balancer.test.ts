@@ -347,6 +347,33 @@ describe("leases", () => {
     }).pipe(inMemory)
   )
 
+  it.effect("an interruption at any point of a call leaves no lease behind", () =>
+    Effect.gen(function* () {
+      yield* serveAll
+      const registry = yield* PeerRegistry.make()
+      const peer = yield* registry.retain(endpoint("a:1"))
+      const echo = yield* client({ discovery: StaticDiscovery.make(["a:1"]), eager: true }).pipe(
+        Effect.provideService(PeerRegistry.PeerRegistry, registry)
+      )
+      yield* settle
+      const calls: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+        echo.echo({ delayMillis: 1000 }),
+        Stream.runDrain(echo.expand({ count: 1, delayMillis: 1000 }))
+      ]
+      // A call that yields every few operations, interrupted after each number of yields, has been at every point.
+      for (const call of calls) {
+        for (let operations = 3; operations < 9; operations++) {
+          for (let yields = 0; yields < 40; yields++) {
+            const fiber = yield* Effect.forkChild(Effect.provideService(call, Scheduler.MaxOpsBeforeYield, operations))
+            for (let i = 0; i < yields; i++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(fiber)
+            assert.strictEqual(peer.stats.pending, 0, `${operations} operations, ${yields} yields`)
+          }
+        }
+      }
+    }).pipe(inMemory)
+  )
+
   const steps = Schema.Array(
     Schema.Tuple([
       Schema.Literals([
