@@ -25,6 +25,8 @@ export * as Server from "./server/Server.ts"
 export * as ServerCall from "./server/ServerCall.ts"
 
 // The standard services.
+export * as Health from "./services/Health.ts"
+export * as Reflection from "./services/Reflection.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"

@@ -54,7 +54,7 @@ export interface Options<R> extends Server.Options<R> {
   readonly maxReceiveMessageBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
-  /** How long the server goes on accepting calls after `onDrain`, for balancers to notice. Default 0. */
+  /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
   readonly drainDelay?: Duration.Input | undefined
   /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
@@ -74,8 +74,8 @@ const bind = (server: grpc.Server, address: string, credentials: grpc.ServerCred
   )
 
 /** Says that it will stop, stops accepting, waits for the calls under way, and at the limit ends them. */
-const stop = Effect.fnUntraced(function* <R>(server: grpc.Server, options: Options<R>) {
-  yield* options.onDrain ?? Effect.void
+const stop = Effect.fnUntraced(function* <R>(server: grpc.Server, drain: Effect.Effect<void>, options: Options<R>) {
+  yield* drain
   yield* Effect.sleep(options.drainDelay ?? 0)
   const drained = yield* Effect.callback<void>((resume) => server.tryShutdown(() => resume(Effect.void))).pipe(
     Effect.timeoutOption(options.drainTimeout ?? "10 seconds")
@@ -93,7 +93,7 @@ const credentials = (tls: Tls | undefined): grpc.ServerCredentials =>
       )
 
 /**
- * Starts a server. When the scope closes it runs `onDrain`, goes on accepting for the drain delay, then stops accepting,
+ * Starts a server. When the scope closes it drains, goes on accepting for the drain delay, then stops accepting,
  * lets running calls end within the drain timeout, and ends what is left.
  *
  * @category constructors
@@ -102,7 +102,7 @@ const credentials = (tls: Tls | undefined): grpc.ServerCredentials =>
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
 ): Effect.fn.Return<Server.Server["Service"], BindError, R | Scope.Scope> {
-  const router = yield* Server.router(options)
+  const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const server = new grpc.Server({
     interceptors: [interceptor(router, run as Run, options.window ?? 16)],
@@ -115,7 +115,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const host = options.host ?? "127.0.0.1"
   const at = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
   const port = yield* Effect.acquireRelease(bind(server, at(options.port ?? 0), credentials(options.tls)), () =>
-    stop(server, options)
+    stop(server, drain, options)
   )
   return Server.Server.of({ address: at(port) })
 })

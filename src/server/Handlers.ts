@@ -5,7 +5,7 @@
  * many do. It fails with an `RpcError`; anything else that goes wrong reaches the caller as `INTERNAL` without a word of
  * it. The call comes as the second argument: request metadata, deadline, and the metadata to send back.
  */
-import { Effect, Stream } from "effect"
+import { type Context, Effect, Function, Stream } from "effect"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service from "../call/Service.ts"
@@ -62,6 +62,8 @@ export interface Handler {
 export interface Handlers<out R = never> {
   readonly service: Service.Service
   readonly build: Effect.Effect<ReadonlyArray<Handler>, never, R>
+  /** Runs when a server of these begins to stop and still accepts calls. */
+  readonly drain: Effect.Effect<void, never, R>
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- only the requirement is inferred
@@ -139,14 +141,19 @@ const withContext =
  * @since 0.1.0
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- the requirement is inferred from the functions
-export const make = <S extends Service.Input, I extends Implementation<S, any>>(
+export const make = <S extends Service.Input, I extends Implementation<S, any>, R = never>(
   description: S,
-  implementation: I
-): Handlers<RequirementOf<I[keyof I]>> => {
+  implementation: I,
+  options?: {
+    /** Runs when a server of these begins to stop and still accepts calls. */
+    readonly drain?: Effect.Effect<void, never, R> | undefined
+  }
+): Handlers<RequirementOf<I[keyof I]> | R> => {
   const service: Service.Service = Service.from(description)
   const functions = implementation as unknown as Readonly<Record<string, AnyFunction>>
   return {
     service,
+    drain: options?.drain ?? Effect.void,
     build: Effect.contextWith((context) =>
       Effect.sync(() =>
         Object.entries(service.methods).map(([name, method]) => ({
@@ -166,3 +173,18 @@ export const make = <S extends Service.Input, I extends Implementation<S, any>>(
     )
   }
 }
+
+/**
+ * Handlers that have what they need.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const provideContext: {
+  <R2>(context: Context.Context<R2>): <R>(self: Handlers<R>) => Handlers<Exclude<R, R2>>
+  <R, R2>(self: Handlers<R>, context: Context.Context<R2>): Handlers<Exclude<R, R2>>
+} = Function.dual(2, <R, R2>(self: Handlers<R>, context: Context.Context<R2>): Handlers<Exclude<R, R2>> => ({
+  service: self.service,
+  build: Effect.provideContext(self.build, context),
+  drain: Effect.provideContext(self.drain, context)
+}))

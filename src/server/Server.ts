@@ -32,8 +32,8 @@ export interface Options<R> {
   readonly handlers: ReadonlyArray<Handlers<R>>
   /** Stands in front of every handler. */
   readonly interceptor?: Interceptor.Interceptor | undefined
-  /** Runs when the server begins to stop and still accepts calls: where health turns to not serving. */
-  readonly onDrain?: Effect.Effect<void> | undefined
+  /** Runs when the server begins to stop and still accepts calls, after the handlers' own. */
+  readonly onDrain?: Effect.Effect<void, never, R> | undefined
 }
 
 /**
@@ -45,22 +45,32 @@ export interface Options<R> {
 export type Router = ReadonlyMap<string, Handler>
 
 /**
- * Builds the handlers in the context they need.
+ * What an adapter serves: the handlers, and what is to be done when it begins to stop.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Application {
+  readonly router: Router
+  readonly drain: Effect.Effect<void>
+}
+
+/**
+ * Builds what is to be served in the context it needs.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const router = <R>(options: Options<R>): Effect.Effect<Router, never, R> =>
-  Effect.map(
-    Effect.forEach(options.handlers, (handlers) => handlers.build),
-    (built) =>
-      new Map(
-        built.flat().map(({ arrows, method }) => [
-          method.path,
-          {
-            method,
-            arrows: Interceptor.apply(options.interceptor ?? Interceptor.identity, arrows)
-          }
-        ])
-      )
+export const build = Effect.fnUntraced(function* <R>(options: Options<R>): Effect.fn.Return<Application, never, R> {
+  const context = yield* Effect.context<R>()
+  const interceptor = options.interceptor ?? Interceptor.identity
+  const handlers = yield* Effect.forEach(options.handlers, (handlers) => handlers.build)
+  const router = new Map(
+    handlers
+      .flat()
+      .map(({ arrows, method }) => [method.path, { method, arrows: Interceptor.apply(interceptor, arrows) }])
   )
+  const drains = Effect.forEach(options.handlers, (handlers) => handlers.drain, { concurrency: "unbounded" })
+  const drain = Effect.andThen(drains, options.onDrain ?? Effect.void)
+  return { router, drain: Effect.provideContext(drain, context) }
+})

@@ -82,17 +82,19 @@ export const make = Effect.sync(() => {
   const change = (f: (host: TestHost) => void) => (address: string) => Effect.sync(() => f(hostAt(address)))
 
   const network = TestNetwork.of({
-    serve: (address, options) =>
-      Effect.acquireRelease(
-        Effect.flatMap(Server.router(options), (router) => {
+    serve: Effect.fnUntraced(function* (address, options) {
+      const { drain, router } = yield* Server.build(options)
+      yield* Effect.acquireRelease(
+        Effect.suspend(() => {
           routers.set(address, router)
           return hostAt(address).start(router)
         }),
         () => {
           routers.delete(address)
-          return hostAt(address).stop("the server has stopped")
+          return Effect.andThen(drain, hostAt(address).stop("the server has stopped"))
         }
-      ),
+      )
+    }),
     kill: (address) => hostAt(address).stop(`${address} was killed`),
     restart: (address) => {
       const router = routers.get(address)

@@ -21,7 +21,9 @@ const handlersThat = (end: Effect.Effect<never, RpcError.RpcError>): Handlers.Ha
     expand: () => Stream.concat(Stream.make({ text: "first" }), Stream.fromEffect(end)),
     chat: () => Stream.fromEffect(end)
   })
-  const build = Effect.map(Server.router({ handlers: [plain], interceptor: mapper }), (router) => [...router.values()])
+  const build = Effect.map(Server.build({ handlers: [plain], interceptor: mapper }), ({ router }) => [
+    ...router.values()
+  ])
   return { ...plain, build }
 }
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Balancer, CallOptions, Client, RoundRobin, StaticDiscovery, Transport } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
@@ -86,6 +86,25 @@ describe("TestNetwork", () => {
         ["UNAVAILABLE", "UNAVAILABLE", "UNAVAILABLE"]
       )
     }).pipe(inMemory)
+  )
+
+  it.effect(
+    "a server that stops drains first: the handlers' own hooks, then the server's, while calls still come",
+    () =>
+      Effect.gen(function* () {
+        const network = yield* TestNetwork.TestNetwork
+        const order: Array<string> = []
+        const note = (what: string) =>
+          Effect.sync(() => void order.push(`${what}, ${network.connections(host)} connected`))
+        const scope = yield* Scope.make()
+        const handlers = { ...echoHandlers("a"), drain: note("handlers") }
+        yield* Scope.provide(network.serve(host, { handlers: [handlers], onDrain: note("server") }), scope)
+        yield* Balancer.make({ discovery: StaticDiscovery.make([host]), picker: RoundRobin.make(), eager: true })
+        yield* TestClock.adjust(0)
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(order, ["handlers, 1 connected", "server, 1 connected"])
+        assert.strictEqual(network.connections(host), 0)
+      }).pipe(inMemory)
   )
 
   it.effect("a slow reader holds the server back: no more than a window is ahead of it", () =>

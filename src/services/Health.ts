@@ -1,0 +1,214 @@
+/**
+ * Who may be sent calls: the standard health service, `grpc.health.v1`, on both sides.
+ *
+ * A server says of each of its services, and under the empty name of itself, whether it serves. Clients, balancers and
+ * orchestrators ask once (`Check`) or watch (`Watch`). Before it stops a server drains: it says that nothing serves any
+ * more, so that those who watch go elsewhere while calls under way still end well.
+ *
+ * Watchers need the latest status, not each one; and since there are few changes and many names a client could make up,
+ * there is one watched state for all services, and nothing is kept for a name that nobody set.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+ */
+import { Context, Effect, Layer, type Scope, Stream } from "effect"
+import * as Client from "../client/Client.ts"
+import * as Handlers from "../server/Handlers.ts"
+import * as RpcError from "../status/RpcError.ts"
+import type { Transport } from "../transport/Transport.ts"
+import * as Watched from "../transport/Watched.ts"
+import {
+  Health as HealthService,
+  type HealthCheckResponse,
+  HealthCheckResponse_ServingStatus as numbers
+} from "./gen/grpc/health/v1/health_pb.ts"
+
+/**
+ * The service `grpc.health.v1.Health`, for clients and servers of your own, and for reflection.
+ *
+ * @category descriptions
+ * @since 0.1.0
+ */
+export { Health as v1 } from "./gen/grpc/health/v1/health_pb.ts"
+
+/**
+ * What a server can say of a service it knows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ServingStatus = "SERVING" | "NOT_SERVING" | "UNKNOWN"
+
+/**
+ * What can be heard of a service. `SERVICE_UNKNOWN`: the server has not heard of it, or not yet.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Status = ServingStatus | "SERVICE_UNKNOWN"
+
+/**
+ * The health of a server, by service: `package.Service`, or the empty name for the server as a whole.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Health extends Context.Service<
+  Health,
+  {
+    readonly status: (service: string) => Effect.Effect<Status>
+    /** The status now and every later one. A slow reader misses those in between. Ends with `shutdown`. */
+    readonly watch: (service: string) => Stream.Stream<Status>
+    /** Does nothing while the server drains. */
+    readonly set: (service: string, status: ServingStatus) => Effect.Effect<void>
+    /** Forgets a service, as if it had never been set. */
+    readonly clear: (service: string) => Effect.Effect<void>
+    /** Nothing serves from here on, whatever is set, until `resume`. Watchers stay and hear of it. */
+    readonly drain: Effect.Effect<void>
+    /** `drain`, and then every watch ends, so that none of them holds up a server that waits for its calls. */
+    readonly shutdown: Effect.Effect<void>
+    /** Undoes `drain` and `shutdown`: every known service serves, whatever it was before, and can be set again. */
+    readonly resume: Effect.Effect<void>
+  }
+>()("trunkline/services/Health") {}
+
+interface State {
+  readonly phase: "open" | "draining" | "stopped"
+  readonly statuses: ReadonlyMap<string, ServingStatus>
+}
+
+/** The same status for every service. */
+const all = ({ statuses }: State, status: ServingStatus): State["statuses"] =>
+  new Map([...statuses.keys()].map((service) => [service, status]))
+
+const statusIn = ({ statuses }: State, service: string): Status => statuses.get(service) ?? "SERVICE_UNKNOWN"
+
+/**
+ * Makes the health of a server. It serves as a whole unless told otherwise, and knows the services it is given. When the
+ * scope closes, it shuts down.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  statuses?: Readonly<Record<string, ServingStatus>>
+): Effect.fn.Return<Health["Service"], never, Scope.Scope> {
+  const states = Watched.make<State>({
+    phase: "open",
+    statuses: new Map(Object.entries({ "": "SERVING", ...statuses }))
+  })
+  const update = (f: (state: State) => State) => Effect.sync(() => states.set(f(states.current())))
+
+  const shutdown = update((state) => ({ phase: "stopped", statuses: all(state, "NOT_SERVING") }))
+  yield* Effect.addFinalizer(() => shutdown)
+
+  return Health.of({
+    status: (service) => Effect.sync(() => statusIn(states.current(), service)),
+    watch: (service) =>
+      states.changes.pipe(
+        Stream.takeUntil(({ phase }) => phase === "stopped"),
+        Stream.map((state) => statusIn(state, service)),
+        Stream.changes
+      ),
+    set: (service, status) =>
+      update((state) =>
+        state.phase === "open" ? { ...state, statuses: new Map([...state.statuses, [service, status]]) } : state
+      ),
+    clear: (service) =>
+      update((state) => ({ ...state, statuses: new Map([...state.statuses].filter(([name]) => name !== service)) })),
+    drain: update((state) =>
+      state.phase === "open" ? { phase: "draining", statuses: all(state, "NOT_SERVING") } : state
+    ),
+    shutdown,
+    resume: update((state) => (state.phase === "open" ? state : { phase: "open", statuses: all(state, "SERVING") }))
+  })
+})
+
+/**
+ * Provides the health of a server.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (statuses?: Readonly<Record<string, ServingStatus>>): Layer.Layer<Health> =>
+  Layer.effect(Health, make(statuses))
+
+/**
+ * Answers `Check` and `Watch` from the `Health` of the context. `Check` of an unknown service fails with `NOT_FOUND`;
+ * `Watch` of one says `SERVICE_UNKNOWN` and goes on when it is known. After `shutdown` a watch ends with `UNAVAILABLE`.
+ *
+ * A server that stops waits for its calls, and a watch is a call that does not end by itself: when the server drains these
+ * handlers shut the health down, so that watchers hear of it and leave.
+ *
+ * @example
+ * import { Effect, Layer, Schema } from "effect"
+ * import { GrpcJsServer, Handlers, Health, Service } from "trunkline"
+ *
+ * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String) })
+ * const EchoHandlers = Handlers.make(Echo, { say: (text) => Effect.succeed(text) })
+ *
+ * const EchoServer = GrpcJsServer.layer({ handlers: [EchoHandlers, Health.handlers] }).pipe(
+ *   Layer.provide(Health.layer({ "demo.Echo": "SERVING" }))
+ * )
+ *
+ * @category handlers
+ * @since 0.1.0
+ */
+export const handlers: Handlers.Handlers<Health> = Handlers.make(
+  HealthService,
+  {
+    check: Effect.fnUntraced(function* ({ service }) {
+      const health = yield* Health
+      const status = yield* health.status(service)
+      // Without its name: a client may send megabytes of it, and a status travels in a header.
+      if (status === "SERVICE_UNKNOWN")
+        return yield* RpcError.make("NOT_FOUND", "the server has no service of that name")
+      return { status: numbers[status] }
+    }),
+    watch: ({ service }) =>
+      Stream.unwrap(
+        Effect.map(Health, (health) =>
+          health.watch(service).pipe(
+            Stream.map((status) => ({ status: numbers[status] })),
+            Stream.concat(Stream.fail(RpcError.make("UNAVAILABLE", "the server is shutting down")))
+          )
+        )
+      )
+  },
+  { drain: Health.use((health) => health.shutdown) }
+)
+
+const heard = ({ status }: HealthCheckResponse): Status => {
+  const names: Readonly<Record<number, Status>> = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"]
+  return names[status] ?? "UNKNOWN"
+}
+
+/**
+ * Asks for the status of a service, or of the server as a whole. Fails with `NOT_FOUND` for a service that the server
+ * does not know, and with `UNIMPLEMENTED` by a server that keeps its health to itself. A status of a later protocol is
+ * `UNKNOWN`.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { CallOptions, Health } from "trunkline"
+ *
+ * const isServing = Health.check("demo.Echo").pipe(
+ *   CallOptions.withDeadline("1 second"),
+ *   Effect.map((status) => status === "SERVING"),
+ *   Effect.catchReason("RpcError", "NotFound", () => Effect.succeed(false))
+ * )
+ *
+ * @category client
+ * @since 0.1.0
+ */
+export const check = (service = ""): Effect.Effect<Status, RpcError.RpcError, Transport> =>
+  Effect.flatMap(Client.make(HealthService), (client) => Effect.map(client.check({ service }), heard))
+
+/**
+ * Watches the status of a service, or of the server as a whole: the status now and each time it changes. Ends only by
+ * failing, as a watched server never ends it well: to watch for ever, retry.
+ *
+ * @category client
+ * @since 0.1.0
+ */
+export const watch = (service = ""): Stream.Stream<Status, RpcError.RpcError, Transport> =>
+  Stream.unwrap(Effect.map(Client.make(HealthService), (client) => Stream.map(client.watch({ service }), heard)))
