@@ -1,6 +1,7 @@
 /** The ways of carrying calls that every call test runs on. */
 import { it } from "@effect/vitest"
-import { Effect, Layer, type Scope } from "effect"
+import { type Duration, Effect, Layer, type Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { type Connector, GrpcJsConnector, GrpcJsServer, type Handlers } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 
@@ -14,6 +15,8 @@ export interface Wire {
   /** Tests with virtual time in memory, with real time on sockets. */
   readonly it: typeof it.effect
   readonly serve: Serve
+  /** Lets time pass: virtual in memory, real on sockets. */
+  readonly pass: (duration: Duration.Input) => Effect.Effect<void>
   readonly layer: Layer.Layer<Connector.Connector | TestNetwork.TestNetwork>
 }
 
@@ -28,6 +31,7 @@ export const memory: Wire = {
     yield* network.serve(address, { handlers })
     return address
   }),
+  pass: (duration) => TestClock.adjust(duration),
   layer: TestNetwork.layer
 }
 
@@ -36,6 +40,7 @@ export const sockets: Wire = {
   it: it.live as typeof it.effect,
   serve: (handlers) =>
     Effect.map(GrpcJsServer.make({ handlers, drainTimeout: "1 second" }), (server) => server.address),
+  pass: (duration) => Effect.sleep(duration),
   layer: Layer.merge(TestNetwork.layer, GrpcJsConnector.layer())
 }
 

@@ -51,7 +51,7 @@ const drained = <R>(start: Effect.Effect<Interceptor.StreamResponse<unknown>, Rp
   }).pipe(Effect.scoped)
 
 const bytes = (metadata: ReadonlyMap<string, ReadonlyArray<unknown>>, key: string): ReadonlyArray<number> => [
-  ...(metadata.get(key)?.[0] as Uint8Array)
+  ...((metadata.get(key) ?? [])[0] as Uint8Array)
 ]
 
 for (const wire of wires) {
