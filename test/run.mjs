@@ -9,7 +9,8 @@ const stages = [
   ["type tests", "vitest run --project types"],
   ["generated code", "npm run -s check:generated"],
   ["tests", "vitest run --project unit"],
-  ["package and examples", "vitest run --project package"]
+  ["package and examples", "vitest run --project package"],
+  ["interop", "npm run -s interop:check"]
 ]
 
 const times = []

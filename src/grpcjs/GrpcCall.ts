@@ -36,11 +36,14 @@ export const create = (connection: GrpcConnection, method: Method.Any, call: Cal
   return grpcCall
 }
 
-/** Ends a call from this side, with a reason for whoever still listens. */
+/**
+ * Ends a call from this side, with a reason for whoever still listens. Not in the tick it was opened in: a stream that Node
+ * resets before it has sent its headers never closes, and neither does the connection when it is told to.
+ */
 export const cancel = (connection: GrpcConnection, grpcCall: GrpcCall, reason: string): Effect.Effect<void> =>
   Effect.sync(() => {
     connection.active.delete(grpcCall)
-    grpcCall.cancelWithStatus(grpc.status.CANCELLED, reason)
+    setImmediate(() => grpcCall.cancelWithStatus(grpc.status.CANCELLED, reason))
   })
 
 /** Why a call is cancelled whose fiber was interrupted or whose scope closed. */

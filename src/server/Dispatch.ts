@@ -5,7 +5,7 @@
  * and in memory. The handler runs in the fiber of the effect returned; interrupting it is how an adapter says that the
  * client has gone.
  */
-import { Clock, Effect, Stream } from "effect"
+import { type Clock, Effect, Stream } from "effect"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Metadata from "../call/Metadata.ts"

@@ -1,0 +1,65 @@
+/** The server under test, as our cases call it. */
+import { Effect, Layer, Result, type Scope } from "effect"
+import {
+  Balancer,
+  Client,
+  type Connector,
+  type Discovery,
+  Endpoint,
+  GrpcJsConnector,
+  PickFirst,
+  StaticDiscovery
+} from "trunkline"
+import { TestService, UnimplementedService } from "../gen/interop_pb.ts"
+import { testCa } from "./certificates.ts"
+import { type ClientFlags, FlagError } from "./flags.ts"
+import type { Soak } from "./Soak.ts"
+
+export interface Peer {
+  readonly test: Client.Client<typeof TestService>
+  readonly unimplemented: Client.Client<typeof UnimplementedService>
+  /** A client over connections of its own. */
+  readonly another: Effect.Effect<Client.Client<typeof TestService>, Discovery.DiscoveryError, Scope.Scope>
+  /** How many calls concurrent_large_unary has under way at one time. */
+  readonly concurrentCalls: number
+  readonly soak: Soak
+}
+
+/** The wires there are, by the name `--connector` gives them. */
+const connectors: Readonly<Record<string, (options: GrpcJsConnector.Options) => Layer.Layer<Connector.Connector>>> = {
+  grpcjs: GrpcJsConnector.layer
+}
+
+const connectorOf = ({ caFile, connector, useTestCa, useTls }: ClientFlags) => {
+  const layer = connectors[connector]
+  if (layer === undefined) {
+    throw new FlagError(`no connector ${connector}; there are ${Object.keys(connectors).join(", ")}`)
+  }
+  return layer(useTls ? { tls: useTestCa ? { ca: testCa(caFile) } : {} } : {})
+}
+
+const endpointsOf = ({ host, hostOverride, ports }: ClientFlags): ReadonlyArray<Endpoint.Endpoint> =>
+  ports.map((port) => {
+    const { address } = Result.getOrThrow(Endpoint.parse(host, { port }))
+    return Endpoint.make(address, { authority: hostOverride })
+  })
+
+/** The server the flags name, as one channel. */
+export const make = Effect.fnUntraced(function* (
+  flags: ClientFlags
+): Effect.fn.Return<Peer, Discovery.DiscoveryError, Scope.Scope> {
+  const channel = Layer.fresh(
+    Layer.provide(
+      Balancer.layer({ discovery: StaticDiscovery.make(endpointsOf(flags)), picker: PickFirst.make() }),
+      connectorOf(flags)
+    )
+  )
+  const transport = yield* Layer.build(channel)
+  return {
+    test: yield* Effect.provideContext(Client.make(TestService), transport),
+    unimplemented: yield* Effect.provideContext(Client.make(UnimplementedService), transport),
+    another: Effect.flatMap(Layer.build(channel), (other) => Effect.provideContext(Client.make(TestService), other)),
+    concurrentCalls: flags.concurrentCalls,
+    soak: flags.soak
+  }
+})

@@ -1,0 +1,37 @@
+/** The names of the interop cases: those both clients here have, and those nobody can have yet. */
+
+/** In the order of the public description. */
+export const caseNames = [
+  "empty_unary",
+  "large_unary",
+  "very_large_request",
+  "client_streaming",
+  "server_streaming",
+  "ping_pong",
+  "empty_stream",
+  "custom_metadata",
+  "status_code_and_message",
+  "special_status_message",
+  "unimplemented_method",
+  "unimplemented_service",
+  "cancel_after_begin",
+  "cancel_after_first_response",
+  "timeout_on_sleeping_server",
+  "concurrent_large_unary",
+  "pick_first_unary",
+  "rpc_soak",
+  "channel_soak"
+] as const
+
+export type CaseName = (typeof caseNames)[number]
+
+/** What keeps a case from being written, by case. */
+export const notYet: Readonly<Record<string, string>> = {
+  client_compressed_unary: "compression",
+  client_compressed_streaming: "compression",
+  server_compressed_unary: "compression",
+  server_compressed_streaming: "compression",
+  orca_per_rpc: "orca",
+  orca_oob: "orca",
+  max_concurrent_streams_connection_scaling: "scaling"
+}

@@ -1,0 +1,90 @@
+/** Our client and servers that misbehave on the HTTP/2 level: gRPC's negative cases. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Balancer, CallOptions, Client, GrpcJsConnector, PickFirst, RpcError, StaticDiscovery } from "trunkline"
+import { TestService } from "../gen/interop_pb.ts"
+import * as BadServer from "./BadServer.ts"
+import { unaryOf } from "./cases/unary.ts"
+import { large } from "./vectors.ts"
+
+/** The large unary call, which no server may keep for ever. */
+const callerOf = (server: BadServer.BadServer) =>
+  Effect.gen(function* () {
+    const pool = Balancer.layer({ discovery: StaticDiscovery.make([server.address]), picker: PickFirst.make() })
+    const transport = yield* Layer.build(Layer.provide(pool, GrpcJsConnector.layer()))
+    const test = yield* Effect.provideContext(Client.make(TestService), transport)
+    return unaryOf(test, large).pipe(CallOptions.withDeadline("5 seconds"))
+  })
+
+describe("goaway", () => {
+  it.live("the call under way ends well, and the next one goes to a new connection", () =>
+    Effect.gen(function* () {
+      const server = yield* BadServer.make([BadServer.goaway, BadServer.well])
+      const call = yield* callerOf(server)
+      yield* call
+      yield* call
+      assert.strictEqual(server.sessions(), 2)
+    })
+  )
+})
+
+describe("a call that is reset fails, says so, and costs the connection nothing", () => {
+  const internalError = 2
+  const refusals: ReadonlyArray<[string, (code: number) => BadServer.Behaviour]> = [
+    ["after the headers", BadServer.rstAfterHeader],
+    ["in the middle of the message", BadServer.rstDuringData],
+    ["after the message", BadServer.rstAfterData]
+  ]
+  for (const [when, reset] of refusals) {
+    it.live.each([
+      [0, "UNAVAILABLE"],
+      [internalError, "INTERNAL"]
+    ] as const)(`${when}, with code %s`, ([code, expected]) =>
+      Effect.gen(function* () {
+        const server = yield* BadServer.make([reset(code), BadServer.well])
+        const call = yield* callerOf(server)
+        const error = yield* Effect.flip(call)
+        assert(RpcError.isRpcError(error))
+        assert.strictEqual(error.code, expected)
+        assert.include(error.message, `RST_STREAM with code ${code}`)
+        yield* call
+        assert.strictEqual(server.sessions(), 1)
+      })
+    )
+  }
+})
+
+describe("a call the server never looked at", () => {
+  it.live("is sent again by itself", () =>
+    Effect.gen(function* () {
+      const call = yield* callerOf(yield* BadServer.make([BadServer.refuse, BadServer.well]))
+      yield* call
+    })
+  )
+})
+
+describe("ping", () => {
+  it.live("every ping is acknowledged, whatever the call is doing", () =>
+    Effect.gen(function* () {
+      const call = yield* callerOf(yield* BadServer.make([BadServer.ping]))
+      yield* call
+    })
+  )
+})
+
+describe("max_streams", () => {
+  it.live("ten calls at once share a connection that takes one at a time", () =>
+    Effect.gen(function* () {
+      const server = yield* BadServer.make([BadServer.well], { maxConcurrentStreams: 1 })
+      const call = yield* callerOf(server)
+      // Until it has the settings a client may not know better.
+      yield* call
+      yield* Effect.all(
+        Array.from({ length: 10 }, () => call),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(server.mostOpen(), 1)
+      assert.strictEqual(server.sessions(), 1)
+    })
+  )
+})
