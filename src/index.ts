@@ -10,12 +10,17 @@ export * as RpcError from "./status/RpcError.ts"
 
 // What a call is.
 export * as Call from "./call/Call.ts"
+export * as CallLogger from "./call/CallLogger.ts"
 export * as CallOptions from "./call/CallOptions.ts"
+export * as ConcurrencyLimit from "./call/ConcurrencyLimit.ts"
 export * as Deadline from "./call/Deadline.ts"
+export * as DefaultMetadata from "./call/DefaultMetadata.ts"
 export * as Interceptor from "./call/Interceptor.ts"
 export * as Metadata from "./call/Metadata.ts"
+export * as MetadataKey from "./call/MetadataKey.ts"
 export * as Method from "./call/Method.ts"
 export * as Service from "./call/Service.ts"
+export * as Validation from "./call/Validation.ts"
 
 // Calling and serving.
 export * as Client from "./client/Client.ts"

@@ -20,6 +20,8 @@ export interface Backend {
   readonly name: string
   readonly endpoint: Endpoint.Endpoint
   readonly pid: () => number
+  /** What was last done to it; empty if nothing that matters now. */
+  readonly condition: () => string
   readonly kill: Effect.Effect<void>
   /** Starts it again, and waits until it listens. */
   readonly restart: Effect.Effect<void, BackendError, Scope.Scope>
@@ -27,6 +29,9 @@ export interface Backend {
   readonly freeze: Effect.Effect<void>
   readonly thaw: Effect.Effect<void>
 }
+
+/** In place of a process id. */
+const nobody = 0
 
 const program = fileURLToPath(new URL("backend.js", import.meta.url))
 
@@ -71,19 +76,28 @@ export const start = Effect.fnUntraced(function* (
     const name = names[i]!
     const endpoint = Result.getOrThrow(Endpoint.parse(address))
     const port = Number(address.split(":").at(-1))
-    const signal = (signal: NodeJS.Signals) => Effect.sync(() => void children[i]!.kill(signal))
-    const tellSiblings = (pid: number | undefined) =>
+    let condition = ""
+    const signal = (signal: NodeJS.Signals, becomes: string) =>
       Effect.sync(() => {
-        for (const child of children) if (child !== children[i] && child.connected) child.send(pid ?? null)
+        children[i]!.kill(signal)
+        condition = becomes
+      })
+    const tellSiblings = (pid: number) =>
+      Effect.sync(() => {
+        for (const child of children) if (child !== children[i] && child.connected) child.send(pid)
       })
     return {
       name,
       endpoint,
       pid: () => children[i]!.pid!,
-      kill: signal("SIGKILL"),
-      restart: Effect.map(fork(name, port), ({ child }) => void (children[i] = child)),
-      freeze: Effect.andThen(tellSiblings(children[i]!.pid), signal("SIGSTOP")),
-      thaw: Effect.andThen(signal("SIGCONT"), tellSiblings(undefined))
+      condition: () => condition,
+      kill: signal("SIGKILL", "killed"),
+      restart: Effect.map(fork(name, port), ({ child }) => {
+        children[i] = child
+        condition = ""
+      }),
+      freeze: Effect.andThen(tellSiblings(children[i]!.pid!), signal("SIGSTOP", "frozen")),
+      thaw: Effect.andThen(signal("SIGCONT", ""), tellSiblings(nobody))
     }
   })
 })

@@ -12,6 +12,10 @@ export interface Faults {
   listening: number | undefined
 }
 
+/** What is the matter with a backend, if the demo has seen to it. */
+export const conditionOf = ({ frozen, killed }: Faults, name: string): string =>
+  [frozen, killed].find((backend) => backend.name === name)?.condition() ?? ""
+
 /** The phases, in order. Each begins with what its name says. */
 export const phases = {
   before: "before",
@@ -21,7 +25,7 @@ export const phases = {
   thawed: "thawed"
 } as const
 
-/** The fault's moments, as shares of the run: of 20 s, they are 4, 8, 11 and 16 s. */
+/** When they begin, as shares of the run: of 20 s, at 4, 8, 11 and 16 s. */
 const moments = { kill: 0.2, restart: 0.4, freeze: 0.55, thaw: 0.8 }
 
 /** Does it all in its time. */

@@ -47,6 +47,14 @@ export class Histogram {
     return Math.min(this.#max, middleOf(bucket))
   }
 
+  /** Records all that another has recorded. */
+  add(other: Histogram): this {
+    for (let i = 0; i < this.#counts.length; i++) this.#counts[i]! += other.#counts[i]!
+    this.#count += other.#count
+    this.#max = Math.max(this.#max, other.#max)
+    return this
+  }
+
   clear(): void {
     this.#counts.fill(0)
     this.#count = 0

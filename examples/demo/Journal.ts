@@ -12,6 +12,8 @@ import { LastSecond } from "./LastSecond.ts"
 export interface Tally {
   attempts: number
   failed: number
+  /** Those of the failed that were still under way when the phase was over. */
+  cutOff: number
   /** When the first of them was answered. */
   answered: number | undefined
 }
@@ -32,13 +34,20 @@ export class Phase {
 
   of(peer: string): Tally {
     let tally = this.#tallies.get(peer)
-    if (tally === undefined) this.#tallies.set(peer, (tally = { attempts: 0, failed: 0, answered: undefined }))
+    if (tally === undefined)
+      this.#tallies.set(peer, (tally = { attempts: 0, failed: 0, cutOff: 0, answered: undefined }))
     return tally
   }
 
   get attempts(): number {
     return [...this.#tallies.values()].reduce((sum, { attempts }) => sum + attempts, 0)
   }
+}
+
+/** The latencies of one backend's attempts. */
+export interface Latencies {
+  readonly whole: Histogram
+  readonly second: LastSecond
 }
 
 /** How an event is meant: a fault, a recovery, or neither. */
@@ -58,7 +67,7 @@ export class Journal {
   failure: unknown
   readonly #clock: () => number
   #origin: number
-  readonly #seconds = new Map<string, LastSecond>()
+  readonly #latencies = new Map<string, Latencies>()
 
   constructor(clock: () => number) {
     this.#clock = clock
@@ -106,20 +115,28 @@ export class Journal {
   /** An attempt goes to a backend. */
   attempt(peer: string): (failed: boolean) => void {
     const start = this.now()
-    const tally = this.#phase.of(peer)
+    const phase = this.#phase
+    const tally = phase.of(peer)
     tally.attempts++
     return (failed) => {
       const end = this.now()
-      this.lastSecond(peer).record(end - start, end)
-      if (failed) tally.failed++
-      else tally.answered ??= end
+      const { second, whole } = this.latencies(peer)
+      second.record(end - start, end)
+      whole.record(end - start)
+      if (!failed) tally.answered ??= end
+      else {
+        tally.failed++
+        if (phase !== this.#phase) tally.cutOff++
+      }
     }
   }
 
-  lastSecond(peer: string): LastSecond {
-    let second = this.#seconds.get(peer)
-    if (second === undefined) this.#seconds.set(peer, (second = new LastSecond()))
-    return second
+  latencies(peer: string): Latencies {
+    let latencies = this.#latencies.get(peer)
+    if (latencies === undefined) {
+      this.#latencies.set(peer, (latencies = { whole: new Histogram(), second: new LastSecond() }))
+    }
+    return latencies
   }
 
   sum(count: (phase: Phase) => number): number {

@@ -21,12 +21,12 @@ export class LastSecond {
 
   #turn(now: number): void {
     const passed = secondOf(now) - this.#second
-    if (passed <= 0) return
+    if (passed === 0) return
     const oldest = this.#complete
     oldest.clear()
     this.#complete = this.#running
     this.#running = oldest
-    if (passed > 1) this.#complete.clear()
+    if (passed !== 1) this.#complete.clear()
     this.#second = secondOf(now)
   }
 }

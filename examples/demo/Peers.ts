@@ -15,9 +15,11 @@ export interface Watched {
   readonly history: ReadonlyArray<Change>
 }
 
+/** A state, since when, and how many attempts the pool had sent there by then. */
 export interface Change {
   readonly state: PeerStatus.State
   readonly at: number
+  readonly started: number
 }
 
 /** Milliseconds as a person says them. */
@@ -55,7 +57,7 @@ export const watch = Effect.fnUntraced(function* (name: string, endpoint: Endpoi
   yield* Effect.forkScoped(
     Stream.runForEach(peer.changes, (status) =>
       Effect.sync(() => {
-        history.push({ state: status.state, at: journal.now() })
+        history.push({ state: status.state, at: journal.now(), started: peer.stats.started })
         tell(status)
       })
     )

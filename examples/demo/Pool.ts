@@ -25,7 +25,7 @@ export const deadline = "5 seconds"
 export const withDeadline = CallOptions.withDeadline(deadline)
 
 /**
- * Try again when the backend cannot be reached or took too long, up to five attempts. A policy is a plain Schedule, so
+ * Try again when the backend cannot be reached or took too long, up to three attempts. A policy is a plain Schedule, so
  * `Schedule.tap` can count what it decides, and `Effect.retry` understands it too.
  */
 export const policy = (journal: Journal): Retry.RetryPolicy =>
@@ -33,7 +33,7 @@ export const policy = (journal: Journal): Retry.RetryPolicy =>
     ["UNAVAILABLE", "DEADLINE_EXCEEDED"],
     Backoff.exponential({ initial: "10 millis", max: "1 second" })
   ).pipe(
-    Retry.maxAttempts(5),
+    Retry.maxAttempts(3),
     Schedule.tap(({ input }) => Effect.sync(() => journal.retry(input)))
   )
 

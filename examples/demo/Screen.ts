@@ -12,6 +12,8 @@ import * as Table from "./Table.ts"
 export interface Screen {
   readonly paint: Paint
   readonly draw: (events: ReadonlyArray<Event>, frame: Table.Frame) => void
+  /** The last that is shown, in place of what was drawn over. */
+  readonly end: (text: string) => void
 }
 
 const moods = { bad: "bad", good: "good", plain: "dim" } as const satisfies Record<Mood, keyof Paint>
@@ -37,7 +39,8 @@ const terminal = (out: NodeJS.WriteStream, paint: Paint): Screen => {
       const lines = [...events.map((event) => told(event, paint)), ...table]
       out.write(up(drawn) + cutLines + clearBelow + lines.map((line) => `${line}\n`).join("") + wrapLines)
       drawn = table.length
-    }
+    },
+    end: (text) => out.write(`${up(drawn)}${clearBelow}${text}\n`)
   }
 }
 
@@ -51,7 +54,8 @@ const log = (out: NodeJS.WriteStream, paint: Paint): Screen => {
       if (now === second || now > frame.seconds) return
       second = now
       out.write(`${Table.line(frame, paint)}\n`)
-    }
+    },
+    end: (text) => out.write(`${text}\n`)
   }
 }
 

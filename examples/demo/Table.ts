@@ -2,9 +2,11 @@
 import type { PeerStatus } from "trunkline"
 import type { Paint } from "./Paint.ts"
 
-/** One backend. Share and percentiles are those of the last second; latencies are milliseconds. */
+/** One backend. Latencies are milliseconds. */
 export interface Row {
   readonly name: string
+  /** What the demo did to it. */
+  readonly note: string
   readonly state: PeerStatus.State
   readonly inFlight: number
   readonly calls: number
@@ -57,8 +59,9 @@ const header = [
 
 const row = (of: Row, paint: Paint): string => {
   const failed = String(of.failed).padStart(widths.failed)
+  const name = fit(of.note === "" ? of.name : `${of.name} (${of.note})`, widths.name)
   return [
-    fit(of.name, widths.name),
+    of.note === "" ? name : paint.bad(name),
     stateOf(of.state, paint),
     String(of.inFlight).padStart(widths.inFlight),
     String(of.calls).padStart(widths.calls),
@@ -77,14 +80,20 @@ const bar = ({ elapsed, seconds }: Frame): string => {
 }
 
 const totals = ({ calls, failed, retries }: Frame, paint: Paint): string => {
-  const text = `${failed} failed`
-  return `${calls} calls  ${failed === 0 ? text : paint.bad(text)}  ${retries} retries`
+  const text = `failed ${failed}`
+  return `calls ${calls}  ${failed === 0 ? text : paint.bad(text)}  retries ${retries}`
 }
 
 const clock = ({ elapsed, seconds }: Frame): string =>
   `${(Math.min(elapsed, seconds * 1000) / 1000).toFixed(1).padStart(5)} of ${seconds} s`
 
-/** The table, in at most `height` lines; backends there is no room for are counted. */
+/** A line for each backend, under a header. */
+export const backends = (rows: ReadonlyArray<Row>, paint: Paint): ReadonlyArray<string> => [
+  paint.bold(header),
+  ...rows.map((backend) => row(backend, paint))
+]
+
+/** The live table, in at most `height` lines; backends there is no room for are counted. */
 export const render = (frame: Frame, paint: Paint, height = Infinity): ReadonlyArray<string> => {
   const room = Math.max(1, height - 5)
   const shown = frame.rows.length <= room ? frame.rows : frame.rows.slice(0, Math.max(1, room - 1))
@@ -93,8 +102,7 @@ export const render = (frame: Frame, paint: Paint, height = Infinity): ReadonlyA
     "",
     `${paint.busy(bar(frame))} ${clock(frame)}  ${paint.dim(frame.phase)}`,
     totals(frame, paint),
-    paint.bold(header),
-    ...shown.map((backend) => row(backend, paint)),
+    ...backends(shown, paint),
     ...(hidden === 0 ? [] : [paint.dim(`and ${hidden} more`)])
   ]
 }

@@ -14,10 +14,10 @@ const greeter = Handlers.make(Greeter, {
 })
 
 /** A stopped process cannot see its parent go, so its siblings know of it and wake it. */
-let stopped: number | undefined
-process.on("message", (pid: number | null) => (stopped = pid ?? undefined))
+let stopped = 0
+process.on("message", (pid: number) => (stopped = pid))
 process.on("disconnect", () => {
-  if (stopped !== undefined) process.kill(stopped, "SIGCONT")
+  if (stopped !== 0) process.kill(stopped, "SIGCONT")
   process.exit()
 })
 // Ctrl-C reaches every process of the terminal; the parent ends this one in its own time.

@@ -15,7 +15,7 @@ import * as Deadline from "./Deadline.ts"
  * @since 0.1.0
  */
 export class Call {
-  readonly options: CallOptions
+  options: CallOptions
   readonly clock: Clock.Clock
   /** When the call started, in milliseconds of the monotonic clock. */
   readonly start: number

@@ -6,7 +6,8 @@
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
-import { Data, Function, Predicate, Result } from "effect"
+import { Data, Function, Option, Predicate, Result } from "effect"
+import type { MetadataKey } from "./MetadataKey.ts"
 
 /**
  * One value: text, or bytes for a `-bin` key.
@@ -136,3 +137,187 @@ export const override: {
 } = Function.dual(2, (self: Metadata, that: Metadata): Metadata =>
   self.size === 0 ? that : that.size === 0 ? self : new Map([...self, ...that])
 )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Typed keys
+// ---------------------------------------------------------------------------------------------------------------------
+
+const encode = <A>(key: MetadataKey<A, unknown>, value: A): Value => Result.getOrThrow(key.encode(value))
+
+/**
+ * Metadata of one typed key and its values in order. Like every function here that writes with a key, it throws
+ * `MetadataError` on a value the key cannot carry; `key.encode` says so without throwing.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const of = <A>(key: MetadataKey<A, unknown>, ...values: ReadonlyArray<A>): Metadata =>
+  values.length === 0 ? empty : new Map([[key.name, values.map((value) => encode(key, value))]])
+
+/**
+ * Replaces every value of a key with one.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const set: {
+  <A>(key: MetadataKey<A, unknown>, value: A): (self: Metadata) => Metadata
+  <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata
+} = Function.dual(3, <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata =>
+  new Map(self).set(key.name, [encode(key, value)])
+)
+
+/**
+ * Adds one value after those a key has.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const append: {
+  <A>(key: MetadataKey<A, unknown>, value: A): (self: Metadata) => Metadata
+  <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata
+} = Function.dual(3, <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata =>
+  new Map(self).set(key.name, [...(self.get(key.name) ?? []), encode(key, value)])
+)
+
+/**
+ * Without any value of a key.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const remove: {
+  (key: MetadataKey<never, unknown> | string): (self: Metadata) => Metadata
+  (self: Metadata, key: MetadataKey<never, unknown> | string): Metadata
+} = Function.dual(2, (self: Metadata, key: MetadataKey<never, unknown> | string): Metadata => {
+  const name = Predicate.isString(key) ? key.toLowerCase() : key.name
+  return self.has(name) ? new Map([...self].filter(([other]) => other !== name)) : self
+})
+
+/**
+ * Every value of a key in order: none where the key is absent, an error where one of them does not decode.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const all: {
+  <B>(key: MetadataKey<never, B>): (self: Metadata) => Result.Result<ReadonlyArray<B>, MetadataError>
+  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<ReadonlyArray<B>, MetadataError>
+} = Function.dual(2, <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<ReadonlyArray<B>, MetadataError> =>
+  Result.map(Result.all((self.get(key.name) ?? []).map(key.decode)), (values) => values.flat())
+)
+
+const readAt =
+  (index: 0 | -1) =>
+  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<Option.Option<B>, MetadataError> => {
+    const value = self.get(key.name)?.at(index)
+    return value === undefined
+      ? Result.succeedNone
+      : Result.map(key.decode(value), (values) =>
+          values.length === 0 ? Option.none() : Option.some(values.at(index)!)
+        )
+  }
+
+/**
+ * The first value of a key: absent, a value, or an error where it does not decode.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const first: {
+  <B>(key: MetadataKey<never, B>): (self: Metadata) => Result.Result<Option.Option<B>, MetadataError>
+  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<Option.Option<B>, MetadataError>
+} = Function.dual(2, readAt(0))
+
+/**
+ * The last value of a key, which is the one that counts where only one is meant: absent, a value, or an error where it
+ * does not decode.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const last: {
+  <B>(key: MetadataKey<never, B>): (self: Metadata) => Result.Result<Option.Option<B>, MetadataError>
+  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<Option.Option<B>, MetadataError>
+} = Function.dual(2, readAt(-1))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Headers of Google APIs
+// ---------------------------------------------------------------------------------------------------------------------
+
+const apiClient = "x-goog-api-client"
+const routing = "x-goog-request-params"
+const tokenName = /^[\x21-\x2e\x30-\x7e]+$/
+const tokenVersion = /^[\x21-\x7e]*$/
+
+/**
+ * Says who calls, in `x-goog-api-client`: one value of `name/version` tokens, first those already there, then these in
+ * the order given. A name is there once; given again it keeps its place and takes the new version. Throws
+ * `MetadataError` on a token that is not printable ASCII without spaces.
+ *
+ * @example
+ * import { Metadata } from "trunkline"
+ *
+ * const metadata = Metadata.apiClientHeader(Metadata.makeUnsafe({ "x-goog-api-client": "gl-node/20.1.0" }), {
+ *   gapic: "2.0.0",
+ *   grpc: "1.14.7"
+ * })
+ * Metadata.get(metadata, "x-goog-api-client") // => "gl-node/20.1.0 gapic/2.0.0 grpc/1.14.7"
+ *
+ * @category Google APIs
+ * @since 0.1.0
+ */
+export const apiClientHeader: {
+  (versions: Readonly<Record<string, string>>): (self: Metadata) => Metadata
+  (self: Metadata, versions: Readonly<Record<string, string>>): Metadata
+} = Function.dual(2, (self: Metadata, versions: Readonly<Record<string, string>>): Metadata => {
+  const given = Object.entries(versions)
+  if (!given.every(([name, version]) => tokenName.test(name) && tokenVersion.test(version))) {
+    throw new MetadataError({ key: apiClient, problem: "a token is name/version in printable ASCII without spaces" })
+  }
+  const tokens = new Map<string, string>()
+  for (const token of getAll(self, apiClient).join(" ").split(/\s+/)) {
+    if (token !== "") tokens.set(token.split("/", 1)[0]!, token)
+  }
+  for (const [name, version] of given) tokens.set(name, `${name}/${version}`)
+  return tokens.size === 0 ? self : new Map(self).set(apiClient, [[...tokens.values()].join(" ")])
+})
+
+/** RFC 6570, simple string expansion: only unreserved characters stand for themselves. */
+const percentEncode = (text: string): string =>
+  encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd")).replace(
+    /[!'()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`
+  )
+
+/**
+ * Says where a request belongs, in `x-goog-request-params`, so that a proxy can route it without reading it. Keys and
+ * values are percent-encoded; fields that are unset or empty are left out, and if none is left nothing changes.
+ *
+ * @see https://google.aip.dev/client-libraries/4222
+ * @example
+ * import { Metadata } from "trunkline"
+ *
+ * const metadata = Metadata.routingHeader(Metadata.empty, { parent: "projects/acme", "book.read": true })
+ * Metadata.get(metadata, "x-goog-request-params") // => "parent=projects%2Facme&book.read=true"
+ *
+ * @category Google APIs
+ * @since 0.1.0
+ */
+export const routingHeader: {
+  (fields: RoutingFields): (self: Metadata) => Metadata
+  (self: Metadata, fields: RoutingFields): Metadata
+} = Function.dual(2, (self: Metadata, fields: RoutingFields): Metadata => {
+  const pairs = Object.entries(fields)
+    .filter(([, value]) => value !== undefined && value !== "")
+    .map(([field, value]) => `${percentEncode(field)}=${percentEncode(String(value))}`)
+  return pairs.length === 0 ? self : new Map(self).set(routing, [pairs.join("&")])
+})
+
+/**
+ * The fields of a request that say where it belongs, by their path.
+ *
+ * @category Google APIs
+ * @since 0.1.0
+ */
+export type RoutingFields = Readonly<Record<string, string | number | bigint | boolean | undefined>>

@@ -85,7 +85,7 @@ const credentials = (tls: Tls | undefined): grpc.ChannelCredentials =>
     : grpc.credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert))
 
 /** What grpc-js puts around the reason it could not connect. */
-const wrapping = /^No connection established\. Last error: (.*?)(?:\. Resolution note: .*)?$/s
+const wrapping = /^No connection established\. Last error: (?:Error: )?(.*?)(?:\. Resolution note: .*)?$/s
 
 /**
  * A failed channel does not say why; a call on it does, at once and without touching the network.

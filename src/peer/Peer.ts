@@ -185,6 +185,7 @@ export const make = Effect.fnUntraced(function* (
 
   /** Carries calls on a lane until it is lost. */
   const useLane = Effect.fnUntraced(function* (lane: Lane) {
+    peer.stats.forget()
     peer.lane = lane
     yield* transition({ _tag: "Connected" })
     const cause = describe(yield* stateWhere(lane, (state) => state._tag !== "Ready"))

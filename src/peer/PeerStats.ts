@@ -26,4 +26,13 @@ export class PeerStats {
   cost = 0
   /** When `cost` was last written, in milliseconds of the monotonic clock. */
   stamp = 0
+  /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
+  retryAt = 0
+
+  /** Forgets what was measured: the next connection may lead to another process. */
+  forget(): void {
+    this.cost = 0
+    this.stamp = 0
+    this.retryAt = 0
+  }
 }

@@ -2,9 +2,10 @@
  * Load as expected latency: a moving average that jumps to peaks, times the calls under way.
  *
  * A slow answer is believed at once and forgiven slowly; a fast one lowers the estimate slowly. That makes a peer that
- * stalls expensive after its first slow call. Two rules keep the estimate honest: a failure counts as a long latency,
- * because otherwise a peer that fails fast looks like the best one; and a peer never measured gets one probe at a time,
- * because otherwise a new peer looks free and takes everything.
+ * stalls expensive after its first slow call. Two rules keep the estimate honest. A failure counts as a long latency for
+ * that long, because otherwise a peer that fails fast looks like the best one; it is not averaged in, because then it
+ * would be remembered long after the peer is well. And a peer of which nothing is known, a new one or one whose failure is
+ * that long ago, is asked by one call at a time, because otherwise it looks free and takes everything.
  *
  * @see https://github.com/twitter/finagle/blob/develop/finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala
  * @see https://linkerd.io/2-edge/tasks/rate-limit-aware-load-balancing/
@@ -21,7 +22,7 @@ const least = 1e-3
 
 /**
  * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
- * latency a failed attempt counts as (default 5 seconds).
+ * time a failure keeps other calls away (default 5 seconds).
  *
  * @category loads
  * @since 0.1.0
@@ -36,21 +37,26 @@ export const make = (options?: {
   // A clock that stepped back must not make an estimate grow.
   const decay = (stats: PeerStats, now: number): number => Math.exp(-Math.max(0, now - stats.stamp) / tau)
 
+  const unknown = (stats: PeerStats): number => (stats.pending === 0 ? 0 : probing + stats.pending)
+
   return {
     cost(stats, now) {
-      if (stats.cost === 0) return stats.pending === 0 ? 0 : probing + stats.pending
+      if (stats.retryAt !== 0) return now < stats.retryAt ? stats.cost * (stats.pending + 1) : unknown(stats)
+      if (stats.cost === 0) return unknown(stats)
       return stats.cost * decay(stats, now) * (stats.pending + 1)
     },
     observe(stats, outcome, elapsed, now) {
-      const latency = Math.max(
-        least,
-        outcome === "failure" || outcome === "rejected" ? Math.max(penalty, elapsed) : elapsed
-      )
-      if (latency > stats.cost) {
-        stats.cost = latency
+      const latency = Math.max(least, elapsed)
+      if (outcome === "failure" || outcome === "rejected") {
+        stats.cost = Math.max(penalty, latency)
+        stats.retryAt = now + stats.cost
       } else if (outcome === "ignorable") {
         // A call its caller gave up took at least this long; that it was short says nothing good of the peer.
-        return
+        if (stats.retryAt !== 0 || latency <= stats.cost) return
+        stats.cost = latency
+      } else if (stats.retryAt !== 0 || latency > stats.cost) {
+        stats.cost = latency
+        stats.retryAt = 0
       } else {
         const weight = decay(stats, now)
         stats.cost = Math.max(least, stats.cost * weight + latency * (1 - weight))

@@ -79,7 +79,10 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
         const response = yield* lease.transport.stream(method, requests, call)
         const messages = response.messages.pipe(
           Stream.onFirst(() => Effect.sync(() => lease.answered())),
-          Stream.onExit((exit) => Effect.sync(() => lease.end(exit)))
+          // Only what the stream itself did: how its reader fares says nothing of the peer.
+          Stream.tapCause((cause) => Effect.sync(() => lease.end(Exit.failCause(cause)))),
+          Stream.onEnd(Effect.sync(() => lease.end(Exit.void))),
+          Stream.ensuring(Effect.sync(() => lease.end(left)))
         )
         return { ...response, messages }
       }),

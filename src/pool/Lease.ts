@@ -76,6 +76,7 @@ export class Lease {
   }
 
   #observe(outcome: Outcome.Outcome, now: number): void {
-    this.#load?.observe(this.#peer.stats, outcome, now - this.#start, now)
+    // What ends on a connection that is gone says nothing of the one that came after it.
+    if (this.#peer.lane === this.#lane) this.#load?.observe(this.#peer.stats, outcome, now - this.#start, now)
   }
 }

@@ -40,6 +40,8 @@ const afterFailure = Effect.fnUntraced(function* <A, R>(
     }
     yield* Effect.sleep(delay)
     started = Deadline.nowUnsafe(call.clock)
+    // A sleep may end late; an attempt without time left would only add to what made it late.
+    if (started >= call.deadline) return yield* RpcError.annotate(error, { attempts, stopped: "deadline" })
     call.nextAttempt(started)
     const result = yield* Effect.result(attempt)
     if (Result.isSuccess(result)) return result.success

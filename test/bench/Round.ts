@@ -19,7 +19,6 @@ export interface Measurement {
  */
 export const run = (call: Call, { concurrency, millis }: Round): Effect.Effect<Measurement, unknown> =>
   Effect.callback((resume) => {
-    globalThis.gc?.()
     let calls = 0
     let underWay = concurrency
     let problem: unknown

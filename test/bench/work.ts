@@ -6,10 +6,10 @@ import type { EchoRequestSchema, EchoResponse } from "../gen/echo_pb.ts"
 export const request: MessageInitShape<typeof EchoRequestSchema> = { text: "Hello, Ada" }
 
 /** For the whole call, retries included. */
-export const deadlineMillis = 5000
+export const deadlineMillis = 60_000
 
 /** For one attempt, where a contender has attempts. */
-export const timeoutMillis = 2000
+export const timeoutMillis = 30_000
 
 /** Nothing for the right answer, else what is wrong with it. */
 export const problemWith = (response: EchoResponse | undefined): Error | undefined =>

@@ -59,6 +59,29 @@ describe("PeakEwma", () => {
     assert.strictEqual(load.cost(stats, 0), 3000)
   })
 
+  it("is not remembered longer than that: then one call at a time asks, and a success says it all", () => {
+    const load = PeakEwma.make({ penalty: "5 seconds" })
+    const stats = fresh()
+    load.observe(stats, "success", 4, 0)
+    load.observe(stats, "failure", 1, 1000)
+    assert.strictEqual(load.cost(stats, 5999), 5000)
+    assert.strictEqual(load.cost(stats, 6000), 0)
+    stats.pending = 1
+    assert.isAbove(load.cost(stats, 6000), 1e9)
+    stats.pending = 0
+    load.observe(stats, "success", 4, 6004)
+    assert.strictEqual(load.cost(stats, 6004), 4)
+  })
+
+  it("a failure of that one call keeps the next away as long again", () => {
+    const load = PeakEwma.make({ penalty: "5 seconds" })
+    const stats = fresh()
+    load.observe(stats, "failure", 1, 0)
+    load.observe(stats, "failure", 1, 5000)
+    assert.strictEqual(load.cost(stats, 9999), 5000)
+    assert.strictEqual(load.cost(stats, 10_000), 0)
+  })
+
   it("a call given up early says nothing good, one given up late says it was slow", () => {
     const load = PeakEwma.make()
     const stats = fresh()

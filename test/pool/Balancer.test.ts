@@ -11,6 +11,7 @@ import {
   PeerRegistry,
   PickFirst,
   RoundRobin,
+  RpcError,
   StaticDiscovery,
   Transport
 } from "trunkline"
@@ -344,6 +345,25 @@ describe("leases", () => {
       yield* network.kill("a:1")
       assert.strictEqual((yield* Fiber.join(killed)).code, "UNAVAILABLE")
       assert.strictEqual(stats.pending, 0)
+    }).pipe(inMemory)
+  )
+
+  it.effect("a reader's own failure is not the peer's", () =>
+    Effect.gen(function* () {
+      yield* serveAll
+      const registry = yield* PeerRegistry.make()
+      const { stats } = yield* registry.retain(endpoint("a:1"))
+      const echo = yield* client({ discovery: StaticDiscovery.make(["a:1"]), eager: true }).pipe(
+        Effect.provideService(PeerRegistry.PeerRegistry, registry)
+      )
+      yield* settle
+      const another = RpcError.make("UNAVAILABLE", "of another backend")
+      yield* Effect.flip(Stream.runForEach(echo.expand({ count: 3 }), () => Effect.fail(another)))
+      assert.deepStrictEqual([stats.pending, stats.succeeded, stats.failed], [0, 0, 0])
+      yield* Stream.runDrain(echo.expand({ count: 3 }))
+      assert.deepStrictEqual([stats.pending, stats.succeeded, stats.failed], [0, 1, 0])
+      yield* Effect.flip(Stream.runDrain(echo.expand({ count: 3, failCode: 14 })))
+      assert.deepStrictEqual([stats.pending, stats.succeeded, stats.failed], [0, 1, 1])
     }).pipe(inMemory)
   )
 
