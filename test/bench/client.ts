@@ -17,9 +17,9 @@ const receive = Effect.callback<Round.Round>((resume) => {
 const disconnected = Effect.callback<void>((resume) => void process.once("disconnect", () => resume(Effect.void)))
 
 const serve = Effect.gen(function* () {
-  const call = yield* contender.open(targets)
+  const worker = yield* contender.open(targets)
   yield* send("open")
-  while (true) yield* send(yield* Round.run(call, yield* receive))
+  while (true) yield* send(yield* Round.run(worker, yield* receive))
 })
 
 Effect.runFork(Effect.scoped(Effect.raceFirst(disconnected, serve))).addObserver((exit) => {

@@ -3,7 +3,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import * as grpc from "@grpc/grpc-js"
 import { Effect } from "effect"
 import { type EchoRequest, EchoRequestSchema, EchoResponseSchema } from "../../gen/echo_pb.ts"
-import type { Contender } from "../Contender.ts"
+import { callbacks, type Contender } from "../Contender.ts"
 import { deadlineMillis, problemWith, request } from "../work.ts"
 
 const path = "/trunkline.test.EchoService/Echo"
@@ -27,7 +27,7 @@ export const grpcJsClient: Contender = {
         Effect.sync(() => new grpc.Client(targets[0]!, grpc.credentials.createInsecure(), channelOptions)),
         (client) => Effect.sync(() => client.close())
       )
-      return (done) => {
+      return callbacks((done) => {
         client.makeUnaryRequest(
           path,
           serialize,
@@ -37,6 +37,6 @@ export const grpcJsClient: Contender = {
           { deadline: Date.now() + deadlineMillis },
           (error, response) => done(error ?? problemWith(response))
         )
-      }
+      })
     })
 }
