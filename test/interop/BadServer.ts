@@ -53,9 +53,10 @@ export const refuse: Behaviour = (stream) => stream.close(http2.constants.NGHTTP
 
 type Reset = (code: number) => Behaviour
 
+/** Not in the tick of the headers: Node 24 ends a stream that has sent nothing else with code 0, whatever it is told. */
 export const rstAfterHeader: Reset = (code) => (stream) => {
   begin(stream)
-  stream.close(code)
+  setImmediate(() => stream.close(code))
 }
 
 export const rstDuringData: Reset = (code) => (stream) => {
