@@ -36,7 +36,7 @@ const afterFailure = Effect.fnUntraced(function* <A, R>(
     const fits = delay !== undefined && now + delay < call.deadline
     attempts.push({ peer: error.peer, code: error.code, elapsedMillis: now - started, delayMillis: fits ? delay : 0 })
     if (!fits) {
-      return yield* RpcError.annotate(error, { attempts, stopped: delay === undefined ? "policy" : "deadline" })
+      return yield* RpcError.annotate(error, { attempts, stopped: delay === undefined ? "attempts" : "deadline" })
     }
     yield* Effect.sleep(delay)
     started = Deadline.nowUnsafe(call.clock)

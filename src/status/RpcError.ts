@@ -105,12 +105,29 @@ export interface Attempt {
 }
 
 /**
- * Why a call was not tried again.
+ * Why a call was not tried again:
+ *
+ * - `not_retryable`: the policy does not retry this error.
+ * - `not_idempotent`: the call may have run, and must not run twice.
+ * - `attempts`: the policy retries this error, and has come to its limit.
+ * - `deadline`: no further attempt could end inside the deadline.
+ * - `budget`: the client's retry budget is used up.
+ * - `pushback`: the server asked not to be tried again.
+ * - `committed`: the answer had begun, or the request could not be sent again.
  *
  * @category models
  * @since 0.1.0
  */
-export type Stopped = "policy" | "deadline"
+export type Stopped = "not_retryable" | "not_idempotent" | "attempts" | "deadline" | "budget" | "pushback" | "committed"
+
+/**
+ * How far the last attempt got. `not_started`: it never left this process. `refused`: the server's transport says that
+ * no handler saw it. `dropped`: a picker refused it on purpose. `processed`: a handler may have run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Progress = "not_started" | "refused" | "dropped" | "processed"
 
 /**
  * Metadata as it came: lower-case keys, every value of a key in order. The functions of the `Metadata` module read it.
@@ -141,6 +158,8 @@ export interface Facts {
   /** Every attempt in order; empty for a call that was never tried. */
   readonly attempts?: ReadonlyArray<Attempt> | undefined
   readonly stopped?: Stopped | undefined
+  /** Default `processed`: what is not known to be harmless may have happened. */
+  readonly progress?: Progress | undefined
   /** A typed local cause, such as the report of a pool with no ready peer. Never shown to a remote caller. */
   readonly cause?: unknown
 }
@@ -169,6 +188,7 @@ export class RpcError extends Data.TaggedError("RpcError")<{
   readonly trailers: Metadata
   readonly attempts: ReadonlyArray<Attempt>
   readonly stopped: Stopped | undefined
+  readonly progress: Progress
   readonly cause?: unknown
 }> {
   /** The status code of the reason. */
@@ -197,6 +217,7 @@ export const make = (code: Code, message: string, facts?: Facts): RpcError =>
     trailers: facts?.trailers ?? nothing,
     attempts: facts?.attempts ?? [],
     stopped: facts?.stopped,
+    progress: facts?.progress ?? "processed",
     ...(facts?.cause === undefined ? undefined : { cause: facts.cause })
   })
 
@@ -215,6 +236,7 @@ export const annotate = (self: RpcError, facts: Facts): RpcError =>
     trailers: self.trailers,
     attempts: self.attempts,
     stopped: self.stopped,
+    progress: self.progress,
     cause: self.cause,
     ...facts
   })
