@@ -2,13 +2,21 @@
 import { it } from "@effect/vitest"
 import { type Duration, Effect, Layer, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { type Connector, GrpcJsConnector, GrpcJsServer, type Handlers } from "trunkline"
+import {
+  type Connector,
+  GrpcJsConnector,
+  GrpcJsServer,
+  type Handlers,
+  Http2Connector,
+  Http2Server,
+  type Server
+} from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 
 /** Starts a server and says where it is. */
 export type Serve = (
   handlers: ReadonlyArray<Handlers.Handlers>
-) => Effect.Effect<string, GrpcJsServer.BindError, TestNetwork.TestNetwork | Scope.Scope>
+) => Effect.Effect<string, Server.BindError, TestNetwork.TestNetwork | Scope.Scope>
 
 export interface Wire {
   readonly name: string
@@ -44,4 +52,11 @@ export const sockets: Wire = {
   layer: Layer.merge(TestNetwork.layer, GrpcJsConnector.layer())
 }
 
-export const wires: ReadonlyArray<Wire> = [memory, sockets]
+export const http2: Wire = {
+  ...sockets,
+  name: "on HTTP/2",
+  serve: (handlers) => Effect.map(Http2Server.make({ handlers, drainTimeout: "1 second" }), (server) => server.address),
+  layer: Layer.merge(TestNetwork.layer, Layer.orDie(Http2Connector.layer()))
+}
+
+export const wires: ReadonlyArray<Wire> = [memory, sockets, http2]

@@ -5,6 +5,7 @@
  * replaces an outer one. They are values: nothing set for one call leaks into another.
  */
 import { Context, Duration, Effect, Stream } from "effect"
+import type { Encoding } from "./Compression.ts"
 import * as Metadata from "./Metadata.ts"
 
 /**
@@ -28,6 +29,8 @@ export interface CallOptions {
   /** Bytes of the largest message this call may send and may receive; the connection's own limits hold besides. */
   readonly maxSendBytes: number
   readonly maxReceiveBytes: number
+  /** How requests are compressed, where the connector can. */
+  readonly compression: Encoding
 }
 
 /**
@@ -44,7 +47,8 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     whenNotReady: undefined,
     window: 16,
     maxSendBytes: Infinity,
-    maxReceiveBytes: Infinity
+    maxReceiveBytes: Infinity,
+    compression: "identity"
   })
 })
 
@@ -150,3 +154,12 @@ export const withMaxSendBytes = (maxSendBytes: number): Combinator =>
  */
 export const withMaxReceiveBytes = (maxReceiveBytes: number): Combinator =>
   update((options) => ({ ...options, maxReceiveBytes }))
+
+/**
+ * Compresses the requests of a call. A server that does not know the encoding answers `UNIMPLEMENTED`; what it accepts
+ * is in the error's trailers. The grpc-js connector can't choose per call and sends them as they are.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withCompression = (compression: Encoding): Combinator => update((options) => ({ ...options, compression }))

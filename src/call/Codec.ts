@@ -16,10 +16,15 @@ const failed = (
 ): RpcError.RpcError => RpcError.make(code, message, { origin: "local", method: path, peer })
 
 const tooLarge = (what: string, bytes: number, most: number, path: string, peer: string): RpcError.RpcError =>
-  failed("RESOURCE_EXHAUSTED", `the ${what} of ${path} has ${bytes} bytes, more than the call's ${most}`, path, peer)
+  failed(
+    "RESOURCE_EXHAUSTED",
+    `the ${what} of ${path} has ${bytes} bytes, more than the ${most} it may have`,
+    path,
+    peer
+  )
 
 /**
- * The bytes of a request, or why it cannot be sent to the peer.
+ * The bytes of a request, or why it cannot be sent to the peer. `mostBytes` is the connection's own limit.
  *
  * @category wire
  * @since 0.1.0
@@ -28,7 +33,8 @@ export const encodeRequest = <I>(
   method: Method<I, unknown>,
   request: I,
   call: Call,
-  peer: string
+  peer: string,
+  mostBytes = Infinity
 ): Uint8Array | RpcError.RpcError => {
   let bytes: Uint8Array
   try {
@@ -36,8 +42,8 @@ export const encodeRequest = <I>(
   } catch {
     return failed("INTERNAL", `cannot encode the request of ${method.path}`, method.path, peer)
   }
-  const { maxSendBytes } = call.options
-  return bytes.length > maxSendBytes ? tooLarge("request", bytes.length, maxSendBytes, method.path, peer) : bytes
+  const most = Math.min(call.options.maxSendBytes, mostBytes)
+  return bytes.length > most ? tooLarge("request", bytes.length, most, method.path, peer) : bytes
 }
 
 /**

@@ -10,22 +10,11 @@ import { Config, Effect, Layer } from "effect"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
+import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
 import { cancel, connectionClosed, type GrpcCall, type GrpcConnection } from "./GrpcCall.ts"
 import * as GrpcStream from "./GrpcStream.ts"
 import * as GrpcUnary from "./GrpcUnary.ts"
-
-/**
- * Keys and certificates in PEM. Without `ca` the system's roots are trusted.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Tls {
-  readonly ca?: Uint8Array | undefined
-  readonly key?: Uint8Array | undefined
-  readonly cert?: Uint8Array | undefined
-}
 
 /**
  * How to connect.
@@ -35,7 +24,7 @@ export interface Tls {
  */
 export interface Options {
   /** Plain text without it. */
-  readonly tls?: Tls | undefined
+  readonly tls?: ClientTls | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
   /** Largest message that is sent, in bytes. Default no limit. */
@@ -79,7 +68,7 @@ const channelOptions = (endpoint: Endpoint, options: Options | undefined): grpc.
 
 const buffer = (bytes: Uint8Array | undefined): Buffer | null => (bytes === undefined ? null : Buffer.from(bytes))
 
-const credentials = (tls: Tls | undefined): grpc.ChannelCredentials =>
+const credentials = (tls: ClientTls | undefined): grpc.ChannelCredentials =>
   tls === undefined
     ? grpc.credentials.createInsecure()
     : grpc.credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert))

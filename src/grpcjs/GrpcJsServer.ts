@@ -5,37 +5,11 @@
  * goes away.
  */
 import * as grpc from "@grpc/grpc-js"
-import { Config, Data, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
+import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
 import type * as RpcError from "../status/RpcError.ts"
 import * as Server from "../server/Server.ts"
+import type { ServerTls } from "../transport/Tls.ts"
 import { interceptor, type Run } from "./GrpcServerCall.ts"
-
-/**
- * The address cannot be listened on.
- *
- * @category errors
- * @since 0.1.0
- */
-export class BindError extends Data.TaggedError("BindError")<{
-  readonly address: string
-  readonly problem: string
-}> {
-  override get message(): string {
-    return `cannot listen on ${this.address}: ${this.problem}`
-  }
-}
-
-/**
- * The server's key and certificate in PEM. With `clientCa` clients must present a certificate it has signed (mutual TLS).
- *
- * @category models
- * @since 0.1.0
- */
-export interface Tls {
-  readonly key: Uint8Array
-  readonly cert: Uint8Array
-  readonly clientCa?: Uint8Array | undefined
-}
 
 /**
  * Where and how to serve.
@@ -49,7 +23,7 @@ export interface Options<R> extends Server.Options<R> {
   /** Default 0: any free port; the server's address says which. */
   readonly port?: number | undefined
   /** Plain text without it. */
-  readonly tls?: Tls | undefined
+  readonly tls?: ServerTls | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
@@ -67,9 +41,11 @@ const register = (server: grpc.Server, path: string): boolean =>
   server.register(path, () => {}, identity, identity, "bidi")
 
 const bind = (server: grpc.Server, address: string, credentials: grpc.ServerCredentials) =>
-  Effect.callback<number, BindError>((resume) =>
+  Effect.callback<number, Server.BindError>((resume) =>
     server.bindAsync(address, credentials, (error, port) =>
-      resume(error === null ? Effect.succeed(port) : Effect.fail(new BindError({ address, problem: error.message })))
+      resume(
+        error === null ? Effect.succeed(port) : Effect.fail(new Server.BindError({ address, problem: error.message }))
+      )
     )
   )
 
@@ -83,7 +59,7 @@ const stop = Effect.fnUntraced(function* <R>(server: grpc.Server, drain: Effect.
   if (Option.isNone(drained)) server.forceShutdown()
 })
 
-const credentials = (tls: Tls | undefined): grpc.ServerCredentials =>
+const credentials = (tls: ServerTls | undefined): grpc.ServerCredentials =>
   tls === undefined
     ? grpc.ServerCredentials.createInsecure()
     : grpc.ServerCredentials.createSsl(
@@ -101,7 +77,7 @@ const credentials = (tls: Tls | undefined): grpc.ServerCredentials =>
  */
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
-): Effect.fn.Return<Server.Server["Service"], BindError, R | Scope.Scope> {
+): Effect.fn.Return<Server.Server["Service"], Server.BindError, R | Scope.Scope> {
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const server = new grpc.Server({
@@ -136,7 +112,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, BindError, R> =>
+export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, Server.BindError, R> =>
   Layer.effect(Server.Server, make(options))
 
 /**
@@ -147,5 +123,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server
  */
 export const layerConfig = <R = never>(
   options: Config.Wrap<Options<R>>
-): Layer.Layer<Server.Server, BindError | Config.ConfigError, R> =>
+): Layer.Layer<Server.Server, Server.BindError | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

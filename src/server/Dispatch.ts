@@ -7,6 +7,7 @@
  */
 import { type Clock, Effect, Stream } from "effect"
 import * as CallOptions from "../call/CallOptions.ts"
+import * as Compression from "../call/Compression.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Metadata from "../call/Metadata.ts"
 import type * as Method from "../call/Method.ts"
@@ -36,9 +37,9 @@ export interface Incoming {
  */
 export interface Outgoing {
   /** Sends the response headers; called at most once, and before any message. */
-  readonly headers: (headers: Metadata.Metadata) => void
-  /** Sends a message, and waits until there is room for the next. */
-  readonly message: (bytes: Uint8Array) => Effect.Effect<void, RpcError.RpcError>
+  readonly headers: (headers: Metadata.Metadata, compression: Compression.Encoding) => void
+  /** Sends a message, compressed or not, and waits until there is room for the next. */
+  readonly message: (bytes: Uint8Array, compressed: boolean) => Effect.Effect<void, RpcError.RpcError>
 }
 
 type AnyCodec = Method.Codec<unknown, unknown>
@@ -51,10 +52,17 @@ const coded = <A>(method: Method.Any, what: string, f: () => A): Effect.Effect<A
   })
 
 const decode = (method: Method.Any, bytes: Uint8Array) =>
-  coded(method, "decode the request", () => (method.request as AnyCodec).decode(bytes))
+  coded(method, "decode the request", () => {
+    const message = (method.request as AnyCodec).decode(bytes)
+    return Compression.arrivedCompressed(bytes) ? Compression.markArrived(message) : message
+  })
 
 const encode = (method: Method.Any, message: unknown) =>
   coded(method, "encode the response", () => (method.response as AnyCodec).encode(message))
+
+/** Whether to compress a response, if the client takes it so. */
+const isCompressed = (call: ServerCall, message: unknown): boolean =>
+  call.compression !== "identity" && !Compression.isUncompressed(message)
 
 /** Ends a handler at the client's deadline. */
 const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, millis: number) =>
@@ -112,7 +120,7 @@ export const unary = (
       const response = yield* handler.arrows.unary(handler.method as AnyMethod, request, call)
       const message = yield* encode(handler.method, response.message)
       call.flushHeaders(response.headers)
-      yield* outgoing.message(message)
+      yield* outgoing.message(message, isCompressed(call, response.message))
       return response.trailers
     })
   )
@@ -137,7 +145,11 @@ export const stream = (
         const flush = Effect.map(response.headers, (headers) => call.flushHeaders(headers))
         yield* response.messages.pipe(
           Stream.onFirst(() => flush),
-          Stream.runForEach((message) => Effect.flatMap(encode(handler.method, message), outgoing.message))
+          Stream.runForEach((message) =>
+            Effect.flatMap(encode(handler.method, message), (bytes) =>
+              outgoing.message(bytes, isCompressed(call, message))
+            )
+          )
         )
         yield* flush
         return yield* response.trailers

@@ -4,7 +4,7 @@
  * What serves is an adapter's business; what is served is a `Router`: methods by their path, with the handlers' context
  * and the server's interceptors already in place.
  */
-import { Context, Effect } from "effect"
+import { Context, Data, Effect } from "effect"
 import * as Interceptor from "../call/Interceptor.ts"
 import type { Handler, Handlers } from "./Handlers.ts"
 
@@ -21,6 +21,21 @@ export class Server extends Context.Service<
     readonly address: string
   }
 >()("trunkline/server/Server") {}
+
+/**
+ * The address cannot be listened on.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BindError extends Data.TaggedError("BindError")<{
+  readonly address: string
+  readonly problem: string
+}> {
+  override get message(): string {
+    return `cannot listen on ${this.address}: ${this.problem}`
+  }
+}
 
 /**
  * What to serve.

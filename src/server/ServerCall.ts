@@ -6,6 +6,7 @@
  */
 import { Data, Effect, Result } from "effect"
 import { Call } from "../call/Call.ts"
+import type { Encoding } from "../call/Compression.ts"
 import * as Metadata from "../call/Metadata.ts"
 import * as RpcError from "../status/RpcError.ts"
 
@@ -32,15 +33,16 @@ export class ServerCall extends Call {
   readonly method: string
   /** The client's address, as far as the server can tell. */
   readonly remote: string
-  readonly #send: (headers: Metadata.Metadata) => void
+  readonly #send: (headers: Metadata.Metadata, compression: Encoding) => void
   #headers: Metadata.Metadata = Metadata.empty
   #trailers: Metadata.Metadata = Metadata.empty
+  #compression: Encoding = "identity"
   #sent = false
 
   constructor(
     method: string,
     remote: string,
-    send: (headers: Metadata.Metadata) => void,
+    send: (headers: Metadata.Metadata, compression: Encoding) => void,
     ...call: ConstructorParameters<typeof Call>
   ) {
     super(...call)
@@ -62,6 +64,23 @@ export class ServerCall extends Call {
   /** The trailers so far. */
   get trailers(): Metadata.Metadata {
     return this.#trailers
+  }
+
+  /** How responses are compressed. */
+  get compression(): Encoding {
+    return this.#compression
+  }
+
+  /**
+   * Compresses the responses, if the client accepts the encoding and the server can. Fails once the headers are sent,
+   * because they name it.
+   */
+  setCompression(encoding: Encoding): Effect.Effect<void, RpcError.RpcError> {
+    return Effect.suspend(() => {
+      if (this.#sent) return Effect.fail(misuse(new HeadersSent({ method: this.method })))
+      this.#compression = encoding
+      return Effect.void
+    })
   }
 
   /** Adds response headers; a key given again replaces. Fails once they are sent, and for a key or value not allowed. */
@@ -87,7 +106,7 @@ export class ServerCall extends Call {
   flushHeaders(headers: Metadata.Metadata): void {
     if (this.#sent) return
     this.#sent = true
-    this.#send(headers)
+    this.#send(headers, this.#compression)
   }
 }
 

@@ -14,7 +14,8 @@ describe("CallOptions", () => {
         whenNotReady: undefined,
         window: 16,
         maxSendBytes: Infinity,
-        maxReceiveBytes: Infinity
+        maxReceiveBytes: Infinity,
+        compression: "identity"
       })
     })
   )

@@ -1,0 +1,91 @@
+/**
+ * Connections straight on Node's HTTP/2.
+ *
+ * The same wire as grpc-js with nothing between: less work for each call, compression chosen call by call and message by
+ * message, certificates that rotate, and an error that knows whether the server ever saw the call.
+ */
+import { Config, Duration, Effect, Layer, type Scope } from "effect"
+import type { Endpoint } from "../discovery/Endpoint.ts"
+import { type Connection, Connector } from "../transport/Connector.ts"
+import type { ClientTls } from "../transport/Tls.ts"
+import { type CredentialsError, follow, type Rotating } from "./Rotation.ts"
+import { type Options as SessionOptions, Session } from "./Session.ts"
+import * as StreamExchange from "./StreamExchange.ts"
+import * as UnaryExchange from "./UnaryExchange.ts"
+
+/**
+ * How to connect.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Plain text without it. A new set holds for every connection made from then on. */
+  readonly tls?: Rotating<ClientTls> | undefined
+  /** Largest message that is read, in bytes. Default 4 MiB. */
+  readonly maxReceiveMessageBytes?: number | undefined
+  /** Largest message that is sent, in bytes. Default no limit. */
+  readonly maxSendMessageBytes?: number | undefined
+  /**
+   * Pings a connection with calls on it after this time, and gives it up when no answer comes (gRFC A8). Off by default:
+   * servers may take offence at pings more often than every 5 minutes.
+   */
+  readonly keepalive?: { readonly time: Duration.Input; readonly timeout?: Duration.Input | undefined } | undefined
+}
+
+const connect = (endpoint: Endpoint, options: SessionOptions) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Session(endpoint, options)),
+    (session) => Effect.sync(() => session.close("the connection was closed"))
+  ).pipe(
+    Effect.map((session): Connection => ({
+      transport: { unary: UnaryExchange.make(session), stream: StreamExchange.make(session) },
+      connectivity: session.states,
+      connect: Effect.sync(() => session.connect())
+    }))
+  )
+
+/**
+ * Makes a connector. The scope is that of the rotation of its certificates.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  options?: Options
+): Effect.fn.Return<Connector["Service"], CredentialsError, Scope.Scope> {
+  const tls = yield* follow<ClientTls | undefined>(options?.tls, () => {})
+  const { keepalive } = options ?? {}
+  const rest = {
+    maxReceiveMessageBytes: options?.maxReceiveMessageBytes ?? 4 * 1024 * 1024,
+    maxSendMessageBytes: options?.maxSendMessageBytes ?? Infinity,
+    keepalive:
+      keepalive === undefined
+        ? undefined
+        : {
+            timeMillis: Duration.toMillis(keepalive.time),
+            timeoutMillis: Duration.toMillis(keepalive.timeout ?? "20 seconds")
+          }
+  }
+  return Connector.of({ connect: (endpoint) => Effect.suspend(() => connect(endpoint, { tls: tls(), ...rest })) })
+})
+
+/**
+ * Provides a connector on Node's HTTP/2.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Connector, CredentialsError> =>
+  Layer.effect(Connector, make(options))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Connector, CredentialsError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

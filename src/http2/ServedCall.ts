@@ -1,0 +1,315 @@
+/**
+ * One call as a server has it: an HTTP/2 stream on one side, `Dispatch` on the other.
+ *
+ * The handler runs in a fiber that is interrupted when the client goes away. Requests are taken from the data when the
+ * handler has room for them; a response waits until the wire has taken the one before.
+ */
+import { Effect, Exit, type Fiber, Stream } from "effect"
+import * as http2 from "node:http2"
+import { encodings, type Encoding, isEncoding } from "../call/Compression.ts"
+import * as Deadline from "../call/Deadline.ts"
+import * as Metadata from "../call/Metadata.ts"
+import * as Dispatch from "../server/Dispatch.ts"
+import type { Handler } from "../server/Handlers.ts"
+import * as Code from "../status/Code.ts"
+import * as RpcError from "../status/RpcError.ts"
+import { Inbox } from "../transport/Inbox.ts"
+import { Deframer, type Frame, frame, FramingProblem } from "./Framing.ts"
+import { compressed, expanded } from "./MessageEncoding.ts"
+import { addTo, field, fits, fromRaw } from "./WireMetadata.ts"
+import { encodeMessage } from "./WireStatus.ts"
+
+/** Runs a call in a fiber of the server. */
+export type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fiber<A, RpcError.RpcError>
+
+/** What holds for every call of a server. */
+export interface Limits {
+  readonly window: number
+  readonly maxReceiveMessageBytes: number
+}
+
+type Fields = http2.OutgoingHttpHeaders
+
+const contentType = "application/grpc+proto"
+const accepted = encodings.join(",")
+
+const statusFields = (code: Code.Status, message: string, trailers: Metadata.Metadata): Fields => {
+  const fields: Fields = { "grpc-status": String(Code.toNumber(code)) }
+  if (message !== "") fields["grpc-message"] = encodeMessage(message)
+  // What cannot be sent is left out, so that at least the status arrives.
+  return fits(trailers) ? addTo(fields, trailers) : fields
+}
+
+const toStatus = (exit: Exit.Exit<Metadata.Metadata, RpcError.RpcError>): Fields => {
+  if (Exit.isSuccess(exit)) return statusFields("OK", "", exit.value)
+  // Nobody but a client that left, which hears of nothing any more, and a stopping server interrupts a call from outside.
+  const error = Exit.hasInterrupts(exit)
+    ? RpcError.make("UNAVAILABLE", "the server is shutting down")
+    : RpcError.fromCause(exit.cause)
+  return statusFields(error.code, error.reason.message, error.trailers)
+}
+
+/** Ends a stream with a status and nothing else. */
+export const refuse = (stream: http2.ServerHttp2Stream, code: Code.Code, message: string, more?: Fields): void => {
+  stream.on("error", () => {})
+  stream.respond(
+    { ":status": 200, "content-type": contentType, ...statusFields(code, message, Metadata.empty), ...more },
+    { endStream: true }
+  )
+  // The client may still be sending.
+  stream.close(http2.constants.NGHTTP2_NO_ERROR)
+}
+
+/** What the headers of a request say, or why it cannot be served. */
+interface Opening {
+  readonly timeoutMillis: number
+  readonly encoding: Encoding
+  /** What the client reads, besides `identity`. */
+  readonly accepts: ReadonlyArray<string>
+}
+
+const openingOf = (
+  headers: http2.IncomingHttpHeaders
+): Opening | { readonly code: Code.Code; readonly problem: string } => {
+  const timeout = field(headers, "grpc-timeout")
+  const timeoutMillis = timeout === undefined ? Infinity : Deadline.fromTimeoutHeader(timeout)
+  if (timeoutMillis === undefined) return { code: "INTERNAL", problem: "malformed grpc-timeout" }
+  const encoding = field(headers, "grpc-encoding") ?? "identity"
+  if (!isEncoding(encoding)) return { code: "UNIMPLEMENTED", problem: `unknown message encoding ${encoding}` }
+  const accepts = (field(headers, "grpc-accept-encoding") ?? "").split(",").map((name) => name.trim())
+  return { timeoutMillis, encoding, accepts }
+}
+
+/** Serves a stream with a handler. Says how to end it from outside. */
+export const serve = (
+  stream: http2.ServerHttp2Stream,
+  headers: http2.IncomingHttpHeaders,
+  raw: ReadonlyArray<string>,
+  handler: Handler,
+  run: Run,
+  limits: Limits
+): ServedCall | undefined => {
+  const opening = openingOf(headers)
+  if ("problem" in opening) {
+    refuse(stream, opening.code, opening.problem, { "grpc-accept-encoding": accepted })
+    return undefined
+  }
+  const call =
+    handler.method.kind === "unary"
+      ? new ServedUnary(stream, raw, handler, opening, run, limits)
+      : new ServedStream(stream, raw, handler, opening, run, limits)
+  call.begin()
+  return call
+}
+
+const remoteOf = (stream: http2.ServerHttp2Stream): string => {
+  const { remoteAddress, remotePort } = stream.session?.socket ?? {}
+  if (remoteAddress === undefined) return "unknown"
+  return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
+}
+
+/** A call being served. */
+export abstract class ServedCall {
+  readonly stream: http2.ServerHttp2Stream
+  readonly handler: Handler
+  readonly limits: Limits
+  readonly deframer: Deframer
+  readonly #raw: ReadonlyArray<string>
+  readonly #opening: Opening
+  readonly #run: Run
+  #fiber: Fiber.Fiber<Metadata.Metadata, RpcError.RpcError> | undefined
+  /** How responses that are compressed are. */
+  #encoding: Encoding = "identity"
+  #ended = false
+
+  constructor(
+    stream: http2.ServerHttp2Stream,
+    raw: ReadonlyArray<string>,
+    handler: Handler,
+    opening: Opening,
+    run: Run,
+    limits: Limits
+  ) {
+    this.stream = stream
+    this.handler = handler
+    this.limits = limits
+    this.deframer = new Deframer(limits.maxReceiveMessageBytes)
+    this.#raw = raw
+    this.#opening = opening
+    this.#run = run
+  }
+
+  abstract begin(): void
+
+  get incoming(): Dispatch.Incoming {
+    const { timeoutMillis } = this.#opening
+    return { metadata: fromRaw(this.#raw), timeoutMillis, remote: remoteOf(this.stream) }
+  }
+
+  readonly outgoing: Dispatch.Outgoing = {
+    headers: (metadata, compression) => {
+      if (compression !== "identity" && this.#opening.accepts.includes(compression)) this.#encoding = compression
+      this.stream.respond(
+        addTo(
+          {
+            ":status": 200,
+            "content-type": contentType,
+            "grpc-accept-encoding": accepted,
+            ...(this.#encoding === "identity" ? undefined : { "grpc-encoding": this.#encoding })
+          },
+          fits(metadata) ? metadata : Metadata.empty
+        ),
+        { waitForTrailers: true }
+      )
+    },
+    message: (bytes, isCompressed) =>
+      isCompressed && this.#encoding !== "identity"
+        ? Effect.flatMap(compressed(bytes, this.#encoding), (bytes) => this.write(bytes))
+        : this.write(frame(bytes, false))
+  }
+
+  /** Sends what is ready for the wire, and waits until it has been taken. */
+  write(bytes: Buffer): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.stream.destroyed) return resume(Effect.void)
+      this.stream.write(bytes, () => resume(Effect.void))
+    })
+  }
+
+  /** A request's bytes, expanded if they came compressed. */
+  request(frame: Frame): Effect.Effect<Uint8Array, RpcError.RpcError> {
+    return frame.compressed
+      ? Effect.mapError(
+          expanded(frame, this.#opening.encoding, this.limits.maxReceiveMessageBytes),
+          ({ code, message }) => RpcError.make(code, message)
+        )
+      : Effect.succeed(frame.bytes)
+  }
+
+  /** The next request; data that is none ends the call. */
+  next(): Frame | undefined {
+    if (this.#ended) return undefined
+    const frame = this.deframer.next()
+    if (!(frame instanceof FramingProblem)) return frame
+    this.refuse(frame.code, frame.message)
+    return undefined
+  }
+
+  run(effect: Effect.Effect<Metadata.Metadata, RpcError.RpcError>): void {
+    const { stream } = this
+    stream
+      .on("error", () => {})
+      .on("close", () => {
+        if (!this.#ended) this.#fiber?.interruptUnsafe()
+        this.#ended = true
+      })
+    this.#fiber = this.#run(effect)
+    this.#fiber.addObserver((exit) => this.#end(toStatus(exit)))
+  }
+
+  /** Ends the call without its handler's word. */
+  refuse(code: Code.Code, message: string): void {
+    this.#end(statusFields(code, message, Metadata.empty))
+    this.#fiber?.interruptUnsafe()
+  }
+
+  /** Ends the call because the server stops. */
+  stop(): void {
+    if (this.#fiber === undefined) this.refuse("UNAVAILABLE", "the server is shutting down")
+    else this.#fiber.interruptUnsafe()
+  }
+
+  #end(status: Fields): void {
+    const { stream } = this
+    if (this.#ended || stream.destroyed) return
+    this.#ended = true
+    if (!stream.headersSent) {
+      stream.respond({ ":status": 200, "content-type": contentType, ...status }, { endStream: true })
+      return this.#release()
+    }
+    stream.once("wantTrailers", () => {
+      stream.sendTrailers(status)
+      this.#release()
+    })
+    stream.end()
+  }
+
+  /** What the client still sends is of no use any more. */
+  #release(): void {
+    const { stream } = this
+    if (!stream.readableEnded) {
+      stream.resume()
+      setImmediate(() => stream.close(http2.constants.NGHTTP2_NO_ERROR))
+    }
+  }
+}
+
+/** A unary call runs when its one request is complete. */
+class ServedUnary extends ServedCall {
+  #request: Frame | undefined
+
+  begin(): void {
+    this.stream.on("data", (chunk: Buffer) => {
+      this.deframer.push(chunk)
+      for (let frame = this.next(); frame !== undefined; frame = this.next()) {
+        if (this.#request !== undefined) {
+          return this.refuse("UNIMPLEMENTED", "expected one request message, received more")
+        }
+        this.#request = frame
+      }
+    })
+    this.stream.on("end", () => {
+      const request = this.#request
+      if (request === undefined || this.deframer.isInside) {
+        return this.refuse("UNIMPLEMENTED", "expected one request message, received none")
+      }
+      const dispatch = (bytes: Uint8Array) => Dispatch.unary(this.handler, bytes, this.incoming, this.outgoing)
+      this.run(request.compressed ? Effect.flatMap(this.request(request), dispatch) : dispatch(request.bytes))
+    })
+    this.stream.on("error", () => {})
+  }
+}
+
+/** A streaming call of any kind runs at once: the wire does not tell them apart. */
+class ServedStream extends ServedCall {
+  readonly #inbox = new Inbox<Frame>(this.limits.window, () => this.#deliver())
+  #complete = false
+
+  begin(): void {
+    this.stream.on("data", (chunk: Buffer) => {
+      this.deframer.push(chunk)
+      this.#deliver()
+    })
+    this.stream.on("end", () => {
+      // A client that left has not ended its requests.
+      if (this.stream.aborted) return
+      this.#complete = true
+      this.#deliver()
+    })
+    this.#inbox.request()
+    const frames = Stream.fromPull(Effect.succeed(this.#inbox.pull))
+    const requests = Stream.mapEffect(frames, (frame) => this.request(frame))
+    this.run(Dispatch.stream(this.handler, requests, this.incoming, this.outgoing))
+  }
+
+  /** Hands over what the inbox has room for; the data of the rest stays on the wire. */
+  #deliver(): void {
+    while (this.#inbox.outstanding > 0) {
+      const frame = this.next()
+      if (frame === undefined) {
+        if (this.#complete) this.#finish()
+        else this.stream.resume()
+        return
+      }
+      this.#inbox.push(frame)
+    }
+    if (this.#complete && !this.deframer.isInside) this.#finish()
+    else this.stream.pause()
+  }
+
+  #finish(): void {
+    this.#inbox.end(
+      this.deframer.isInside ? RpcError.make("INTERNAL", "the requests ended inside a message") : undefined
+    )
+  }
+}

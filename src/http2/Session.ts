@@ -1,0 +1,165 @@
+/**
+ * One HTTP/2 connection to one endpoint, as a client has it.
+ *
+ * It opens when asked, is ready when the server has sent its settings, and takes no more calls once the server says
+ * goodbye or the socket is gone. Node keeps the frames; this keeps the state and the calls.
+ */
+import * as http2 from "node:http2"
+import * as net from "node:net"
+import * as tls from "node:tls"
+import type { Endpoint } from "../discovery/Endpoint.ts"
+import { Connectivity } from "../transport/Connectivity.ts"
+import type { ClientTls } from "../transport/Tls.ts"
+import * as Watched from "../transport/Watched.ts"
+
+/** How a session is opened. */
+export interface Options {
+  readonly tls: ClientTls | undefined
+  readonly maxReceiveMessageBytes: number
+  readonly maxSendMessageBytes: number
+  readonly keepalive: { readonly timeMillis: number; readonly timeoutMillis: number } | undefined
+}
+
+/** A call on a session, which ends with it. */
+export interface Occupant {
+  readonly cancel: (reason: string) => void
+}
+
+/** Bytes a stream may send before they are read. Calls are bounded in messages; this only keeps the wire busy. */
+const streamWindow = 256 * 1024
+/** Bytes a connection may send. Node gives them back when they arrive, so one slow stream does not hold the others. */
+const connectionWindow = 4 * 1024 * 1024
+
+/** How long a closed connection may take to say goodbye. */
+const farewellMillis = 500
+
+const hostOf = (authority: string): string => authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
+
+const authorityOf = ({ address, authority }: Endpoint): string => {
+  if (authority !== undefined) return authority
+  if (address._tag === "Unix") return "localhost"
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+const pem = (bytes: Uint8Array | undefined): Buffer | undefined =>
+  bytes === undefined ? undefined : Buffer.from(bytes)
+
+const openSocket = ({ address }: Endpoint, authority: string, secure: ClientTls | undefined): net.Socket => {
+  const where = address._tag === "Unix" ? { path: address.path } : { host: address.host, port: address.port }
+  if (secure === undefined) return net.connect(where)
+  const name = hostOf(authority)
+  return tls.connect({
+    ...where,
+    ALPNProtocols: ["h2"],
+    ca: pem(secure.ca),
+    key: pem(secure.key),
+    cert: pem(secure.cert),
+    // The name that is asked for and that the certificate must have; an address cannot be asked for, only checked.
+    ...(net.isIP(name) === 0 ? { servername: name } : { host: name, servername: "" })
+  })
+}
+
+/** One connection. */
+export class Session {
+  readonly endpoint: Endpoint
+  readonly options: Options
+  readonly authority: string
+  readonly scheme: "http" | "https"
+  readonly states: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
+  readonly occupants = new Set<Occupant>()
+  #http2: http2.ClientHttp2Session | undefined
+  #problem: string | undefined
+  #keepalive: NodeJS.Timeout | undefined
+
+  constructor(endpoint: Endpoint, options: Options) {
+    this.endpoint = endpoint
+    this.options = options
+    this.authority = authorityOf(endpoint)
+    this.scheme = options.tls === undefined ? "http" : "https"
+  }
+
+  /** Why the connection is gone; `undefined` while it is there. */
+  get lost(): string | undefined {
+    return this.#http2 === undefined || this.#http2.destroyed ? (this.#problem ?? "connection lost") : undefined
+  }
+
+  /** Opens an HTTP/2 stream. Throws when the connection takes no more. */
+  request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream {
+    if (this.#http2 === undefined) throw new Error("not connected")
+    return this.#http2.request(headers, { endStream: false })
+  }
+
+  /** Leaves `Idle`. */
+  connect(): void {
+    if (this.states.current()._tag !== "Idle" || this.#http2 !== undefined) return
+    this.states.set(Connectivity.Connecting())
+    const { authority, endpoint, options, scheme } = this
+    let session: http2.ClientHttp2Session
+    try {
+      const socket = openSocket(endpoint, authority, options.tls).setNoDelay(true)
+      session = http2.connect(`${scheme}://${authority}`, {
+        createConnection: () => socket,
+        settings: { enablePush: false, initialWindowSize: streamWindow }
+      })
+    } catch (error) {
+      // Keys and names that TLS will not even look at.
+      return this.#gone(error instanceof Error ? error.message : "cannot connect")
+    }
+    this.#http2 = session
+    session.on("connect", (_, socket) => {
+      if (socket instanceof tls.TLSSocket && socket.alpnProtocol !== "h2") {
+        session.destroy(new Error("the server does not offer HTTP/2 (ALPN)"))
+      } else session.setLocalWindowSize(connectionWindow)
+    })
+    session.once("remoteSettings", () => {
+      this.states.set(Connectivity.Ready())
+      this.#keepAlive(session)
+    })
+    session.on("goaway", (code) => {
+      if (code !== http2.constants.NGHTTP2_NO_ERROR) this.#problem = `the server said goodbye with code ${code}`
+      this.#leave()
+    })
+    session.on("error", (error) => (this.#problem ??= error.message))
+    session.on("close", () => this.#gone("connection lost"))
+  }
+
+  /** No call may begin any more; those under way go on. */
+  #leave(): void {
+    if (this.states.current()._tag === "Ready") this.states.set(Connectivity.Idle())
+  }
+
+  #gone(otherwise: string): void {
+    clearInterval(this.#keepalive)
+    const cause = (this.#problem ??= otherwise)
+    const { _tag } = this.states.current()
+    if (_tag === "Connecting") this.states.set(Connectivity.TransientFailure({ cause }))
+    else this.#leave()
+  }
+
+  /** Pings, and gives a connection up whose other end does not answer (gRFC A8). */
+  #keepAlive(session: http2.ClientHttp2Session): void {
+    const { keepalive } = this.options
+    if (keepalive === undefined) return
+    const giveUp = () => session.destroy(new Error(`no answer to a ping within ${keepalive.timeoutMillis} ms`))
+    this.#keepalive = setInterval(() => {
+      if (this.occupants.size === 0 || session.destroyed) return
+      const limit = setTimeout(giveUp, keepalive.timeoutMillis)
+      session.ping(() => clearTimeout(limit))
+    }, keepalive.timeMillis)
+  }
+
+  /** Ends every call and the connection. */
+  close(reason: string): void {
+    clearInterval(this.#keepalive)
+    this.#problem ??= reason
+    for (const occupant of [...this.occupants]) occupant.cancel(reason)
+    const session = this.#http2
+    const wasReady = this.states.current()._tag !== "Connecting"
+    this.states.set(Connectivity.Shutdown())
+    if (session === undefined || session.destroyed) return
+    if (!wasReady) return session.destroy()
+    // After the resets of the calls just cancelled, which are sent in the next turn.
+    setImmediate(() => session.close())
+    setTimeout(() => session.destroy(), farewellMillis).unref()
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What the end of an HTTP/2 stream says about the call.
+ *
+ * Well-behaved servers send `grpc-status`. For everything else, such as proxies, resets and half answers, gRPC has tables.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+ */
+import { constants } from "node:http2"
+import type { Code } from "../status/Code.ts"
+import type { Progress } from "../status/RpcError.ts"
+
+/** What an HTTP status says where there is no `grpc-status`. */
+export const fromHttpStatus = (status: number): Code => {
+  switch (status) {
+    case 400:
+      return "INTERNAL"
+    case 401:
+      return "UNAUTHENTICATED"
+    case 403:
+      return "PERMISSION_DENIED"
+    case 404:
+      return "UNIMPLEMENTED"
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return "UNAVAILABLE"
+    default:
+      return "UNKNOWN"
+  }
+}
+
+/** What a stream that was reset says. */
+export interface Reset {
+  readonly code: Code
+  readonly message: string
+  readonly progress: Progress
+}
+
+/** HTTP/2's error codes, by their numbers. */
+const names = [
+  "NO_ERROR",
+  "PROTOCOL_ERROR",
+  "INTERNAL_ERROR",
+  "FLOW_CONTROL_ERROR",
+  "SETTINGS_TIMEOUT",
+  "STREAM_CLOSED",
+  "FRAME_SIZE_ERROR",
+  "REFUSED_STREAM",
+  "CANCEL",
+  "COMPRESSION_ERROR",
+  "CONNECT_ERROR",
+  "ENHANCE_YOUR_CALM",
+  "INADEQUATE_SECURITY",
+  "HTTP_1_1_REQUIRED"
+]
+
+const codeOfReset = (rst: number): Code => {
+  switch (rst) {
+    case constants.NGHTTP2_REFUSED_STREAM:
+      return "UNAVAILABLE"
+    case constants.NGHTTP2_CANCEL:
+      return "CANCELLED"
+    case constants.NGHTTP2_ENHANCE_YOUR_CALM:
+      return "RESOURCE_EXHAUSTED"
+    case constants.NGHTTP2_INADEQUATE_SECURITY:
+      return "PERMISSION_DENIED"
+    default:
+      return "INTERNAL"
+  }
+}
+
+/** What the error code of a reset says. */
+export const fromReset = (rst: number): Reset => ({
+  code: codeOfReset(rst),
+  message: `the server ended the call with RST_STREAM with code ${rst} (${names[rst] ?? "unknown"})`,
+  progress: rst === constants.NGHTTP2_REFUSED_STREAM ? "refused" : "processed"
+})
+
+/** `grpc-message`: printable ASCII as it is, everything else and the percent sign as its UTF-8 bytes in hexadecimal. */
+export const encodeMessage = (message: string): string =>
+  /^[\x20-\x24\x26-\x7e]*$/.test(message)
+    ? message
+    : [...Buffer.from(message, "utf8")]
+        .map((byte) =>
+          byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+            ? String.fromCharCode(byte)
+            : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`
+        )
+        .join("")
+
+/** The message a `grpc-message` stands for. What is not an encoding stands for itself. */
+export const decodeMessage = (field: string): string =>
+  field.includes("%")
+    ? field.replace(/(?:%[0-9A-Fa-f]{2})+/g, (run) => Buffer.from(run.replaceAll("%", ""), "hex").toString("utf8"))
+    : field
