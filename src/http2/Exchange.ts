@@ -53,8 +53,10 @@ function onClose(this: unknown): void {
   ;(this as Owned)[exchange].onClose()
 }
 
-/** An error is followed by a close. */
-function onError(): void {}
+/** A close follows. */
+function onError(this: unknown, error: Error): void {
+  ;(this as Owned)[exchange].session.blame(error.message)
+}
 
 /** One call. */
 export abstract class Exchange {

@@ -83,6 +83,11 @@ export class Session {
     return this.#http2 === undefined || this.#http2.destroyed ? (this.#problem ?? "connection lost") : undefined
   }
 
+  /** A call's stream says why it broke, which is often before the connection does. */
+  blame(problem: string): void {
+    if (this.#http2?.destroyed) this.#problem ??= problem
+  }
+
   /** Opens an HTTP/2 stream. Throws when the connection takes no more. */
   request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream {
     if (this.#http2 === undefined) throw new Error("not connected")
@@ -140,7 +145,10 @@ export class Session {
   #keepAlive(session: http2.ClientHttp2Session): void {
     const { keepalive } = this.options
     if (keepalive === undefined) return
-    const giveUp = () => session.destroy(new Error(`no answer to a ping within ${keepalive.timeoutMillis} ms`))
+    const giveUp = () => {
+      this.#problem = `no answer to a ping within ${keepalive.timeoutMillis} ms`
+      session.destroy()
+    }
     this.#keepalive = setInterval(() => {
       if (this.occupants.size === 0 || session.destroyed) return
       const limit = setTimeout(giveUp, keepalive.timeoutMillis)
