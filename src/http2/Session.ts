@@ -67,6 +67,10 @@ export class Session {
   readonly scheme: "http" | "https"
   readonly states: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
   readonly occupants = new Set<Occupant>()
+  /** Calls the server takes at one time. */
+  maxCalls = Infinity
+  /** Told when the connection becomes ready, when it stops being so, and when it takes more or fewer calls. */
+  onChange: () => void = () => {}
   #http2: http2.ClientHttp2Session | undefined
   #problem: string | undefined
   #keepalive: NodeJS.Timeout | undefined
@@ -81,6 +85,10 @@ export class Session {
   /** Why the connection is gone; `undefined` while it is there. */
   get lost(): string | undefined {
     return this.#http2 === undefined || this.#http2.destroyed ? (this.#problem ?? "connection lost") : undefined
+  }
+
+  get isReady(): boolean {
+    return this.states.current()._tag === "Ready"
   }
 
   /** A call's stream says why it broke, which is often before the connection does. */
@@ -116,9 +124,13 @@ export class Session {
         session.destroy(new Error("the server does not offer HTTP/2 (ALPN)"))
       } else session.setLocalWindowSize(connectionWindow)
     })
-    session.once("remoteSettings", () => {
-      this.states.set(Connectivity.Ready())
-      this.#keepAlive(session)
+    session.on("remoteSettings", ({ maxConcurrentStreams }) => {
+      this.maxCalls = maxConcurrentStreams ?? Infinity
+      if (this.states.current()._tag === "Connecting") {
+        this.states.set(Connectivity.Ready())
+        this.#keepAlive(session)
+      }
+      this.onChange()
     })
     session.on("goaway", (code) => {
       if (code !== http2.constants.NGHTTP2_NO_ERROR) this.#problem = `the server said goodbye with code ${code}`
@@ -130,15 +142,19 @@ export class Session {
 
   /** No call may begin any more; those under way go on. */
   #leave(): void {
-    if (this.states.current()._tag === "Ready") this.states.set(Connectivity.Idle())
+    if (!this.isReady) return
+    this.states.set(Connectivity.Idle())
+    this.onChange()
   }
 
   #gone(otherwise: string): void {
     clearInterval(this.#keepalive)
     const cause = (this.#problem ??= otherwise)
     const { _tag } = this.states.current()
-    if (_tag === "Connecting") this.states.set(Connectivity.TransientFailure({ cause }))
-    else this.#leave()
+    if (_tag === "Connecting") {
+      this.states.set(Connectivity.TransientFailure({ cause }))
+      this.onChange()
+    } else this.#leave()
   }
 
   /** Pings, and gives a connection up whose other end does not answer (gRFC A8). */
