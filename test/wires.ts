@@ -2,13 +2,13 @@
 import { it } from "@effect/vitest"
 import { type Duration, Effect, Layer, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { type Connector, GrpcJsConnector, GrpcJsServer, type Handlers } from "trunkline"
+import { type Connector, GrpcJsConnector, GrpcJsServer, type Handlers, type Server } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 
 /** Starts a server and says where it is. */
 export type Serve = (
   handlers: ReadonlyArray<Handlers.Handlers>
-) => Effect.Effect<string, GrpcJsServer.BindError, TestNetwork.TestNetwork | Scope.Scope>
+) => Effect.Effect<string, GrpcJsServer.BindError | Server.MethodCollision, TestNetwork.TestNetwork | Scope.Scope>
 
 export interface Wire {
   readonly name: string

@@ -101,7 +101,7 @@ const credentials = (tls: Tls | undefined): grpc.ServerCredentials =>
  */
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
-): Effect.fn.Return<Server.Server["Service"], BindError, R | Scope.Scope> {
+): Effect.fn.Return<Server.Server["Service"], BindError | Server.MethodCollision, R | Scope.Scope> {
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const server = new grpc.Server({
@@ -136,8 +136,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, BindError, R> =>
-  Layer.effect(Server.Server, make(options))
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<Server.Server, BindError | Server.MethodCollision, R> => Layer.effect(Server.Server, make(options))
 
 /**
  * `layer` with its options read from configuration.
@@ -147,5 +148,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server
  */
 export const layerConfig = <R = never>(
   options: Config.Wrap<Options<R>>
-): Layer.Layer<Server.Server, BindError | Config.ConfigError, R> =>
+): Layer.Layer<Server.Server, BindError | Server.MethodCollision | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
