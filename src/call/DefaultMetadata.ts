@@ -5,8 +5,8 @@
  * the call wins: a key the call gives is never replaced, and its default is not even fetched. Among defaults the outer
  * interceptor is the nearer one, so the order is call, then client, then pool; in one list, the first.
  *
- * In front of a client a default is found once per call and all attempts carry it. In front of a pool's transport, which
- * is inside of the retries, it is found anew for each attempt.
+ * In front of a client (`Interceptor.layer`) a default is found once per call and all attempts carry it. In front of a
+ * pool (`Transport.intercept`), which is inside of the retries, it is found anew for each attempt.
  */
 import { type Context, type Duration, Effect, Exit, Result } from "effect"
 import * as RpcError from "../status/RpcError.ts"

@@ -77,7 +77,7 @@ const credentials = (tls: ServerTls | undefined): grpc.ServerCredentials =>
  */
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
-): Effect.fn.Return<Server.Server["Service"], Server.BindError, R | Scope.Scope> {
+): Effect.fn.Return<Server.Server["Service"], Server.BindError | Server.MethodCollision, R | Scope.Scope> {
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const server = new grpc.Server({
@@ -112,7 +112,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, Server.BindError, R> =>
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision, R> =>
   Layer.effect(Server.Server, make(options))
 
 /**
@@ -123,5 +125,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server
  */
 export const layerConfig = <R = never>(
   options: Config.Wrap<Options<R>>
-): Layer.Layer<Server.Server, Server.BindError | Config.ConfigError, R> =>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

@@ -134,7 +134,7 @@ const listen = (server: NodeServer, open: Open, router: Server.Router, run: Run,
  */
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
-): Effect.fn.Return<Server.Server["Service"], Server.BindError, R | Scope.Scope> {
+): Effect.fn.Return<Server.Server["Service"], Server.BindError | Server.MethodCollision, R | Scope.Scope> {
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const host = options.host ?? "127.0.0.1"
@@ -185,7 +185,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, Server.BindError, R> =>
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision, R> =>
   Layer.effect(Server.Server, make(options))
 
 /**
@@ -196,5 +198,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server
  */
 export const layerConfig = <R = never>(
   options: Config.Wrap<Options<R>>
-): Layer.Layer<Server.Server, Server.BindError | Config.ConfigError, R> =>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
