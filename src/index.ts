@@ -10,6 +10,7 @@ export * as RpcError from "./status/RpcError.ts"
 
 // What a call is.
 export * as Call from "./call/Call.ts"
+export * as CallCredentials from "./call/CallCredentials.ts"
 export * as CallLogger from "./call/CallLogger.ts"
 export * as CallOptions from "./call/CallOptions.ts"
 export * as Compression from "./call/Compression.ts"

@@ -5,6 +5,7 @@
  * replaces an outer one. They are values: nothing set for one call leaks into another.
  */
 import { Context, Duration, Effect, Stream } from "effect"
+import type { CallCredentials } from "./CallCredentials.ts"
 import type { Encoding } from "./Compression.ts"
 import * as Metadata from "./Metadata.ts"
 
@@ -31,6 +32,8 @@ export interface CallOptions {
   readonly maxReceiveBytes: number
   /** How requests are compressed, where the connector can. */
   readonly compression: Encoding
+  /** What proves to the peer of each attempt who calls. */
+  readonly credentials: CallCredentials | undefined
 }
 
 /**
@@ -48,7 +51,8 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     window: 16,
     maxSendBytes: Infinity,
     maxReceiveBytes: Infinity,
-    compression: "identity"
+    compression: "identity",
+    credentials: undefined
   })
 })
 
@@ -163,3 +167,13 @@ export const withMaxReceiveBytes = (maxReceiveBytes: number): Combinator =>
  * @since 0.1.0
  */
 export const withCompression = (compression: Encoding): Combinator => update((options) => ({ ...options, compression }))
+
+/**
+ * Proves who calls: the credentials are asked for each attempt, with whom it goes to. On a connection without TLS the call
+ * fails as `UNAUTHENTICATED` instead of showing them to everybody.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withCredentials = (credentials: CallCredentials): Combinator =>
+  update((options) => ({ ...options, credentials }))

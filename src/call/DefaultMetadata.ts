@@ -55,7 +55,8 @@ const replace = (call: Call, metadata: Metadata.Metadata): (() => undefined) => 
 export const update = (
   change: (
     metadata: Metadata.Metadata,
-    method: Method.Any
+    method: Method.Any,
+    call: Call
   ) => Metadata.Metadata | Effect.Effect<Metadata.Metadata, RpcError.RpcError>
 ): Interceptor => {
   const changed = <A, R>(
@@ -64,7 +65,7 @@ export const update = (
     rest: (metadata: Metadata.Metadata) => Effect.Effect<A, RpcError.RpcError, R>
   ): Effect.Effect<A, RpcError.RpcError, R> =>
     Effect.suspend(() => {
-      const metadata = change(call.options.metadata, method)
+      const metadata = change(call.options.metadata, method, call)
       return Effect.isEffect(metadata)
         ? Effect.flatMap(withinDeadline(metadata, call, "metadata"), rest)
         : rest(metadata)

@@ -190,3 +190,15 @@ export const parse = (
     Result.map((address) => make(address)),
     Result.mapError((problem) => new AddressError({ input, problem }))
   )
+
+/**
+ * The name a connection to an endpoint is opened for: its authority, or else its address.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const authorityOf = ({ address, authority }: Endpoint): string => {
+  if (authority !== undefined) return authority
+  if (address._tag === "Unix") return "localhost"
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}

@@ -28,6 +28,8 @@ export interface Options<R> extends Server.Options<R> {
   readonly maxReceiveMessageBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
+  /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
+  readonly maxConcurrentCalls?: number | undefined
   /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
   readonly drainDelay?: Duration.Input | undefined
   /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
@@ -83,6 +85,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const server = new grpc.Server({
     interceptors: [interceptor(router, run as Run, options.window ?? 16)],
     "grpc.enable_channelz": 0,
+    ...(options.maxConcurrentCalls === undefined
+      ? undefined
+      : { "grpc.max_concurrent_streams": options.maxConcurrentCalls }),
     ...(options.maxReceiveMessageBytes === undefined
       ? undefined
       : { "grpc.max_receive_message_length": options.maxReceiveMessageBytes })

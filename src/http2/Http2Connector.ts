@@ -5,6 +5,8 @@
  * message, certificates that rotate, and an error that knows whether the server ever saw the call.
  */
 import { Config, Duration, Effect, Layer, type Scope } from "effect"
+import * as CallCredentials from "../call/CallCredentials.ts"
+import * as Interceptor from "../call/Interceptor.ts"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
@@ -40,10 +42,11 @@ export interface Options {
   readonly keepalive?: { readonly time: Duration.Input; readonly timeout?: Duration.Input | undefined } | undefined
 }
 
-const arrowsOf = (session: Session): Arrows => ({
-  unary: UnaryExchange.make(session),
-  stream: StreamExchange.make(session)
-})
+const arrowsOf = (session: Session): Arrows =>
+  Interceptor.apply(CallCredentials.attach({ authority: session.authority, secure: session.scheme === "https" }), {
+    unary: UnaryExchange.make(session),
+    stream: StreamExchange.make(session)
+  })
 
 const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: number) =>
   Effect.acquireRelease(

@@ -31,7 +31,7 @@ export interface Options<R> extends Server.Options<R> {
   readonly maxReceiveMessageBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
-  /** Calls a connection may have under way at one time; clients hold the others back. Default 4294967295, no limit. */
+  /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
   readonly maxConcurrentCalls?: number | undefined
   /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
   readonly drainDelay?: Duration.Input | undefined

@@ -7,7 +7,7 @@
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import * as tls from "node:tls"
-import type { Endpoint } from "../discovery/Endpoint.ts"
+import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
@@ -34,12 +34,6 @@ const connectionWindow = 4 * 1024 * 1024
 const farewellMillis = 500
 
 const hostOf = (authority: string): string => authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
-
-const authorityOf = ({ address, authority }: Endpoint): string => {
-  if (authority !== undefined) return authority
-  if (address._tag === "Unix") return "localhost"
-  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
-}
 
 const pem = (bytes: Uint8Array | undefined): Buffer | undefined =>
   bytes === undefined ? undefined : Buffer.from(bytes)

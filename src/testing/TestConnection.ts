@@ -8,7 +8,9 @@ import { Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import { decodeResponse, encodeRequest } from "../call/Codec.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
+import * as CallCredentials from "../call/CallCredentials.ts"
+import * as Interceptor from "../call/Interceptor.ts"
+import type { Response, StreamResponse } from "../call/Interceptor.ts"
 import * as Metadata from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
 import * as Dispatch from "../server/Dispatch.ts"
@@ -240,7 +242,11 @@ export const open = (host: TestHost): Effect.Effect<Connection, never, Scope.Sco
       (connection) => Effect.sync(() => connection.close())
     ),
     (connection) => ({
-      transport: { unary: connection.unary, stream: connection.stream } satisfies Arrows,
+      // Nobody else can read what does not leave the process.
+      transport: Interceptor.apply(CallCredentials.attach({ authority: host.address, secure: true }), {
+        unary: connection.unary,
+        stream: connection.stream
+      }),
       connectivity: connection.states,
       connect: connection.connect
     })

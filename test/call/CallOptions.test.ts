@@ -15,7 +15,8 @@ describe("CallOptions", () => {
         window: 16,
         maxSendBytes: Infinity,
         maxReceiveBytes: Infinity,
-        compression: "identity"
+        compression: "identity",
+        credentials: undefined
       })
     })
   )
