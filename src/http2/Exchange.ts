@@ -285,14 +285,14 @@ export abstract class Exchange {
    * closes, and neither does the connection when it is told to.
    */
   leave(): void {
-    setImmediate(reset, this.stream)
+    if (this.stream?.destroyed === false) setImmediate(reset, this.stream)
   }
 }
 
 const expire = (self: Exchange): void => self.giveUp(self.localError("DEADLINE_EXCEEDED", "deadline exceeded"))
 
-const reset = (stream: http2.ClientHttp2Stream | undefined): void => {
-  stream?.close(http2.constants.NGHTTP2_CANCEL)
+const reset = (stream: http2.ClientHttp2Stream): void => {
+  stream.close(http2.constants.NGHTTP2_CANCEL)
   // What has come and nobody reads would keep it open.
-  stream?.resume()
+  stream.resume()
 }

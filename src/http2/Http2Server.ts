@@ -12,6 +12,7 @@ import * as Server from "../server/Server.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import type { ServerTls } from "../transport/Tls.ts"
 import { follow, type Rotating } from "./Rotation.ts"
+import { connectionWindow, streamWindow } from "./FlowControl.ts"
 import { type Limits, refuse, type Run, serve, type ServedCall } from "./ServedCall.ts"
 
 /**
@@ -101,6 +102,7 @@ const stop = Effect.fnUntraced(function* <R>(
 const listen = (server: NodeServer, open: Open, router: Server.Router, run: Run, limits: Limits): void => {
   server.on("session", (session) => {
     open.sessions.add(session)
+    session.setLocalWindowSize(connectionWindow)
     session.on("error", () => {})
     session.on("close", () => open.sessions.delete(session))
   })
@@ -141,7 +143,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const cannot = (problem: string) => new Server.BindError({ address: format(host, options.port ?? 0), problem })
   const settings: http2.ServerOptions = {
     settings: {
-      initialWindowSize: 256 * 1024,
+      initialWindowSize: streamWindow,
       ...(options.maxConcurrentCalls === undefined ? undefined : { maxConcurrentStreams: options.maxConcurrentCalls })
     }
   }

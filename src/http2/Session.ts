@@ -11,6 +11,7 @@ import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
+import { connectionWindow, streamWindow } from "./FlowControl.ts"
 
 /** How a session is opened. */
 export interface Options {
@@ -24,11 +25,6 @@ export interface Options {
 export interface Occupant {
   readonly cancel: (reason: string) => void
 }
-
-/** Bytes a stream may send before they are read. Calls are bounded in messages; this only keeps the wire busy. */
-const streamWindow = 256 * 1024
-/** Bytes a connection may send. Node gives them back when they arrive, so one slow stream does not hold the others. */
-const connectionWindow = 4 * 1024 * 1024
 
 /** How long a closed connection may take to say goodbye. */
 const farewellMillis = 500
