@@ -24,6 +24,8 @@ export * as Validation from "./call/Validation.ts"
 
 // Calling and serving.
 export * as Client from "./client/Client.ts"
+export * as Operation from "./client/Operation.ts"
+export * as Paging from "./client/Paging.ts"
 export * as ErrorMapper from "./server/ErrorMapper.ts"
 export * as Handlers from "./server/Handlers.ts"
 export * as Server from "./server/Server.ts"
