@@ -35,6 +35,8 @@ export * as Reflection from "./services/Reflection.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
+export * as Hedge from "./retry/Hedge.ts"
+export * as MethodPolicy from "./retry/MethodPolicy.ts"
 export * as Retry from "./retry/Retry.ts"
 
 // Which endpoints exist now.
