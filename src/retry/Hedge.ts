@@ -48,7 +48,7 @@ export interface Options {
  */
 export interface Hedge {
   /** Milliseconds, or the percentile of latency that gives them. */
-  readonly after: number | Required<Percentile>
+  readonly after: number | { readonly percentile: number; readonly minSamples: number }
   readonly maxAttempts: number
   readonly nonFatalCodes: ReadonlySet<Code>
 }

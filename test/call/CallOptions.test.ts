@@ -10,11 +10,15 @@ describe("CallOptions", () => {
       assert.deepStrictEqual(yield* seen, {
         deadlineMillis: Infinity,
         timeoutMillis: Infinity,
+        timeoutMultiplier: 1,
+        maxTimeoutMillis: Infinity,
         metadata: new Map(),
         whenNotReady: undefined,
         window: 16,
         maxSendBytes: Infinity,
-        maxReceiveBytes: Infinity
+        maxReceiveBytes: Infinity,
+        idempotent: undefined,
+        replayable: false
       })
     })
   )
