@@ -38,6 +38,7 @@ export * as Backoff from "./retry/Backoff.ts"
 export * as Hedge from "./retry/Hedge.ts"
 export * as MethodPolicy from "./retry/MethodPolicy.ts"
 export * as Replay from "./retry/Replay.ts"
+export * as Resume from "./retry/Resume.ts"
 export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
 

@@ -32,9 +32,16 @@ export const start = <O>(open: Start<O>): Effect.Effect<Begun<O>, RpcError, Scop
     )
   )
 
-/** Starts a stream and waits until its server begins to answer. A failure before that leaves nothing open. */
+/**
+ * Starts a stream and waits until its server begins to answer. A failure before that leaves nothing open; its messages are
+ * read to their end, which is at hand, because that is where a pool learns how an attempt went.
+ */
 export const begin = <O>(open: Start<O>): Effect.Effect<Begun<O>, RpcError, Scope.Scope> =>
-  start(Effect.tap(open, (response) => response.headers))
+  start(
+    Effect.tap(open, ({ headers, messages }) =>
+      Effect.tapError(headers, () => Effect.ignore(Stream.runDrain(messages)))
+    )
+  )
 
 /** The stream as the caller has it: too late to try again, and its good end is worth something to the budget. */
 export const committed = <O>(response: StreamResponse<O>, call: Call, budget: RetryBudget): StreamResponse<O> => {

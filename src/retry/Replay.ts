@@ -122,7 +122,7 @@ class Log {
   readonly #read: Effect.Effect<unknown> = Effect.suspend(() =>
     this.#reading !== undefined
       ? Fiber.await(this.#reading)
-      : Effect.flatMap(Effect.forkIn(this.#more, this.#scope), (fiber) => {
+      : Effect.flatMap(Effect.forkIn(this.#more, this.#scope, { startImmediately: true }), (fiber) => {
           if (fiber.pollUnsafe() === undefined) this.#reading = fiber
           return Fiber.await(fiber)
         })

@@ -212,7 +212,7 @@ describe("which policy", () => {
         seen.map(({ left }) => left),
         [5000, 1000, Infinity]
       )
-      assert.deepStrictEqual(asked, ["One", "Many", "Sum"])
+      assert.deepStrictEqual(asked, ["One", "Many", "Sum", "Chat"])
     })
   )
 })

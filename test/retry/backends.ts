@@ -27,6 +27,10 @@ export interface Served {
 export interface Script {
   readonly one?: (n: number, call: ServerCall.ServerCall) => Effect.Effect<string, RpcError.RpcError>
   readonly many?: (n: number, call: ServerCall.ServerCall) => Stream.Stream<string, RpcError.RpcError>
+  readonly chat?: (
+    n: number,
+    requests: Stream.Stream<string, RpcError.RpcError>
+  ) => Stream.Stream<string, RpcError.RpcError>
   readonly sum?: (
     n: number,
     requests: Stream.Stream<string, RpcError.RpcError>
@@ -66,6 +70,11 @@ export const backends = Effect.fnUntraced(function* (script: Script) {
               )
             )
           )
+        }),
+      chat: (requests, call) =>
+        Stream.suspend(() => {
+          seen(host, call)
+          return script.chat?.(served.length, requests) ?? requests
         }),
       sum: (requests, call) =>
         Effect.suspend(() => {

@@ -5,7 +5,8 @@ import { type Call, Client, type Interceptor, Retry, RpcError, Service, Transpor
 export const Letters = Service.make("test.Letters", {
   one: Service.unary(Schema.String, Schema.String),
   many: Service.serverStreaming(Schema.String, Schema.String),
-  sum: Service.clientStreaming(Schema.String, Schema.String)
+  sum: Service.clientStreaming(Schema.String, Schema.String),
+  chat: Service.bidiStreaming(Schema.String, Schema.String)
 })
 
 /** What the transport saw of an attempt. */
