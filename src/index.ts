@@ -35,6 +35,9 @@ export * as Reflection from "./services/Reflection.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
+export * as HttpStatus from "./retry/HttpStatus.ts"
+export * as Jitter from "./retry/Jitter.ts"
+export * as Pushback from "./retry/Pushback.ts"
 export * as Retry from "./retry/Retry.ts"
 
 // Which endpoints exist now.
