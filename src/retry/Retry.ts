@@ -31,7 +31,8 @@ export { isFinal, isPermanent, isTransientInternal } from "./Classifier.ts"
  * @category explaining
  * @since 0.1.0
  */
-export { describe, explain } from "./Explain.ts"
+export { type Delay, describe, type Description, type Rule } from "./Description.ts"
+export { explain } from "./Explain.ts"
 
 /**
  * An error that says how it wants to be retried.

@@ -37,5 +37,7 @@ export const timeline = Effect.fnUntraced(function* (
   for (let i = 0; i < 2 * errors.length + 2 && fiber.pollUnsafe() === undefined; i++) yield* TestClock.adjust("1 hour")
   const exit = fiber.pollUnsafe()
   if (exit === undefined) return yield* Effect.die("the run did not end")
-  return { sleeps, attempts: ends.length, succeeded: ends.length > errors.length } satisfies Timeline
+  // To the nanosecond: sums of fractions depend on where they start.
+  const nanos = sleeps.map((millis) => Math.round(millis * 1e6) / 1e6)
+  return { sleeps: nanos, attempts: ends.length, succeeded: ends.length > errors.length } satisfies Timeline
 })
