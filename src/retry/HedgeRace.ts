@@ -5,7 +5,7 @@
  * ends or when the next is due. The first success ends the race, and so does an error that is final; whoever still runs is
  * then cancelled, down to the wire, before the caller goes on.
  */
-import { Effect, Exit, Latch, Option, Scope } from "effect"
+import { Duration, Effect, Exit, Latch, Option, Scope } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type * as RpcError from "../status/RpcError.ts"
@@ -13,6 +13,7 @@ import { FreeTries } from "./FreeTries.ts"
 import type { Hedge } from "./Hedge.ts"
 import type { LatencyWindow } from "./LatencyWindow.ts"
 import type { RetryBudget } from "./RetryBudget.ts"
+import * as Pushback from "./Pushback.ts"
 import * as RetryLoop from "./RetryLoop.ts"
 import * as Verdict from "./Verdict.ts"
 
@@ -123,15 +124,15 @@ class Race<A, R> {
       this.#live--
       const attempt = { peer: error.peer, code: error.code, elapsedMillis: now - copy.attemptStart, delayMillis: 0 }
       this.#call.failed = [...this.#call.failed, attempt]
-      const wish = Verdict.pushback(error)
+      const wish = Pushback.of(error)
       const nonFatal = this.#hedge.nonFatalCodes.has(error.code) && !error.answered && error.progress !== "dropped"
-      this.#budget.observe(nonFatal || wish === "stop" ? Verdict.outcomeOf(error) : "ignorable", now)
+      this.#budget.observe(nonFatal || wish._tag === "Stop" ? Verdict.outcomeOf(error) : "ignorable", now)
       if (!nonFatal) {
-        this.closed = wish === "stop" ? "pushback" : error.answered ? "committed" : "not_retryable"
+        this.closed = wish._tag === "Stop" ? "pushback" : error.answered ? "committed" : "not_retryable"
         return Effect.succeed(true)
       }
-      if (wish === "stop") this.close("pushback")
-      else if (wish !== undefined && this.closed === undefined) this.due = now + wish
+      if (wish._tag === "Stop") this.close("pushback")
+      else if (wish._tag === "Delay" && this.closed === undefined) this.due = now + Duration.toMillis(wish.delay)
       else return Effect.as(this.sendMore(now), false)
       return Effect.succeed(false)
     })

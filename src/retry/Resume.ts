@@ -38,7 +38,8 @@ type Chunk<O> = readonly [O, ...Array<O>]
 const read = Effect.fnUntraced(function* <I, O, R>(source: Source<I, O, R>, options: Options<I, O>, request: I) {
   const clock = yield* Clock.Clock
   const { deadlineMillis } = yield* CallOptions.Current
-  const deadline = Math.min(yield* Deadline.Current, Deadline.nowUnsafe(clock) + deadlineMillis)
+  const since = Deadline.nowUnsafe(clock)
+  const deadline = Math.min(yield* Deadline.Current, since + deadlineMillis)
   const policy = options.policy ?? (yield* Retry.Current) ?? Retry.none
   const budget = (yield* RetryBudget.Current) ?? RetryBudget.infinite
   const outer = yield* Effect.scope
@@ -66,9 +67,8 @@ const read = Effect.fnUntraced(function* <I, O, R>(source: Source<I, O, R>, opti
   const decide = Effect.fnUntraced(function* (error: RpcError.RpcError): Effect.fn.Return<Verdict.Verdict> {
     // A call that stopped before it began has asked the policy itself.
     if (error.stopped !== undefined && error.stopped !== "committed") return error.stopped
-    if (Verdict.pushback(error) === "stop") return "pushback"
     const wall = clock.currentTimeMillisUnsafe()
-    step ??= yield* Verdict.start(policy)
+    step ??= yield* Verdict.start(policy, Deadline.nowUnsafe(clock) - since)
     const delay = yield* step(wall, error)
     if (delay === undefined) return yield* Verdict.whyStopped(policy, error, wall)
     if (last !== undefined) asked = options.next(asked!, last.message)

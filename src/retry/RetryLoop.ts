@@ -42,18 +42,16 @@ export const afterFailure = Effect.fnUntraced(function* <A, R>(
   first: RpcError.RpcError,
   sealed: () => boolean = unsealed
 ): Effect.fn.Return<A, RpcError.RpcError, R> {
-  const step = yield* Verdict.start(policy)
+  const step = yield* Verdict.start(policy, Deadline.nowUnsafe(call.clock) - call.start)
   const free = new FreeTries()
   let error = first
-  let fresh = true
 
   while (true) {
     const now = Deadline.nowUnsafe(call.clock)
     if (now < call.deadline && !sealed() && free.allows(error)) {
       call.repeatAttempt(now)
     } else {
-      const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, { sealed: sealed(), fresh })
-      fresh = false
+      const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, sealed())
       if (typeof verdict === "string") {
         note(call, error, now)
         return yield* told(call, error, verdict)

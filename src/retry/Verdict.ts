@@ -7,7 +7,8 @@ import { Duration, Effect, Pull, Schedule } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Outcome from "../status/Outcome.ts"
 import type { RpcError, Stopped } from "../status/RpcError.ts"
-import type { RetryPolicy } from "./Retry.ts"
+import * as Pushback from "./Pushback.ts"
+import * as Retry from "./Retry.ts"
 import type { RetryBudget } from "./RetryBudget.ts"
 
 /** Milliseconds until the next attempt, or why there is none. */
@@ -16,10 +17,10 @@ export type Verdict = number | Stopped
 /** A policy under way: the milliseconds it says, or `undefined` when it stops. */
 export type Step = (now: number, error: RpcError) => Effect.Effect<number | undefined>
 
-/** Starts a policy. */
-export const start = (policy: RetryPolicy): Effect.Effect<Step> =>
+/** Starts a policy, for a call that has been running for so many milliseconds. */
+export const start = (policy: Retry.RetryPolicy, elapsedMillis: number): Effect.Effect<Step> =>
   Effect.map(
-    Schedule.toStep(policy),
+    Effect.provideService(Schedule.toStep(policy), Retry.Elapsed, elapsedMillis),
     (step): Step =>
       (now, error) =>
         step(now, error).pipe(
@@ -28,26 +29,21 @@ export const start = (policy: RetryPolicy): Effect.Effect<Step> =>
         )
   )
 
-/**
- * What a server asked for with `grpc-retry-pushback-ms`: a delay in milliseconds, or with anything else to stop.
- */
-export const pushback = (error: RpcError): number | "stop" | undefined => {
-  const values = error.trailers.get("grpc-retry-pushback-ms")
-  if (values === undefined) return undefined
-  const [value] = values
-  return values.length === 1 && typeof value === "string" && /^\d{1,10}$/.test(value) ? Number(value) : "stop"
-}
-
 /** What an error that its policy tries again says to the budget. */
 export const outcomeOf = (error: RpcError): Outcome.Outcome =>
   Outcome.fromCode(error.code) === "rejected" ? "rejected" : "failure"
 
-/** Why a policy stopped: only one that would try this error again, had it just begun, has come to its limit. */
-export const whyStopped = (policy: RetryPolicy, error: RpcError, now: number): Effect.Effect<Stopped> =>
-  start(policy).pipe(
-    Effect.flatMap((step) => step(now, error)),
-    Effect.map((delay) => (delay === undefined ? "not_retryable" : "attempts"))
-  )
+/**
+ * Why a policy stopped: the server wished it, or the policy has come to a limit, which is so if it would try this error
+ * again had it just begun.
+ */
+export const whyStopped = (policy: Retry.RetryPolicy, error: RpcError, now: number): Effect.Effect<Stopped> =>
+  Pushback.of(error)._tag === "Stop"
+    ? Effect.succeed("pushback")
+    : start(policy, 0).pipe(
+        Effect.flatMap((step) => step(now, error)),
+        Effect.map((delay) => (delay === undefined ? "not_retryable" : "attempts"))
+      )
 
 /** Whether an attempt that ended so may have been seen by a handler. */
 const mayHaveRun = (error: RpcError): boolean => error.progress !== "not_started" && error.progress !== "refused"
@@ -62,29 +58,24 @@ const objection = (error: RpcError, call: Call, delay: number, now: number, seal
         ? undefined
         : "deadline"
 
-/**
- * Decides what follows an attempt of this call. `sealed` says that its requests cannot be sent again; `fresh` that the
- * policy has just begun.
- */
+/** Decides what follows an attempt of this call. `sealed` says that its requests cannot be sent again. */
 export const decide = Effect.fnUntraced(function* (
   error: RpcError,
   call: Call,
   now: number,
-  policy: RetryPolicy,
+  policy: Retry.RetryPolicy,
   step: Step,
   budget: RetryBudget,
-  state: { readonly sealed: boolean; readonly fresh: boolean }
+  sealed: boolean
 ): Effect.fn.Return<Verdict> {
   if (error.progress === "dropped") return "not_retryable"
-  const delay = yield* step(call.clock.currentTimeMillisUnsafe(), error)
-  const stopped =
-    pushback(error) === "stop"
-      ? "pushback"
-      : delay !== undefined
-        ? objection(error, call, delay, now, state.sealed)
-        : state.fresh
-          ? "not_retryable"
-          : yield* whyStopped(policy, error, call.clock.currentTimeMillisUnsafe())
-  budget.observe(stopped === "not_retryable" ? "ignorable" : outcomeOf(error), now)
-  return stopped ?? (budget.withdraw(now) ? delay! : "budget")
+  const wall = call.clock.currentTimeMillisUnsafe()
+  const delay = yield* step(wall, error)
+  if (delay === undefined) {
+    const stopped = yield* whyStopped(policy, error, wall)
+    budget.observe(stopped === "not_retryable" ? "ignorable" : outcomeOf(error), now)
+    return stopped
+  }
+  budget.observe(outcomeOf(error), now)
+  return objection(error, call, delay, now, sealed) ?? (budget.withdraw(now) ? delay : "budget")
 })
