@@ -35,6 +35,20 @@ describe("CallOptions", () => {
     })
   )
 
+  it.effect.each([
+    ["1 second", undefined, [1000, 1, Infinity]],
+    ["1 second", { multiplier: 0.5 }, [1000, 1, Infinity]],
+    ["1 second", { multiplier: 1.5, max: "2 seconds" }, [1000, 1.5, 2000]],
+    ["5 seconds", { max: "2 seconds" }, [2000, 1, 2000]]
+  ] as const)("an attempt's time %s %o never shrinks, and starts below its most", ([time, growth, expected]) =>
+    Effect.gen(function* () {
+      const { maxTimeoutMillis, timeoutMillis, timeoutMultiplier } = yield* seen.pipe(
+        CallOptions.withTimeout(time, growth)
+      )
+      assert.deepStrictEqual([timeoutMillis, timeoutMultiplier, maxTimeoutMillis], [...expected])
+    })
+  )
+
   it.effect("metadata adds up, an inner key replaces an outer one", () =>
     Effect.gen(function* () {
       const { metadata } = yield* seen.pipe(

@@ -161,6 +161,23 @@ describe("gRFC A6", () => {
       }).pipe(inMemory)
   )
 
+  it.effect("9 pushback n is the delay, once, and the backoff starts over after it", () =>
+    Effect.gen(function* () {
+      const wishes = [undefined, undefined, "250", undefined, undefined]
+      const { letters, served } = yield* backends({
+        one: (n) => {
+          const wish = wishes[n - 1]
+          const trailers = new Map(wish === undefined ? [] : [["grpc-retry-pushback-ms", [wish]]])
+          return n > wishes.length ? done : Effect.fail(RpcError.make("UNAVAILABLE", "later", { trailers }))
+        }
+      })
+      const policy = Retry.onCodes(["UNAVAILABLE"], Schedule.exponential("1 second"))
+      yield* finish(letters.one("a").pipe(Retry.withPolicy(policy)))
+      const delays = served.slice(1).map(({ at }, i) => at - served[i]!.at)
+      assert.deepStrictEqual(delays, [1000, 2000, 250, 1000, 2000])
+    }).pipe(inMemory)
+  )
+
   it.effect("10 at exactly half the tokens neither retries nor hedges go out, and a thousandth above they do", () =>
     Effect.gen(function* () {
       const throttle = yield* atHalf

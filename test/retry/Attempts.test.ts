@@ -114,6 +114,19 @@ describe("time", () => {
     })
   )
 
+  it.effect("a policy's total time counts from the start of the call", () =>
+    Effect.gen(function* () {
+      const { letters, seen } = yield* scripted(() => Effect.andThen(Effect.sleep(600), unavailable))
+      const policy = everySecond.pipe(Retry.totalTimeout("3 seconds"))
+      const end = yield* finish(Effect.flip(letters.one("a")).pipe(Retry.withPolicy(policy)))
+      assert.deepStrictEqual(
+        seen.map(({ at }) => at),
+        [0, 1600]
+      )
+      assert.strictEqual(end.stopped, "attempts")
+    })
+  )
+
   it.effect("an error before the deadline is not hidden by one that found no peer in time", () =>
     Effect.gen(function* () {
       const nobody = RpcError.make("DEADLINE_EXCEEDED", "nobody", { progress: "not_started" })
