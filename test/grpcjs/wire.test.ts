@@ -1,19 +1,25 @@
 /** What only a real socket can show. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import {
   Balancer,
+  Call,
   CallOptions,
   Client,
+  type Connector,
+  Deadline,
   GrpcJsConnector,
   GrpcJsServer,
   Handlers,
   PeerRegistry,
+  Retry,
   RoundRobin,
   RpcError,
+  Service,
   StaticDiscovery
 } from "trunkline"
 import { echoHandlers } from "../echo.ts"
+import { endpoint } from "../endpoints.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { selfSigned } from "./certificate.ts"
 import { mute } from "./mute.ts"
@@ -257,6 +263,59 @@ describe("a backend that goes away", () => {
       const echo = yield* clientOf([address]).pipe(Effect.provideService(PeerRegistry.PeerRegistry, registry))
       const error = yield* Effect.flip(echo.lookup({}))
       assert.include(error.message, `${address} Down (not ready within 200ms)`)
+    })
+  )
+})
+
+describe("how far a call got", () => {
+  /** The unary call of a connection, whatever its state. */
+  const callOn = (connection: Connector.Connection) =>
+    Effect.flatMap(Clock.Clock, (clock) => {
+      const call = new Call.Call(CallOptions.Current.defaultValue(), clock, Deadline.none)
+      return connection.transport.unary(Service.from(EchoService).methods.echo, {}, call)
+    })
+
+  it.live("nowhere: no connection, and one that is closed", () =>
+    Effect.gen(function* () {
+      const connector = GrpcJsConnector.make()
+      const scope = yield* Scope.make()
+      const connection = yield* Scope.provide(connector.connect(endpoint("127.0.0.1:1")), scope)
+      const refused = yield* Effect.flip(callOn(connection))
+      yield* Scope.close(scope, Exit.void)
+      const closed = yield* Effect.flip(callOn(connection))
+      for (const error of [refused, closed]) {
+        assert.deepStrictEqual(
+          [error.code, error.progress, error.origin, error.answered],
+          ["UNAVAILABLE", "not_started", "local", false]
+        )
+      }
+      assert.include(refused.message, "No connection established")
+    })
+  )
+
+  it.live("to a handler: it may have run, and answered or not", () =>
+    Effect.gen(function* () {
+      const handlers = Handlers.make(EchoService, {
+        echo: (request, call) =>
+          Effect.andThen(request.count > 0 ? call.sendHeaders : Effect.void, RpcError.make("UNAVAILABLE", "later")),
+        lookup: () => Effect.succeed({}),
+        expand: () => Stream.empty,
+        collect: () => Effect.succeed({}),
+        chat: () => Stream.empty
+      })
+      const server = yield* serveEcho({ handlers: [handlers] })
+      const echo = yield* clientOf([server.address])
+      const bare = yield* Effect.flip(echo.echo({}))
+      const begun = yield* Effect.flip(echo.echo({ count: 1 })).pipe(
+        Retry.withPolicy(Retry.onCodes(["UNAVAILABLE"], Schedule.forever))
+      )
+      assert.deepStrictEqual(
+        [bare, begun].map(({ answered, progress, stopped }) => [progress, answered, stopped]),
+        [
+          ["processed", false, "not_retryable"],
+          ["processed", true, "committed"]
+        ]
+      )
     })
   )
 })
