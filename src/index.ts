@@ -37,6 +37,7 @@ export * as Reflection from "./services/Reflection.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
+export * as GapicConfig from "./retry/GapicConfig.ts"
 export * as Hedge from "./retry/Hedge.ts"
 export * as HttpStatus from "./retry/HttpStatus.ts"
 export * as Jitter from "./retry/Jitter.ts"
@@ -46,6 +47,7 @@ export * as Replay from "./retry/Replay.ts"
 export * as Resume from "./retry/Resume.ts"
 export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
+export * as ServiceConfig from "./retry/ServiceConfig.ts"
 
 // Which endpoints exist now.
 export * as Discovery from "./discovery/Discovery.ts"
