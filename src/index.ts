@@ -52,6 +52,10 @@ export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
 export * as ServiceConfig from "./retry/ServiceConfig.ts"
 
+// Seeing it.
+export * as Introspection from "./observe/Introspection.ts"
+export * as Snapshot from "./observe/Snapshot.ts"
+
 // Which endpoints exist now.
 export * as Discovery from "./discovery/Discovery.ts"
 export * as DnsDiscovery from "./discovery/DnsDiscovery.ts"

@@ -27,7 +27,11 @@ const rooms: Readonly<Record<string, Room>> = {
   retry: { floor: 2, answers: "whether, when and how much to try again", mayImport: ["call", "status"] },
   server: { floor: 2, answers: "serving handlers", mayImport: ["call", "status"] },
   observe: { floor: 2, answers: "seeing it", mayImport: ["call", "status"] },
-  client: { floor: 3, answers: "typed methods from a service", mayImport: ["transport", "retry", "call", "status"] },
+  client: {
+    floor: 3,
+    answers: "typed methods from a service",
+    mayImport: ["transport", "retry", "observe", "call", "status"]
+  },
   peer: {
     floor: 3,
     answers: "one backend and all that is known of it",

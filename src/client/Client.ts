@@ -16,8 +16,10 @@ import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
 import * as Attempts from "../retry/Attempts.ts"
 import * as MethodPolicy from "../retry/MethodPolicy.ts"
+import * as RetryBudget from "../retry/RetryBudget.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
+import * as ClientReading from "./ClientReading.ts"
 
 type Failure = RpcError.RpcError
 
@@ -208,7 +210,11 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
 ): Effect.fn.Return<Client<S>, never, Transport> {
   const service: Service_.Service = Service_.from(description)
   const policies = MethodPolicy.resolve(yield* MethodPolicy.Current, Object.values(service.methods))
-  const interceptor = Interceptor.compose([yield* Interceptor.Current, yield* Attempts.make(policies)])
+  const shared = yield* RetryBudget.Current
+  const budget = shared ?? (yield* RetryBudget.make())
+  const attempts = yield* Effect.provideService(Attempts.make(policies), RetryBudget.Current, budget)
+  yield* ClientReading.register({ service: service.typeName, policies, budget, shared: shared !== undefined })
+  const interceptor = Interceptor.compose([yield* Interceptor.Current, attempts])
   const arrows = Interceptor.apply(interceptor, yield* Transport)
 
   return Object.fromEntries(

@@ -4,6 +4,7 @@
  * They are read by pickers when they pick and never travel through a Stream. The object has one shape for its whole
  * life, so reading it is a few machine instructions.
  */
+import type { RpcError } from "../status/RpcError.ts"
 
 /**
  * Counts of calls, and the slots a load metric keeps its estimate in.
@@ -22,6 +23,12 @@ export class PeerStats {
   succeeded = 0
   /** Attempts that ended as the peer's failure or rejection. */
   failed = 0
+  /** Attempts that were answered well, and how long that took in all, in milliseconds. */
+  answered = 0
+  answeredMillis = 0
+  /** The last error that counts as the peer's, and when, in milliseconds of the monotonic clock. */
+  lastError: RpcError | undefined = undefined
+  lastErrorAt = 0
   /** The load metric's estimate, in its own unit; 0 before the first observation. */
   cost = 0
   /** When `cost` was last written, in milliseconds of the monotonic clock. */

@@ -34,5 +34,5 @@ export const make = (): Picker.PickerPolicy =>
         return best
       }
     }),
-    { load: PendingLoad.make() }
+    { name: "LeastPending", load: PendingLoad.make() }
   )

@@ -26,6 +26,7 @@ const connectNext = (peers: ReadonlyArray<Peer>): void => {
  * @since 0.1.0
  */
 export const make = (): Picker.PickerPolicy => ({
+  name: "PickFirst",
   load: undefined,
   pickers: (sets) =>
     Stream.suspend(() => {

@@ -79,6 +79,8 @@ export interface Load {
  * @since 0.1.0
  */
 export interface PickerPolicy {
+  /** What people call it. */
+  readonly name?: string | undefined
   /** Fed with every finished attempt; `undefined` if the policy measures nothing. */
   readonly load: Load | undefined
   readonly pickers: (sets: Stream.Stream<PeerSet>) => Stream.Stream<Picker>
@@ -118,8 +120,9 @@ const connectIdle = (set: PeerSet): void => {
  */
 export const overReady = <P extends Picker>(
   build: (ready: ReadonlyArray<Peer>, random: Random.Random, previous: P | undefined) => P,
-  options?: { readonly load?: Load | undefined }
+  options?: { readonly load?: Load | undefined; readonly name?: string | undefined }
 ): PickerPolicy => ({
+  name: options?.name,
   load: options?.load,
   pickers: (sets) =>
     Stream.unwrap(

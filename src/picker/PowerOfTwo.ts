@@ -36,6 +36,6 @@ export const make = (options?: { readonly load?: Picker.Load | undefined }): Pic
         }
       }
     },
-    { load }
+    { name: "PowerOfTwo", load }
   )
 }

@@ -10,6 +10,6 @@ import * as Picker from "./Picker.ts"
  * @since 0.1.0
  */
 export const make = (): Picker.PickerPolicy =>
-  Picker.overReady((ready, random) => ({
-    pick: () => ready[Math.floor(random.nextDoubleUnsafe() * ready.length)]!
-  }))
+  Picker.overReady((ready, random) => ({ pick: () => ready[Math.floor(random.nextDoubleUnsafe() * ready.length)]! }), {
+    name: "Random"
+  })

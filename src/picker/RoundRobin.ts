@@ -29,22 +29,25 @@ const placed = (ready: ReadonlyArray<Peer>, random: Random.Random, known: Readon
  * @since 0.1.0
  */
 export const make = (): Picker.PickerPolicy =>
-  Picker.overReady<Cursor>((ready, random, previous) => {
-    const order = placed(ready, random, previous?.order ?? new Map())
-    const peers = [...ready].sort((a, b) => order.get(a.id)! - order.get(b.id)!)
-    const places = peers.map((peer) => order.get(peer.id)!)
-    const last = previous?.place() ?? -1
-    let next = Math.max(
-      0,
-      places.findIndex((place) => place > last)
-    )
-    return {
-      order,
-      place: () => places[(next + places.length - 1) % places.length]!,
-      pick() {
-        const peer = peers[next]!
-        next = next + 1 === peers.length ? 0 : next + 1
-        return peer
+  Picker.overReady<Cursor>(
+    (ready, random, previous) => {
+      const order = placed(ready, random, previous?.order ?? new Map())
+      const peers = [...ready].sort((a, b) => order.get(a.id)! - order.get(b.id)!)
+      const places = peers.map((peer) => order.get(peer.id)!)
+      const last = previous?.place() ?? -1
+      let next = Math.max(
+        0,
+        places.findIndex((place) => place > last)
+      )
+      return {
+        order,
+        place: () => places[(next + places.length - 1) % places.length]!,
+        pick() {
+          const peer = peers[next]!
+          next = next + 1 === peers.length ? 0 : next + 1
+          return peer
+        }
       }
-    }
-  })
+    },
+    { name: "RoundRobin" }
+  )

@@ -14,10 +14,13 @@ import type { Load } from "../picker/Picker.ts"
 import * as Outcome from "../status/Outcome.ts"
 import type { RpcError } from "../status/RpcError.ts"
 
+const errorOf = (exit: Exit.Exit<unknown, RpcError>): RpcError | undefined =>
+  Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
+
 const outcomeOf = (exit: Exit.Exit<unknown, RpcError>): Outcome.Outcome => {
   if (Exit.isSuccess(exit)) return "success"
-  const failure = exit.cause.reasons.find(Cause.isFailReason)
-  return failure === undefined ? "ignorable" : Outcome.fromCode(failure.error.code)
+  const error = errorOf(exit)
+  return error === undefined ? "ignorable" : Outcome.fromCode(error.code)
 }
 
 /**
@@ -70,12 +73,20 @@ export class Lease {
     stats.pending--
     stats.used = now
     if (outcome === "success") stats.succeeded++
-    else if (outcome !== "ignorable") stats.failed++
+    else if (outcome !== "ignorable") {
+      stats.failed++
+      stats.lastError = errorOf(exit)
+      stats.lastErrorAt = now
+    }
     if (!this.#answered || outcome === "failure" || outcome === "rejected") this.#observe(outcome, now)
     this.#lane.leave()
   }
 
   #observe(outcome: Outcome.Outcome, now: number): void {
+    if (outcome === "success") {
+      this.#peer.stats.answered++
+      this.#peer.stats.answeredMillis += now - this.#start
+    }
     // What ends on a connection that is gone says nothing of the one that came after it.
     if (this.#peer.lane === this.#lane) this.#load?.observe(this.#peer.stats, outcome, now - this.#start, now)
   }

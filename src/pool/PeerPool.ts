@@ -25,11 +25,13 @@ import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
 import type { PeerRegistry } from "../peer/PeerRegistry.ts"
+import * as Introspection from "../observe/Introspection.ts"
 import * as Picker from "../picker/Picker.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as Watched from "../transport/Watched.ts"
 import * as NoPeerReady from "./NoPeerReady.ts"
 import { ConnectionsExhausted, PoolClosed } from "./PoolClosed.ts"
+import * as PoolReading from "./PoolReading.ts"
 
 /**
  * What a pool is made of.
@@ -117,6 +119,7 @@ export const make = Effect.fnUntraced(function* <R>(
   let listed: ReadonlyArray<string> = []
   let waiting = 0
   let discoveryError: DiscoveryError | undefined
+  let discoveredAt: number | undefined
   let poolClosed: PoolClosed | undefined
 
   const current = (): ReadonlyArray<Peer> => listed.flatMap((id) => peers.get(id) ?? [])
@@ -173,6 +176,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const update = Effect.fnUntraced(function* (endpoints: ReadonlyArray<Endpoint>) {
     discoveryError = undefined
+    discoveredAt = clock.currentTimeMillisUnsafe()
     const ids = new Set(endpoints.map((endpoint) => endpoint.id))
     const removed = listed.filter((id) => !ids.has(id))
     listed = [...ids]
@@ -272,6 +276,10 @@ export const make = Effect.fnUntraced(function* <R>(
       )
     })
 
+  const reading = Effect.sync(() =>
+    PoolReading.make({ target, picker: policy.name, set: snapshot(), discoveredAt, discoveryError, clock })
+  )
+  yield* Scope.provide(Introspection.register({ _tag: "Pool", read: reading }), scope)
   yield* Scope.addFinalizer(
     scope,
     Effect.sync(() => close(undefined))

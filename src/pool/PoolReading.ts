@@ -1,0 +1,60 @@
+/**
+ * What a pool shows of itself to whoever debugs the program.
+ */
+import type { Clock } from "effect"
+import * as Deadline from "../call/Deadline.ts"
+import type { DiscoveryError } from "../discovery/Discovery.ts"
+import * as Endpoint from "../discovery/Endpoint.ts"
+import type * as Snapshot from "../observe/Snapshot.ts"
+import type { Peer } from "../peer/Peer.ts"
+import type { PeerSet } from "../picker/Picker.ts"
+
+/** What a pool knows when it is looked at. */
+export interface Facts {
+  readonly target: string
+  readonly picker: string | undefined
+  readonly set: PeerSet
+  /** In milliseconds of the wall clock. */
+  readonly discoveredAt: number | undefined
+  readonly discoveryError: DiscoveryError | undefined
+  readonly clock: Clock.Clock
+}
+
+/** Instants of the monotonic clock, told by the wall clock. */
+const toWall = (clock: Clock.Clock): ((instant: number) => number) => {
+  const offset = clock.currentTimeMillisUnsafe() - Deadline.nowUnsafe(clock)
+  return (instant) => instant + offset
+}
+
+const readPeer = (peer: Peer, set: PeerSet, wall: (instant: number) => number): Snapshot.PeerReading => {
+  const { stats, status } = peer
+  const endpoint = set.endpointOf(peer)
+  return {
+    id: peer.id,
+    address: Endpoint.format(peer.endpoint.address),
+    locality: endpoint.locality,
+    weight: endpoint.weight,
+    state: status.state,
+    since: status.since,
+    cause: status.cause,
+    pending: stats.pending,
+    started: stats.started,
+    succeeded: stats.succeeded,
+    failed: stats.failed,
+    answered: stats.answered,
+    answeredMillis: stats.answeredMillis,
+    lastError:
+      stats.lastError === undefined ? undefined : { text: stats.lastError.message, at: wall(stats.lastErrorAt) }
+  }
+}
+
+/** Reads a pool. */
+export const make = ({ clock, discoveredAt, discoveryError, picker, set, target }: Facts): Snapshot.PoolReading => {
+  const wall = toWall(clock)
+  return {
+    target,
+    picker,
+    discovery: { updatedAt: discoveredAt, error: discoveryError?.message },
+    peers: set.peers.map((peer) => readPeer(peer, set, wall))
+  }
+}
