@@ -53,7 +53,9 @@ export * as RetryBudget from "./retry/RetryBudget.ts"
 export * as ServiceConfig from "./retry/ServiceConfig.ts"
 
 // Seeing it.
+export * as DebugPage from "./observe/DebugPage.ts"
 export * as Introspection from "./observe/Introspection.ts"
+export * as NodeDebugPage from "./observe/NodeDebugPage.ts"
 export * as Snapshot from "./observe/Snapshot.ts"
 
 // Which endpoints exist now.

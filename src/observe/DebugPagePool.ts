@@ -1,0 +1,52 @@
+/**
+ * A pool as a table of the debug page.
+ */
+import * as Amount from "./Amount.ts"
+import * as DebugPagePeer from "./DebugPagePeer.ts"
+import { type Html, html, shown } from "./Html.ts"
+import { isReady, type Pool, type Snapshot } from "./Snapshot.ts"
+
+const discovered = (at: number | undefined, now: number): string => {
+  if (at === undefined) return "not discovered yet"
+  return now - at < 1000 ? "discovered just now" : `discovered ${Amount.span(now - at)} ago`
+}
+
+const facts = ({ discovery, panicked, peers, picker }: Pool, now: number): string => {
+  const all = [
+    `${peers.filter(isReady).length} of ${peers.length} ready`,
+    picker,
+    discovered(discovery.updatedAt, now),
+    panicked === undefined || panicked === 0 ? undefined : `${Amount.count(panicked)} calls sent in panic`
+  ]
+  return all.filter((fact) => fact !== undefined).join(" · ")
+}
+
+const table = ({ peers, target }: Pool, snapshot: Snapshot): Html =>
+  html`<div class="scroll">
+    <table role="table">
+      <caption>
+        Backends of ${shown(target)}
+      </caption>
+      <thead role="rowgroup">
+        ${DebugPagePeer.heads}
+      </thead>
+      <tbody role="rowgroup">
+        ${peers.map((peer) => DebugPagePeer.render(peer, snapshot))}
+      </tbody>
+    </table>
+  </div>`
+
+/** The section of a pool. */
+export const render = (pool: Pool, snapshot: Snapshot): Html => {
+  const { discovery, id, peers, target } = pool
+  return html`<section data-key="pool ${id}">
+    <div class="head">
+      <h2>${shown(target)}</h2>
+      <p>${facts(pool, snapshot.at)}</p>
+    </div>
+    <div class="panel">
+      ${discovery.error === undefined ? undefined : html`<p class="warn">${shown(discovery.error)}</p>`}
+      ${peers.length === 0 ? html`<p class="note soft">Discovery has named no backends.</p>` : table(pool, snapshot)}
+    </div>
+  </section>`
+}
