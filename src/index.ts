@@ -32,7 +32,9 @@ export * as ServerCall from "./server/ServerCall.ts"
 
 // The standard services.
 export * as Health from "./services/Health.ts"
+export * as LoadReport from "./services/LoadReport.ts"
 export * as Reflection from "./services/Reflection.ts"
+export * as ServerLoad from "./services/ServerLoad.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
