@@ -11,6 +11,9 @@ const limit = "60 seconds"
 /** The official number of concurrent large calls, a thousand, takes this machine's two cores ten seconds each time. */
 const concurrentCalls = 100
 
+/** The official client asks for a load report every second, and hears of three. */
+const reportIntervalMillis = 100
+
 const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
 /** Reads `ok` and `not ok` lines; a case without one did not get that far. */
@@ -21,16 +24,26 @@ const resultsOf = (cases: ReadonlyArray<CaseName>, said: string): Results => {
   return new Map(cases.map((name) => [name, lines.has(name) ? lines.get(name) : `no answer; ${said.trim()}`]))
 }
 
-export const make = (name: string, programs: { readonly client: string; readonly server: string }): Party => ({
+/** A program, and the flags it always has. */
+type Command = readonly [program: string, ...flags: ReadonlyArray<string>]
+
+const argsOf = ([program, ...flags]: Command): ReadonlyArray<string> => [file(program), ...flags]
+
+export const make = (
+  name: string,
+  programs: { readonly client: Command; readonly server: Command },
+  limits: Partial<Pick<Party, "notAsked" | "notServed">> = {}
+): Party => ({
   name,
   missing: undefined,
   certificates: undefined,
   notAsked: {},
   notServed: {},
+  ...limits,
   serve: Effect.fnUntraced(function* (tls) {
     const security = tls === undefined ? [] : ["--use_tls", "true", "--tls_cert_file", tls.certFile]
     const key = tls === undefined ? [] : ["--tls_key_file", tls.keyFile]
-    const args = [file(programs.server), "--port", "0,0", ...security, ...key]
+    const args = [...argsOf(programs.server), "--port", "0,0", ...security, ...key]
     const server = yield* Program.start(process.execPath, args)
     const found = yield* Program.saying(server, /^listening on .*:(\d+)$/gm, 2)
     return { ports: found.map(([, port]) => Number(port)), tls }
@@ -40,9 +53,10 @@ export const make = (name: string, programs: { readonly client: string; readonly
     const { said } = yield* Program.run(
       process.execPath,
       [
-        file(programs.client),
+        ...argsOf(programs.client),
         ...["--server_port", ports.join(","), "--test_case", cases.join(",")],
         ...["--concurrent_calls", String(concurrentCalls)],
+        ...["--report_interval_ms", String(reportIntervalMillis)],
         ...(tls === undefined ? [] : [...security, "--server_host_override", serverName])
       ],
       limit

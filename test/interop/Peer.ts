@@ -1,5 +1,5 @@
 /** The server under test, as our cases call it. */
-import { Effect, Layer, Result, type Scope } from "effect"
+import { Effect, Layer, Result, type Scope, Stream } from "effect"
 import {
   Balancer,
   Client,
@@ -7,7 +7,11 @@ import {
   type Discovery,
   Endpoint,
   GrpcJsConnector,
+  Http2Connector,
+  type LoadReport,
   PickFirst,
+  type RpcError,
+  ServerLoad,
   StaticDiscovery
 } from "trunkline"
 import { TestService, UnimplementedService } from "../gen/interop_pb.ts"
@@ -20,13 +24,19 @@ export interface Peer {
   readonly unimplemented: Client.Client<typeof UnimplementedService>
   /** A client over connections of its own. */
   readonly another: Effect.Effect<Client.Client<typeof TestService>, Discovery.DiscoveryError, Scope.Scope>
+  /** What the server says of its load, apart from calls. */
+  readonly load: Stream.Stream<LoadReport.LoadReport, RpcError.RpcError>
   /** How many calls concurrent_large_unary has under way at one time. */
   readonly concurrentCalls: number
   readonly soak: Soak
 }
 
+/** Options that every connector understands. */
+interface Options extends Pick<GrpcJsConnector.Options, "tls"> {}
+
 /** The wires there are, by the name `--connector` gives them. */
-const connectors: Readonly<Record<string, (options: GrpcJsConnector.Options) => Layer.Layer<Connector.Connector>>> = {
+const connectors: Readonly<Record<string, (options: Options) => Layer.Layer<Connector.Connector>>> = {
+  http2: (options) => Layer.orDie(Http2Connector.layer(options)),
   grpcjs: GrpcJsConnector.layer
 }
 
@@ -59,6 +69,7 @@ export const make = Effect.fnUntraced(function* (
     test: yield* Effect.provideContext(Client.make(TestService), transport),
     unimplemented: yield* Effect.provideContext(Client.make(UnimplementedService), transport),
     another: Effect.flatMap(Layer.build(channel), (other) => Effect.provideContext(Client.make(TestService), other)),
+    load: Stream.provideContext(ServerLoad.watch(flags.reportIntervalMillis), transport),
     concurrentCalls: flags.concurrentCalls,
     soak: flags.soak
   }

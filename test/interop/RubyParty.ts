@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process"
 import * as net from "node:net"
 import type { CaseName } from "./catalogue.ts"
 import type { Files } from "./certificates.ts"
+import { rubyServer } from "./limits.ts"
 import { type Party, type Results, serverName } from "./Party.ts"
 import * as Program from "./Program.ts"
 
@@ -46,7 +47,9 @@ const listening = (program: Program.Program, port: number) =>
 const cases: ReadonlySet<CaseName> = new Set<CaseName>([
   "empty_unary",
   "large_unary",
+  "client_compressed_unary",
   "client_streaming",
+  "client_compressed_streaming",
   "server_streaming",
   "ping_pong",
   "empty_stream",
@@ -77,11 +80,7 @@ export const make = (all: ReadonlyArray<CaseName>): Party => {
     missing: folder === undefined ? install : undefined,
     certificates: files,
     notAsked: Object.fromEntries(all.filter((name) => !cases.has(name)).map((name) => [name, "ruby client"])),
-    notServed: {
-      very_large_request: "ruby limit",
-      concurrent_large_unary: "ruby threads",
-      pick_first_unary: "ruby id"
-    },
+    notServed: rubyServer,
     serve: Effect.fnUntraced(function* (tls) {
       const port = yield* freePort
       const args = ["--port", String(port), ...(tls === undefined ? [] : ["--use_tls", "true"])]

@@ -5,11 +5,14 @@ import type { Pair } from "./Pair.ts"
 
 /** Why a cell says neither pass nor fail. */
 const reasons: Readonly<Record<string, string>> = {
-  compression:
-    "The client says which messages are compressed and the server checks it; grpc-js compresses by itself and tells neither side.",
-  orca: "Nothing here sends or reads load reports yet.",
   scaling: "gRFC A105 wants a second connection where the first has all the streams it may; a peer has one.",
+  "grpc-js compression":
+    "grpc-js compresses every request of a channel or none, and no response; it tells neither side which message came compressed.",
+  "grpc-js reports": "grpc-js gives load reports to its own balancers and to nobody else.",
+  "grpc-js memory": "grpc-js's server cannot say how much of its memory is in use.",
   "ruby client": "Ruby's client does not have this case.",
+  "ruby compression": "Ruby's server does not look at how a request came, and compresses no response.",
+  "ruby reports": "Ruby's server does not report its load.",
   "ruby limit": "Ruby's server reads 4 MiB and cannot be told to read more.",
   "ruby threads": "Ruby's server has thirty threads and refuses the calls they cannot take.",
   "ruby id": "Ruby's server does not say which server it is."

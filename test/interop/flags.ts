@@ -32,9 +32,10 @@ export interface ServerFlags {
   readonly useTls: boolean
   readonly certFile: string | undefined
   readonly keyFile: string | undefined
+  readonly adapter: string
 }
 
-/** The flags of a server. The files are grpc-go's; without them a certificate is made. */
+/** The flags of a server. The files are grpc-go's; without them a certificate is made. `--adapter` is ours. */
 export const serverFlags = (args: ReadonlyArray<string>): ServerFlags => {
   const { values } = parseArgs({
     args: [...args],
@@ -42,14 +43,16 @@ export const serverFlags = (args: ReadonlyArray<string>): ServerFlags => {
       port: { type: "string", default: "8080" },
       use_tls: { type: "string", default: "false" },
       tls_cert_file: { type: "string" },
-      tls_key_file: { type: "string" }
+      tls_key_file: { type: "string" },
+      adapter: { type: "string", default: "http2" }
     }
   })
   return {
     ports: portsOf("port", values.port),
     useTls: isTrue(values.use_tls),
     certFile: values.tls_cert_file,
-    keyFile: values.tls_key_file
+    keyFile: values.tls_key_file,
+    adapter: values.adapter
   }
 }
 
@@ -63,10 +66,11 @@ export interface ClientFlags {
   readonly hostOverride: string | undefined
   readonly connector: string
   readonly concurrentCalls: number
+  readonly reportIntervalMillis: number
   readonly soak: Soak
 }
 
-/** The flags of a client. `--test_case` may be a list; `--connector` and `--concurrent_calls` are ours. */
+/** The flags of a client. `--test_case` may be a list; from `--connector` to `--report_interval_ms` they are ours. */
 export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
   const { values } = parseArgs({
     args: [...args],
@@ -78,8 +82,9 @@ export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
       use_tls: { type: "string", default: "false" },
       use_test_ca: { type: "string", default: "false" },
       ca_file: { type: "string" },
-      connector: { type: "string", default: "grpcjs" },
+      connector: { type: "string", default: "http2" },
       concurrent_calls: { type: "string", default: "1000" },
+      report_interval_ms: { type: "string", default: "1000" },
       soak_iterations: { type: "string", default: "10" },
       soak_num_threads: { type: "string", default: "1" },
       soak_max_failures: { type: "string", default: "0" },
@@ -101,6 +106,7 @@ export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
     hostOverride: values.server_host_override,
     connector: values.connector,
     concurrentCalls: number("concurrent_calls"),
+    reportIntervalMillis: number("report_interval_ms"),
     soak: {
       iterations: number("soak_iterations"),
       threads: Math.max(1, number("soak_num_threads")),
