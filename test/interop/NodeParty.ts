@@ -1,9 +1,9 @@
 /** A party whose client and server are programs beside this one. */
 import { Effect } from "effect"
 import { fileURLToPath } from "node:url"
-import type { CaseName } from "./catalogue.ts"
-import { type Party, type Results, serverName } from "./Party.ts"
+import { type Party, serverName } from "./Party.ts"
 import * as Program from "./Program.ts"
+import * as Results from "./Results.ts"
 
 /** Enough for a slow machine; the sixteenth of it is usual. */
 const limit = "60 seconds"
@@ -15,14 +15,6 @@ const concurrentCalls = 100
 const reportIntervalMillis = 100
 
 const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
-
-/** Reads `ok` and `not ok` lines; a case without one did not get that far. */
-const resultsOf = (cases: ReadonlyArray<CaseName>, said: string): Results => {
-  const lines = new Map(
-    [...said.matchAll(/^(?:ok (\w+)|not ok (\w+): (.*))$/gm)].map(([, ok, failed, why]) => [ok ?? failed, why])
-  )
-  return new Map(cases.map((name) => [name, lines.has(name) ? lines.get(name) : `no answer; ${said.trim()}`]))
-}
 
 /** A program, and the flags it always has. */
 type Command = readonly [program: string, ...flags: ReadonlyArray<string>]
@@ -61,6 +53,6 @@ export const make = (
       ],
       limit
     )
-    return resultsOf(cases, said)
+    return Results.read(cases, said)
   })
 })

@@ -1,7 +1,7 @@
 /** The table of cases by pairs, as Markdown. */
 import { type CaseName, caseNames, notYet } from "./catalogue.ts"
-import type { Results } from "./Party.ts"
 import type { Pair } from "./Pair.ts"
+import type { Results } from "./Results.ts"
 
 /** Why a cell says neither pass nor fail. */
 const reasons: Readonly<Record<string, string>> = {
