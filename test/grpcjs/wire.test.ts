@@ -352,6 +352,7 @@ describe("bad input is a typed error that names what was wrong", () => {
       assert(RpcError.isRpcError(error))
       assert.strictEqual(error.code, "UNAVAILABLE")
       assert.match(error.message, /127\.0\.0\.1:1 \w+ \(.*ECONNREFUSED/)
+      assert.isFalse(Retry.isPermanent(error))
     })
   )
 
@@ -373,6 +374,18 @@ describe("bad input is a typed error that names what was wrong", () => {
       const error = yield* failure([server.address], { tls: { ca: cert } })
       assert(RpcError.isRpcError(error))
       assert.match(error.message, /other\.example|altnames/)
+      assert.isTrue(Retry.isPermanent(error))
+    })
+  )
+
+  it.live("a certificate nobody vouches for", () =>
+    Effect.gen(function* () {
+      const { cert, key } = yield* selfSigned("localhost")
+      const server = yield* serveEcho({ tls: { cert, key } })
+      const error = yield* failure([server.address], { tls: {} })
+      assert(RpcError.isRpcError(error))
+      assert.match(error.message, /self.signed|issuer/)
+      assert.isTrue(Retry.isPermanent(error))
     })
   )
 
