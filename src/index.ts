@@ -10,11 +10,13 @@ export * as RpcError from "./status/RpcError.ts"
 
 // What a call is.
 export * as Call from "./call/Call.ts"
+export * as CallCredentials from "./call/CallCredentials.ts"
 export * as CallLogger from "./call/CallLogger.ts"
 export * as CallOptions from "./call/CallOptions.ts"
 export * as Compression from "./call/Compression.ts"
 export * as ConcurrencyLimit from "./call/ConcurrencyLimit.ts"
 export * as Deadline from "./call/Deadline.ts"
+export * as DeclaredError from "./call/DeclaredError.ts"
 export * as DefaultMetadata from "./call/DefaultMetadata.ts"
 export * as Interceptor from "./call/Interceptor.ts"
 export * as Metadata from "./call/Metadata.ts"
@@ -25,6 +27,8 @@ export * as Validation from "./call/Validation.ts"
 
 // Calling and serving.
 export * as Client from "./client/Client.ts"
+export * as Operation from "./client/Operation.ts"
+export * as Paging from "./client/Paging.ts"
 export * as ErrorMapper from "./server/ErrorMapper.ts"
 export * as Handlers from "./server/Handlers.ts"
 export * as Server from "./server/Server.ts"
@@ -38,7 +42,17 @@ export * as ServerLoad from "./services/ServerLoad.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
+export * as GapicConfig from "./retry/GapicConfig.ts"
+export * as Hedge from "./retry/Hedge.ts"
+export * as HttpStatus from "./retry/HttpStatus.ts"
+export * as Jitter from "./retry/Jitter.ts"
+export * as MethodPolicy from "./retry/MethodPolicy.ts"
+export * as Pushback from "./retry/Pushback.ts"
+export * as Replay from "./retry/Replay.ts"
+export * as Resume from "./retry/Resume.ts"
 export * as Retry from "./retry/Retry.ts"
+export * as RetryBudget from "./retry/RetryBudget.ts"
+export * as ServiceConfig from "./retry/ServiceConfig.ts"
 
 // Which endpoints exist now.
 export * as Discovery from "./discovery/Discovery.ts"

@@ -16,7 +16,7 @@ import { TestNetwork } from "trunkline/testing"
 /** Starts a server and says where it is. */
 export type Serve = (
   handlers: ReadonlyArray<Handlers.Handlers>
-) => Effect.Effect<string, Server.BindError, TestNetwork.TestNetwork | Scope.Scope>
+) => Effect.Effect<string, Server.BindError | Server.MethodCollision, TestNetwork.TestNetwork | Scope.Scope>
 
 export interface Wire {
   readonly name: string

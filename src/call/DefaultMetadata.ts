@@ -5,8 +5,8 @@
  * the call wins: a key the call gives is never replaced, and its default is not even fetched. Among defaults the outer
  * interceptor is the nearer one, so the order is call, then client, then pool; in one list, the first.
  *
- * In front of a client a default is found once per call and all attempts carry it. In front of a pool's transport, which
- * is inside of the retries, it is found anew for each attempt.
+ * In front of a client (`Interceptor.layer`) a default is found once per call and all attempts carry it. In front of a
+ * pool (`Transport.intercept`), which is inside of the retries, it is found anew for each attempt.
  */
 import { type Context, type Duration, Effect, Exit, Result } from "effect"
 import * as RpcError from "../status/RpcError.ts"
@@ -55,7 +55,8 @@ const replace = (call: Call, metadata: Metadata.Metadata): (() => undefined) => 
 export const update = (
   change: (
     metadata: Metadata.Metadata,
-    method: Method.Any
+    method: Method.Any,
+    call: Call
   ) => Metadata.Metadata | Effect.Effect<Metadata.Metadata, RpcError.RpcError>
 ): Interceptor => {
   const changed = <A, R>(
@@ -64,7 +65,7 @@ export const update = (
     rest: (metadata: Metadata.Metadata) => Effect.Effect<A, RpcError.RpcError, R>
   ): Effect.Effect<A, RpcError.RpcError, R> =>
     Effect.suspend(() => {
-      const metadata = change(call.options.metadata, method)
+      const metadata = change(call.options.metadata, method, call)
       return Effect.isEffect(metadata)
         ? Effect.flatMap(withinDeadline(metadata, call, "metadata"), rest)
         : rest(metadata)

@@ -4,7 +4,7 @@
  * Unary calls are one arrow, every streaming kind is the other, on the client and on the server alike. An interceptor
  * maps an arrow to an arrow; composing interceptors is composing functions, with the first one outermost.
  */
-import { Context, type Effect, Layer, type Scope, type Stream } from "effect"
+import { Context, Effect, Layer, type Scope, type Stream } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Call } from "./Call.ts"
 import type { Metadata } from "./Metadata.ts"
@@ -117,9 +117,24 @@ export const apply = (self: Interceptor, next: Arrows): Arrows => ({
 
 /**
  * Puts interceptors in front of the clients above this layer, outside of their retries: they see calls, not attempts.
+ * Those that the context has already stay, outside of these; so of two layers the one that is provided last is outermost.
+ *
+ * @example
+ * import { Layer } from "effect"
+ * import { CallLogger, DefaultMetadata, Interceptor } from "trunkline"
+ *
+ * // Every client of the program is logged, this one also names its tenant.
+ * const Tenant = Interceptor.layer(DefaultMetadata.make({ "x-tenant": "acme" }))
+ * const Both = Tenant.pipe(Layer.provide(Interceptor.layer(CallLogger.make())))
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (...interceptors: ReadonlyArray<Interceptor>): Layer.Layer<never> =>
-  Layer.succeed(Current, compose(interceptors))
+  // Fresh, because what it makes depends on where it is provided.
+  Layer.fresh(
+    Layer.effect(
+      Current,
+      Effect.map(Current, (outer) => compose([outer, ...interceptors]))
+    )
+  )

@@ -1,6 +1,7 @@
 /**
- * A method: its path, its kind, and how its messages become bytes.
+ * A method: its path, its kind, how its messages become bytes, and the errors it declares.
  */
+import type { DeclaredError } from "./DeclaredError.ts"
 
 /**
  * Who sends one message and who sends many.
@@ -31,12 +32,13 @@ export interface Codec<in A, out B> {
 
 /**
  * A method as both sides see it: a client sends `I` and receives `O`; a handler receives `SI` and answers `SO`. The two
- * pairs differ where a codec accepts more than it returns, as protobuf-es does with partial messages.
+ * pairs differ where a codec accepts more than it returns, as protobuf-es does with partial messages. `E` are the errors
+ * it declares.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Method<in I, out O, out SI = unknown, in SO = never> {
+export interface Method<in I, out O, out SI = unknown, in SO = never, out E = unknown> {
   /** `/package.Service/Method` */
   readonly path: string
   /** `package.Service` */
@@ -47,6 +49,7 @@ export interface Method<in I, out O, out SI = unknown, in SO = never> {
   readonly idempotency: Idempotency
   readonly request: Codec<I, SI>
   readonly response: Codec<SO, O>
+  readonly errors: ReadonlyArray<DeclaredError<E>>
 }
 
 /**

@@ -17,6 +17,7 @@ import {
 import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2"
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt"
 import { Predicate, Schema } from "effect"
+import * as DeclaredError from "./DeclaredError.ts"
 import type * as Method from "./Method.ts"
 
 const TypeId = "~trunkline/call/Service"
@@ -27,7 +28,9 @@ const TypeId = "~trunkline/call/Service"
  * @category models
  * @since 0.1.0
  */
-export type MethodOf<I, O, SI, SO, K extends Method.Kind> = Method.Method<I, O, SI, SO> & { readonly kind: K }
+export type MethodOf<I, O, SI, SO, K extends Method.Kind, E = never> = Method.Method<I, O, SI, SO, E> & {
+  readonly kind: K
+}
 
 /**
  * Methods by the name they are called with in a program.
@@ -165,7 +168,8 @@ const fromGen = (desc: GenService<GenServiceMethods>): Service =>
           kind: method.methodKind,
           idempotency: idempotency(method),
           request: messageCodec(method.input),
-          response: messageCodec(method.output)
+          response: messageCodec(method.output),
+          errors: []
         }
       ])
     )
@@ -192,7 +196,8 @@ const fromDefinition = (definition: Definition): Service => {
         kind: kindOf(method.requestStream, method.responseStream),
         idempotency: "unknown",
         request: { encode: method.requestSerialize, decode: (bytes) => method.requestDeserialize(bytes) },
-        response: { encode: method.responseSerialize, decode: (bytes) => method.responseDeserialize(bytes) }
+        response: { encode: method.responseSerialize, decode: (bytes) => method.responseDeserialize(bytes) },
+        errors: []
       }
     ] satisfies [string, Method.Any]
   })
@@ -218,25 +223,99 @@ export const from = <S extends Input>(input: S): From<S> => {
 const cache = new WeakMap<Input, Service>()
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Declared errors
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Declarations = ReadonlyArray<DeclaredError.Declaration>
+
+const declared = <D extends Declarations>(
+  declarations: D | undefined
+): ReadonlyArray<DeclaredError.DeclaredError<DeclaredError.ErrorOf<D[number]>>> =>
+  (declarations ?? []).map(DeclaredError.from) as never
+
+/**
+ * The errors that methods of a service declare, by method.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Errors<S extends Input> = { readonly [K in keyof From<S>["methods"]]?: Declarations }
+
+type WithErrors<M, D extends Declarations> = M extends Method.Method<infer I, infer O, infer SI, infer SO, infer E> & {
+  readonly kind: infer K extends Method.Kind
+}
+  ? MethodOf<I, O, SI, SO, K, E | DeclaredError.ErrorOf<D[number]>>
+  : never
+
+/**
+ * The service whose methods also declare these errors, for services that a proto file describes. Client and server must
+ * both be made of it.
+ *
+ * @example
+ * import { Schema } from "effect"
+ * import { Health, Service } from "trunkline"
+ *
+ * class Asleep extends Schema.TaggedError<Asleep>()("Asleep", { until: Schema.Date }) {}
+ *
+ * const HealthService = Service.withErrors(Health.v1, { check: [Asleep] })
+ * HealthService.methods.check.errors.length // => 1
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withErrors = <S extends Input, const D extends Errors<S>>(
+  description: S,
+  errors: D & { readonly [K in Exclude<keyof D, keyof From<S>["methods"]>]: never }
+): Service<{
+  readonly [K in keyof From<S>["methods"] & string]: WithErrors<
+    From<S>["methods"][K],
+    K extends keyof D ? NonNullable<D[K]> : readonly []
+  >
+}> => {
+  const { methods, typeName }: Service = from(description)
+  const more = new Map(Object.entries<Declarations | undefined>(errors))
+  return fromMethods(
+    typeName,
+    Object.fromEntries(
+      Object.entries(methods).map(([name, method]) => [
+        name,
+        { ...method, errors: [...method.errors, ...declared(more.get(name))] }
+      ])
+    )
+  ) as never
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Schema first
 // ---------------------------------------------------------------------------------------------------------------------
 
 type JsonSchema<A> = Schema.ConstraintCodec<A, unknown>
 
-interface SchemaMethod<I, O, K extends Method.Kind> {
+interface SchemaMethod<I, O, K extends Method.Kind, E> {
   readonly kind: K
   readonly request: JsonSchema<I>
   readonly response: JsonSchema<O>
   readonly idempotency: Method.Idempotency
+  readonly errors: ReadonlyArray<DeclaredError.DeclaredError<E>>
 }
 
 const schemaMethod =
   <K extends Method.Kind>(kind: K) =>
-  <I, O>(
+  <I, O, const D extends Declarations = readonly []>(
     request: JsonSchema<I>,
     response: JsonSchema<O>,
-    options?: { readonly idempotency?: Method.Idempotency | undefined }
-  ): SchemaMethod<I, O, K> => ({ kind, request, response, idempotency: options?.idempotency ?? "unknown" })
+    options?: {
+      readonly idempotency?: Method.Idempotency | undefined
+      /** What a handler may fail with besides an `RpcError`. */
+      readonly errors?: D | undefined
+    }
+  ): SchemaMethod<I, O, K, DeclaredError.ErrorOf<D[number]>> => ({
+    kind,
+    request,
+    response,
+    idempotency: options?.idempotency ?? "unknown",
+    errors: declared(options?.errors)
+  })
 
 /** One request, one response. @category schema first @since 0.1.0 */
 export const unary = schemaMethod("unary")
@@ -277,12 +356,12 @@ const jsonCodec = <A>(schema: JsonSchema<A>): Method.Codec<A, A> => {
  * @since 0.1.0
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- messages are inferred from each method's schemas
-export const make = <M extends Readonly<Record<string, SchemaMethod<any, any, Method.Kind>>>>(
+export const make = <M extends Readonly<Record<string, SchemaMethod<any, any, Method.Kind, any>>>>(
   typeName: string,
   methods: M
 ): Service<{
-  readonly [K in keyof M & string]: M[K] extends SchemaMethod<infer I, infer O, infer Kind>
-    ? MethodOf<I, O, I, O, Kind>
+  readonly [K in keyof M & string]: M[K] extends SchemaMethod<infer I, infer O, infer Kind, infer E>
+    ? MethodOf<I, O, I, O, Kind, E>
     : never
 }> =>
   fromMethods(
@@ -299,7 +378,8 @@ export const make = <M extends Readonly<Record<string, SchemaMethod<any, any, Me
             kind: method.kind,
             idempotency: method.idempotency,
             request: jsonCodec(method.request),
-            response: jsonCodec(method.response)
+            response: jsonCodec(method.response),
+            errors: method.errors
           }
         ]
       })

@@ -8,13 +8,14 @@
 import { type Cause, Clock, Context, Effect, type Fiber, Layer, type Scope, Stream } from "effect"
 import { Call } from "../call/Call.ts"
 import * as CallOptions from "../call/CallOptions.ts"
+import * as DeclaredError from "../call/DeclaredError.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Interceptor from "../call/Interceptor.ts"
-import type { Response, StreamResponse } from "../call/Interceptor.ts"
+import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
 import * as Attempts from "../retry/Attempts.ts"
-import * as Retry from "../retry/Retry.ts"
+import * as MethodPolicy from "../retry/MethodPolicy.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
 
@@ -27,9 +28,9 @@ type Failure = RpcError.RpcError
  * @category models
  * @since 0.1.0
  */
-export interface UnaryMethod<I, O> {
-  (request: I): Effect.Effect<O, Failure>
-  readonly response: (request: I) => Effect.Effect<Response<O>, Failure>
+export interface UnaryMethod<I, O, E = never> {
+  (request: I): Effect.Effect<O, Failure | E>
+  readonly response: (request: I) => Effect.Effect<Response<O>, Failure | E>
 }
 
 /**
@@ -38,9 +39,9 @@ export interface UnaryMethod<I, O> {
  * @category models
  * @since 0.1.0
  */
-export interface ServerStreamingMethod<I, O> {
-  (request: I): Stream.Stream<O, Failure>
-  readonly response: (request: I) => Effect.Effect<StreamResponse<O>, Failure, Scope.Scope>
+export interface ServerStreamingMethod<I, O, E = never> {
+  (request: I): Stream.Stream<O, Failure | E>
+  readonly response: (request: I) => Effect.Effect<StreamResponse<O, E>, Failure | E, Scope.Scope>
 }
 
 /**
@@ -49,11 +50,11 @@ export interface ServerStreamingMethod<I, O> {
  * @category models
  * @since 0.1.0
  */
-export interface ClientStreamingMethod<I, O> {
-  <E = never, R = never>(requests: Stream.Stream<I, E, R>): Effect.Effect<O, Failure | E, R>
-  readonly response: <E = never, R = never>(
-    requests: Stream.Stream<I, E, R>
-  ) => Effect.Effect<Response<O>, Failure | E, R>
+export interface ClientStreamingMethod<I, O, E = never> {
+  <E2 = never, R = never>(requests: Stream.Stream<I, E2, R>): Effect.Effect<O, Failure | E | E2, R>
+  readonly response: <E2 = never, R = never>(
+    requests: Stream.Stream<I, E2, R>
+  ) => Effect.Effect<Response<O>, Failure | E | E2, R>
 }
 
 /**
@@ -62,28 +63,28 @@ export interface ClientStreamingMethod<I, O> {
  * @category models
  * @since 0.1.0
  */
-export interface BidiStreamingMethod<I, O> {
-  <E = never, R = never>(requests: Stream.Stream<I, E, R>): Stream.Stream<O, Failure | E, R>
-  readonly response: <E = never, R = never>(
-    requests: Stream.Stream<I, E, R>
-  ) => Effect.Effect<StreamResponse<O, E>, Failure | E, R | Scope.Scope>
+export interface BidiStreamingMethod<I, O, E = never> {
+  <E2 = never, R = never>(requests: Stream.Stream<I, E2, R>): Stream.Stream<O, Failure | E | E2, R>
+  readonly response: <E2 = never, R = never>(
+    requests: Stream.Stream<I, E2, R>
+  ) => Effect.Effect<StreamResponse<O, E | E2>, Failure | E | E2, R | Scope.Scope>
 }
 
 /**
- * The function a method becomes.
+ * The function a method becomes. It fails with the errors the method declares, and with `RpcError` for all else.
  *
  * @category models
  * @since 0.1.0
  */
-export type CallOf<M> = M extends Method.Method<infer I, infer O> & { readonly kind: infer K }
+export type CallOf<M> = M extends Method.Method<infer I, infer O, unknown, never, infer E> & { readonly kind: infer K }
   ? K extends "unary"
-    ? UnaryMethod<I, O>
+    ? UnaryMethod<I, O, E>
     : K extends "server_streaming"
-      ? ServerStreamingMethod<I, O>
+      ? ServerStreamingMethod<I, O, E>
       : K extends "client_streaming"
-        ? ClientStreamingMethod<I, O>
+        ? ClientStreamingMethod<I, O, E>
         : K extends "bidi_streaming"
-          ? BidiStreamingMethod<I, O>
+          ? BidiStreamingMethod<I, O, E>
           : never
   : never
 
@@ -99,8 +100,10 @@ export type Client<S extends Service_.Input> = {
 
 type AnyMethod = Method.Method<unknown, unknown>
 
-const newCall = (fiber: Fiber.Fiber<unknown, unknown>): Call =>
-  new Call(fiber.getRef(CallOptions.Current), fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
+const newCall = (fiber: Fiber.Fiber<unknown, unknown>, policy: MethodPolicy.MethodPolicy | undefined): Call => {
+  const options = MethodPolicy.applyTo(fiber.getRef(CallOptions.Current), policy)
+  return new Call(options, fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
+}
 
 /**
  * Keeps the caller's own request failure apart from the call's: the wire is told only that the call was given up, and
@@ -127,8 +130,65 @@ const single = Effect.fnUntraced(function* <O, E>(method: Method.Any, response: 
   return { message: all[0]!, headers: yield* response.headers, trailers: yield* response.trailers }
 })
 
+const unary = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
+  const response = (request: unknown) =>
+    Effect.withFiber((fiber) => arrows.unary(method, request, newCall(fiber, policy)))
+  return Object.assign((request: unknown) => Effect.map(response(request), ({ message }) => message), { response })
+}
+
+const serverStreaming = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
+  const response = (request: unknown) =>
+    Effect.withFiber((fiber) => arrows.stream(method, Stream.succeed(request), newCall(fiber, policy)))
+  return Object.assign((request: unknown) => Stream.unwrap(Effect.map(response(request), ({ messages }) => messages)), {
+    response
+  })
+}
+
+const bidiResponse =
+  (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) =>
+  <E, R>(source: Stream.Stream<unknown, E, R>) =>
+    Effect.withFiber<StreamResponse<unknown, E>, Failure | E, R | Scope.Scope>((fiber) => {
+      const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
+      const restored = Effect.catchCause((cause: Cause.Cause<Failure>) => Effect.failCause(restore(cause)))
+      return arrows.stream(method, requests, newCall(fiber, policy)).pipe(
+        Effect.map((response) => ({
+          headers: restored(response.headers),
+          messages: Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause))),
+          trailers: restored(response.trailers)
+        })),
+        restored
+      )
+    })
+
+const bidiStreaming = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
+  const response = bidiResponse(method, arrows, policy)
+  return Object.assign(
+    <E, R>(source: Stream.Stream<unknown, E, R>) =>
+      Stream.unwrap(Effect.map(response(source), ({ messages }) => messages)),
+    { response }
+  )
+}
+
+const clientStreaming = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
+  const start = bidiResponse(method, arrows, policy)
+  const response = <E, R>(source: Stream.Stream<unknown, E, R>) =>
+    Effect.scoped(Effect.flatMap(start(source), (response) => single(method, response)))
+  return Object.assign(
+    <E, R>(source: Stream.Stream<unknown, E, R>) => Effect.map(response(source), ({ message }) => message),
+    { response }
+  )
+}
+
+const kinds = {
+  unary,
+  server_streaming: serverStreaming,
+  client_streaming: clientStreaming,
+  bidi_streaming: bidiStreaming
+}
+
 /**
- * Makes a client over the transport of the context. Interceptors and a retry policy in the context become the client's.
+ * Makes a client over the transport of the context. Interceptors and policies of retry, hedging and methods in
+ * the context become the client's.
  *
  * @example
  * import { Effect, Schema } from "effect"
@@ -147,68 +207,19 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   description: S
 ): Effect.fn.Return<Client<S>, never, Transport> {
   const service: Service_.Service = Service_.from(description)
-  const interceptor = Interceptor.compose([yield* Interceptor.Current, Attempts.interceptor(yield* Retry.Current)])
+  const policies = MethodPolicy.resolve(yield* MethodPolicy.Current, Object.values(service.methods))
+  const interceptor = Interceptor.compose([yield* Interceptor.Current, yield* Attempts.make(policies)])
   const arrows = Interceptor.apply(interceptor, yield* Transport)
 
-  const unary = (method: AnyMethod) => {
-    const response = (request: unknown) => Effect.withFiber((fiber) => arrows.unary(method, request, newCall(fiber)))
-    return Object.assign((request: unknown) => Effect.map(response(request), ({ message }) => message), { response })
-  }
-
-  const serverStreaming = (method: AnyMethod) => {
-    const response = (request: unknown) =>
-      Effect.withFiber((fiber) => arrows.stream(method, Stream.succeed(request), newCall(fiber)))
-    return Object.assign(
-      (request: unknown) => Stream.unwrap(Effect.map(response(request), ({ messages }) => messages)),
-      {
-        response
-      }
-    )
-  }
-
-  const bidiResponse =
-    (method: AnyMethod) =>
-    <E, R>(source: Stream.Stream<unknown, E, R>) =>
-      Effect.withFiber<StreamResponse<unknown, E>, Failure | E, R | Scope.Scope>((fiber) => {
-        const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
-        const restored = Effect.catchCause((cause: Cause.Cause<Failure>) => Effect.failCause(restore(cause)))
-        return arrows.stream(method, requests, newCall(fiber)).pipe(
-          Effect.map((response) => ({
-            headers: restored(response.headers),
-            messages: Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause))),
-            trailers: restored(response.trailers)
-          })),
-          restored
-        )
-      })
-
-  const bidiStreaming = (method: AnyMethod) => {
-    const response = bidiResponse(method)
-    return Object.assign(
-      <E, R>(source: Stream.Stream<unknown, E, R>) =>
-        Stream.unwrap(Effect.map(response(source), ({ messages }) => messages)),
-      { response }
-    )
-  }
-
-  const clientStreaming = (method: AnyMethod) => {
-    const start = bidiResponse(method)
-    const response = <E, R>(source: Stream.Stream<unknown, E, R>) =>
-      Effect.scoped(Effect.flatMap(start(source), (response) => single(method, response)))
-    return Object.assign(
-      <E, R>(source: Stream.Stream<unknown, E, R>) => Effect.map(response(source), ({ message }) => message),
-      { response }
-    )
-  }
-
-  const kinds = {
-    unary,
-    server_streaming: serverStreaming,
-    client_streaming: clientStreaming,
-    bidi_streaming: bidiStreaming
-  }
   return Object.fromEntries(
-    Object.entries(service.methods).map(([name, method]) => [name, kinds[method.kind](method as AnyMethod)])
+    Object.entries(service.methods).map(([name, method]) => [
+      name,
+      kinds[method.kind](
+        method as AnyMethod,
+        Interceptor.apply(DeclaredError.fromStatus(method), arrows),
+        policies.get(method)
+      )
+    ])
   ) as Client<S>
 })
 

@@ -30,7 +30,8 @@ export type Address = Data.TaggedEnum<{
 export const Address = Data.taggedEnum<Address>()
 
 /**
- * A backend. Equal ids are the same backend: a new set that names an id again keeps its peer and its connection.
+ * A backend. Equal ids are the same backend: a new set that names an id again keeps its peer and its connection, whatever
+ * else it says of it.
  *
  * @category models
  * @since 0.1.0
@@ -40,6 +41,25 @@ export interface Endpoint {
   readonly address: Address
   /** The name the server is known by, for `:authority` and certificates; `undefined` means the address itself. */
   readonly authority: string | undefined
+  /** Its share of the calls in comparison with others; above 0, default 1. */
+  readonly weight: number
+  /** Which group it belongs to where groups take over from each other; 0, the default, is the first. */
+  readonly priority: number
+  /** Where it runs, such as a zone; `undefined` if nobody says. */
+  readonly locality: string | undefined
+}
+
+/**
+ * What can be said of a backend besides its address.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Attributes {
+  readonly authority?: string | undefined
+  readonly weight?: number | undefined
+  readonly priority?: number | undefined
+  readonly locality?: string | undefined
 }
 
 /**
@@ -77,10 +97,13 @@ export const format = (address: Address): string =>
  * @category constructors
  * @since 0.1.0
  */
-export const make = (address: Address, options?: { readonly authority?: string | undefined }): Endpoint => ({
+export const make = (address: Address, attributes?: Attributes): Endpoint => ({
   id: format(address),
   address,
-  authority: options?.authority
+  authority: attributes?.authority,
+  weight: attributes?.weight ?? 1,
+  priority: attributes?.priority ?? 0,
+  locality: attributes?.locality
 })
 
 /** An address, or what is wrong with it. */
@@ -190,3 +213,15 @@ export const parse = (
     Result.map((address) => make(address)),
     Result.mapError((problem) => new AddressError({ input, problem }))
   )
+
+/**
+ * The name a connection to an endpoint is opened for: its authority, or else its address.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const authorityOf = ({ address, authority }: Endpoint): string => {
+  if (authority !== undefined) return authority
+  if (address._tag === "Unix") return "localhost"
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}

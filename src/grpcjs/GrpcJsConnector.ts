@@ -7,7 +7,9 @@
  */
 import * as grpc from "@grpc/grpc-js"
 import { Config, Effect, Layer } from "effect"
-import type { Endpoint } from "../discovery/Endpoint.ts"
+import * as CallCredentials from "../call/CallCredentials.ts"
+import * as Interceptor from "../call/Interceptor.ts"
+import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
 import type { ClientTls } from "../transport/Tls.ts"
@@ -91,24 +93,20 @@ const failureCause = (channel: grpc.Channel, done: (cause: string) => void): voi
 /** Follows a channel's state until it is shut down. */
 const watch = (channel: grpc.Channel, states: Watched.Writable<Connectivity>): void => {
   const state = channel.getConnectivityState(false)
+  if (state === grpc.connectivityState.SHUTDOWN) return states.set(Connectivity.Shutdown())
+  // First of all, because whoever hears of the state may close the channel. No deadline: there is no way to stop watching,
+  // and with one grpc-js would keep a timer.
+  channel.watchConnectivityState(state, Infinity, () => watch(channel, states))
   switch (state) {
     case grpc.connectivityState.IDLE:
-      states.set(Connectivity.Idle())
-      break
+      return states.set(Connectivity.Idle())
     case grpc.connectivityState.CONNECTING:
-      states.set(Connectivity.Connecting())
-      break
+      return states.set(Connectivity.Connecting())
     case grpc.connectivityState.READY:
-      states.set(Connectivity.Ready())
-      break
+      return states.set(Connectivity.Ready())
     case grpc.connectivityState.TRANSIENT_FAILURE:
-      failureCause(channel, (cause) => states.set(Connectivity.TransientFailure({ cause })))
-      break
-    case grpc.connectivityState.SHUTDOWN:
-      return states.set(Connectivity.Shutdown())
+      return failureCause(channel, (cause) => states.set(Connectivity.TransientFailure({ cause })))
   }
-  // No deadline: there is no way to stop watching, and with one grpc-js would keep a timer.
-  channel.watchConnectivityState(state, Infinity, () => watch(channel, states))
 }
 
 const connect = (endpoint: Endpoint, options: Options | undefined) =>
@@ -130,7 +128,13 @@ const connect = (endpoint: Endpoint, options: Options | undefined) =>
       )
   ).pipe(
     Effect.map(({ connection, states }): Connection => ({
-      transport: { unary: GrpcUnary.make(connection), stream: GrpcStream.make(connection) },
+      transport: Interceptor.apply(
+        CallCredentials.attach({
+          authority: authorityOf(endpoint),
+          secure: options?.tls !== undefined
+        }),
+        { unary: GrpcUnary.make(connection), stream: GrpcStream.make(connection) }
+      ),
       connectivity: states,
       connect: Effect.sync(() => void connection.channel.getConnectivityState(true))
     }))

@@ -28,6 +28,8 @@ export interface Options<R> extends Server.Options<R> {
   readonly maxReceiveMessageBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
+  /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
+  readonly maxConcurrentCalls?: number | undefined
   /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
   readonly drainDelay?: Duration.Input | undefined
   /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
@@ -77,12 +79,15 @@ const credentials = (tls: ServerTls | undefined): grpc.ServerCredentials =>
  */
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
-): Effect.fn.Return<Server.Server["Service"], Server.BindError, R | Scope.Scope> {
+): Effect.fn.Return<Server.Server["Service"], Server.BindError | Server.MethodCollision, R | Scope.Scope> {
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const server = new grpc.Server({
     interceptors: [interceptor(router, run as Run, options.window ?? 16)],
     "grpc.enable_channelz": 0,
+    ...(options.maxConcurrentCalls === undefined
+      ? undefined
+      : { "grpc.max_concurrent_streams": options.maxConcurrentCalls }),
     ...(options.maxReceiveMessageBytes === undefined
       ? undefined
       : { "grpc.max_receive_message_length": options.maxReceiveMessageBytes })
@@ -112,7 +117,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, Server.BindError, R> =>
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision, R> =>
   Layer.effect(Server.Server, make(options))
 
 /**
@@ -123,5 +130,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server
  */
 export const layerConfig = <R = never>(
   options: Config.Wrap<Options<R>>
-): Layer.Layer<Server.Server, Server.BindError | Config.ConfigError, R> =>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

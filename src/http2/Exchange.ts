@@ -53,8 +53,10 @@ function onClose(this: unknown): void {
   ;(this as Owned)[exchange].onClose()
 }
 
-/** An error is followed by a close. */
-function onError(): void {}
+/** A close follows. */
+function onError(this: unknown, error: Error): void {
+  ;(this as Owned)[exchange].session.blame(error.message)
+}
 
 /** One call. */
 export abstract class Exchange {
@@ -97,13 +99,18 @@ export abstract class Exchange {
       origin: "local",
       method: this.method.path,
       peer: this.session.endpoint.id,
-      headers: this.rawHeaders.length === 0 ? undefined : this.headers,
+      headers: this.#answered,
       progress
     })
   }
 
   get headers(): Metadata {
     return fromRaw(this.rawHeaders)
+  }
+
+  /** The headers, if there were any. */
+  get #answered(): Metadata | undefined {
+    return this.rawHeaders.length === 0 ? undefined : this.headers
   }
 
   get trailers(): Metadata {
@@ -144,7 +151,7 @@ export abstract class Exchange {
     try {
       stream = session.request(fields)
     } catch {
-      return this.localError("UNAVAILABLE", `the connection to ${session.endpoint.id} is closed`, "not_started")
+      return this.localError("UNAVAILABLE", `there is no connection to ${session.endpoint.id}`, "not_started")
     }
     this.stream = stream
     ;(stream as Owned)[exchange] = this
@@ -245,7 +252,7 @@ export abstract class Exchange {
       origin: "remote",
       method: this.method.path,
       peer: this.session.endpoint.id,
-      headers: this.headers,
+      headers: this.#answered,
       trailers: this.trailers
     })
   }
@@ -283,14 +290,14 @@ export abstract class Exchange {
    * closes, and neither does the connection when it is told to.
    */
   leave(): void {
-    setImmediate(reset, this.stream)
+    if (this.stream?.destroyed === false) setImmediate(reset, this.stream)
   }
 }
 
 const expire = (self: Exchange): void => self.giveUp(self.localError("DEADLINE_EXCEEDED", "deadline exceeded"))
 
-const reset = (stream: http2.ClientHttp2Stream | undefined): void => {
-  stream?.close(http2.constants.NGHTTP2_CANCEL)
+const reset = (stream: http2.ClientHttp2Stream): void => {
+  stream.close(http2.constants.NGHTTP2_CANCEL)
   // What has come and nobody reads would keep it open.
-  stream?.resume()
+  stream.resume()
 }

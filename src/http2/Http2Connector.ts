@@ -5,11 +5,15 @@
  * message, certificates that rotate, and an error that knows whether the server ever saw the call.
  */
 import { Config, Duration, Effect, Layer, type Scope } from "effect"
+import * as CallCredentials from "../call/CallCredentials.ts"
+import * as Interceptor from "../call/Interceptor.ts"
+import type { Arrows } from "../call/Interceptor.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import { type CredentialsError, follow, type Rotating } from "./Rotation.ts"
 import { type Options as SessionOptions, Session } from "./Session.ts"
+import { arrows, SessionGroup } from "./SessionGroup.ts"
 import * as StreamExchange from "./StreamExchange.ts"
 import * as UnaryExchange from "./UnaryExchange.ts"
 
@@ -27,21 +31,36 @@ export interface Options {
   /** Largest message that is sent, in bytes. Default no limit. */
   readonly maxSendMessageBytes?: number | undefined
   /**
+   * Connections to one endpoint where the server limits the calls on each (gRFC A105). Default 1: what is over the limit
+   * waits. Further connections are opened when those there are full, and close with the first.
+   */
+  readonly maxConnectionsPerEndpoint?: number | undefined
+  /**
    * Pings a connection with calls on it after this time, and gives it up when no answer comes (gRFC A8). Off by default:
    * servers may take offence at pings more often than every 5 minutes.
    */
   readonly keepalive?: { readonly time: Duration.Input; readonly timeout?: Duration.Input | undefined } | undefined
 }
 
-const connect = (endpoint: Endpoint, options: SessionOptions) =>
+const arrowsOf = (session: Session): Arrows =>
+  Interceptor.apply(CallCredentials.attach({ authority: session.authority, secure: session.scheme === "https" }), {
+    unary: UnaryExchange.make(session),
+    stream: StreamExchange.make(session)
+  })
+
+const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: number) =>
   Effect.acquireRelease(
-    Effect.sync(() => new Session(endpoint, options)),
-    (session) => Effect.sync(() => session.close("the connection was closed"))
+    Effect.sync(() => {
+      const first = new Session(endpoint, options)
+      const group = new SessionGroup(first, maxConnections, () => new Session(endpoint, options))
+      return { first, group }
+    }),
+    ({ group }) => Effect.sync(() => group.close("the connection was closed"))
   ).pipe(
-    Effect.map((session): Connection => ({
-      transport: { unary: UnaryExchange.make(session), stream: StreamExchange.make(session) },
-      connectivity: session.states,
-      connect: Effect.sync(() => session.connect())
+    Effect.map(({ first, group }): Connection => ({
+      transport: maxConnections > 1 ? arrows(group, arrowsOf) : arrowsOf(first),
+      connectivity: first.states,
+      connect: Effect.sync(() => first.connect())
     }))
   )
 
@@ -67,7 +86,10 @@ export const make = Effect.fnUntraced(function* (
             timeoutMillis: Duration.toMillis(keepalive.timeout ?? "20 seconds")
           }
   }
-  return Connector.of({ connect: (endpoint) => Effect.suspend(() => connect(endpoint, { tls: tls(), ...rest })) })
+  return Connector.of({
+    connect: (endpoint) =>
+      Effect.suspend(() => connect(endpoint, { tls: tls(), ...rest }, options?.maxConnectionsPerEndpoint ?? 1))
+  })
 })
 
 /**

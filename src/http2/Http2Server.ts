@@ -12,6 +12,7 @@ import * as Server from "../server/Server.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import type { ServerTls } from "../transport/Tls.ts"
 import { follow, type Rotating } from "./Rotation.ts"
+import { connectionWindow, streamWindow } from "./FlowControl.ts"
 import { type Limits, refuse, type Run, serve, type ServedCall } from "./ServedCall.ts"
 
 /**
@@ -31,7 +32,7 @@ export interface Options<R> extends Server.Options<R> {
   readonly maxReceiveMessageBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
-  /** Calls a connection may have under way at one time; clients hold the others back. Default 4294967295, no limit. */
+  /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
   readonly maxConcurrentCalls?: number | undefined
   /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
   readonly drainDelay?: Duration.Input | undefined
@@ -101,6 +102,7 @@ const stop = Effect.fnUntraced(function* <R>(
 const listen = (server: NodeServer, open: Open, router: Server.Router, run: Run, limits: Limits): void => {
   server.on("session", (session) => {
     open.sessions.add(session)
+    session.setLocalWindowSize(connectionWindow)
     session.on("error", () => {})
     session.on("close", () => open.sessions.delete(session))
   })
@@ -134,14 +136,14 @@ const listen = (server: NodeServer, open: Open, router: Server.Router, run: Run,
  */
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
-): Effect.fn.Return<Server.Server["Service"], Server.BindError, R | Scope.Scope> {
+): Effect.fn.Return<Server.Server["Service"], Server.BindError | Server.MethodCollision, R | Scope.Scope> {
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const host = options.host ?? "127.0.0.1"
   const cannot = (problem: string) => new Server.BindError({ address: format(host, options.port ?? 0), problem })
   const settings: http2.ServerOptions = {
     settings: {
-      initialWindowSize: 256 * 1024,
+      initialWindowSize: streamWindow,
       ...(options.maxConcurrentCalls === undefined ? undefined : { maxConcurrentStreams: options.maxConcurrentCalls })
     }
   }
@@ -185,7 +187,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server, Server.BindError, R> =>
+export const layer = <R = never>(
+  options: Options<R>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision, R> =>
   Layer.effect(Server.Server, make(options))
 
 /**
@@ -196,5 +200,5 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Server.Server
  */
 export const layerConfig = <R = never>(
   options: Config.Wrap<Options<R>>
-): Layer.Layer<Server.Server, Server.BindError | Config.ConfigError, R> =>
+): Layer.Layer<Server.Server, Server.BindError | Server.MethodCollision | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))

@@ -7,10 +7,11 @@
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import * as tls from "node:tls"
-import type { Endpoint } from "../discovery/Endpoint.ts"
+import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
+import { connectionWindow, streamWindow } from "./FlowControl.ts"
 
 /** How a session is opened. */
 export interface Options {
@@ -25,21 +26,10 @@ export interface Occupant {
   readonly cancel: (reason: string) => void
 }
 
-/** Bytes a stream may send before they are read. Calls are bounded in messages; this only keeps the wire busy. */
-const streamWindow = 256 * 1024
-/** Bytes a connection may send. Node gives them back when they arrive, so one slow stream does not hold the others. */
-const connectionWindow = 4 * 1024 * 1024
-
 /** How long a closed connection may take to say goodbye. */
 const farewellMillis = 500
 
 const hostOf = (authority: string): string => authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
-
-const authorityOf = ({ address, authority }: Endpoint): string => {
-  if (authority !== undefined) return authority
-  if (address._tag === "Unix") return "localhost"
-  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
-}
 
 const pem = (bytes: Uint8Array | undefined): Buffer | undefined =>
   bytes === undefined ? undefined : Buffer.from(bytes)
@@ -67,6 +57,10 @@ export class Session {
   readonly scheme: "http" | "https"
   readonly states: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
   readonly occupants = new Set<Occupant>()
+  /** Calls the server takes at one time. */
+  maxCalls = Infinity
+  /** Told when the connection becomes ready, when it stops being so, and when it takes more or fewer calls. */
+  onChange: () => void = () => {}
   #http2: http2.ClientHttp2Session | undefined
   #problem: string | undefined
   #keepalive: NodeJS.Timeout | undefined
@@ -81,6 +75,15 @@ export class Session {
   /** Why the connection is gone; `undefined` while it is there. */
   get lost(): string | undefined {
     return this.#http2 === undefined || this.#http2.destroyed ? (this.#problem ?? "connection lost") : undefined
+  }
+
+  get isReady(): boolean {
+    return this.states.current()._tag === "Ready"
+  }
+
+  /** A call's stream says why it broke, which is often before the connection does. */
+  blame(problem: string): void {
+    if (this.#http2?.destroyed) this.#problem ??= problem
   }
 
   /** Opens an HTTP/2 stream. Throws when the connection takes no more. */
@@ -111,9 +114,13 @@ export class Session {
         session.destroy(new Error("the server does not offer HTTP/2 (ALPN)"))
       } else session.setLocalWindowSize(connectionWindow)
     })
-    session.once("remoteSettings", () => {
-      this.states.set(Connectivity.Ready())
-      this.#keepAlive(session)
+    session.on("remoteSettings", ({ maxConcurrentStreams }) => {
+      this.maxCalls = maxConcurrentStreams ?? Infinity
+      if (this.states.current()._tag === "Connecting") {
+        this.states.set(Connectivity.Ready())
+        this.#keepAlive(session)
+      }
+      this.onChange()
     })
     session.on("goaway", (code) => {
       if (code !== http2.constants.NGHTTP2_NO_ERROR) this.#problem = `the server said goodbye with code ${code}`
@@ -125,22 +132,29 @@ export class Session {
 
   /** No call may begin any more; those under way go on. */
   #leave(): void {
-    if (this.states.current()._tag === "Ready") this.states.set(Connectivity.Idle())
+    if (!this.isReady) return
+    this.states.set(Connectivity.Idle())
+    this.onChange()
   }
 
   #gone(otherwise: string): void {
     clearInterval(this.#keepalive)
     const cause = (this.#problem ??= otherwise)
     const { _tag } = this.states.current()
-    if (_tag === "Connecting") this.states.set(Connectivity.TransientFailure({ cause }))
-    else this.#leave()
+    if (_tag === "Connecting") {
+      this.states.set(Connectivity.TransientFailure({ cause }))
+      this.onChange()
+    } else this.#leave()
   }
 
   /** Pings, and gives a connection up whose other end does not answer (gRFC A8). */
   #keepAlive(session: http2.ClientHttp2Session): void {
     const { keepalive } = this.options
     if (keepalive === undefined) return
-    const giveUp = () => session.destroy(new Error(`no answer to a ping within ${keepalive.timeoutMillis} ms`))
+    const giveUp = () => {
+      this.#problem = `no answer to a ping within ${keepalive.timeoutMillis} ms`
+      session.destroy()
+    }
     this.#keepalive = setInterval(() => {
       if (this.occupants.size === 0 || session.destroyed) return
       const limit = setTimeout(giveUp, keepalive.timeoutMillis)

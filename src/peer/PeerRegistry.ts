@@ -6,7 +6,7 @@
  * registries share nothing.
  */
 import { Config, Context, type Duration, Effect, Layer, RcMap, type Scope } from "effect"
-import type { Endpoint } from "../discovery/Endpoint.ts"
+import * as Endpoint from "../discovery/Endpoint.ts"
 import type { Connector } from "../transport/Connector.ts"
 import * as Peer from "./Peer.ts"
 
@@ -29,12 +29,12 @@ export interface Options extends Peer.Options {
 export class PeerRegistry extends Context.Service<
   PeerRegistry,
   {
-    readonly retain: (endpoint: Endpoint) => Effect.Effect<Peer.Peer, never, Scope.Scope>
+    readonly retain: (endpoint: Endpoint.Endpoint) => Effect.Effect<Peer.Peer, never, Scope.Scope>
   }
 >()("trunkline/peer/PeerRegistry") {}
 
 /**
- * Makes a registry. Endpoints are the same peer when they are equal in every field, credentials' name included.
+ * Makes a registry. Endpoints are the same peer when their id, address and authority are equal.
  *
  * @category constructors
  * @since 0.1.0
@@ -43,10 +43,12 @@ export const make = Effect.fnUntraced(function* (
   options?: Options
 ): Effect.fn.Return<PeerRegistry["Service"], never, Connector | Scope.Scope> {
   const peers = yield* RcMap.make({
-    lookup: (endpoint: Endpoint) => Peer.make(endpoint, options),
+    lookup: (endpoint: Endpoint.Endpoint) => Peer.make(endpoint, options),
     idleTimeToLive: options?.idleTimeToLive
   })
-  return PeerRegistry.of({ retain: (endpoint) => RcMap.get(peers, endpoint) })
+  // What discovery says of a backend may change; which connection it is does not depend on it.
+  const key = ({ address, authority, id }: Endpoint.Endpoint) => ({ ...Endpoint.make(address, { authority }), id })
+  return PeerRegistry.of({ retain: (endpoint) => RcMap.get(peers, key(endpoint)) })
 })
 
 /**

@@ -8,6 +8,7 @@
  */
 import { Effect, Random, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
+import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
 import type { Outcome } from "../status/Outcome.ts"
 import type { PeerStats } from "../peer/PeerStats.ts"
@@ -47,8 +48,16 @@ export interface Picker {
  * @since 0.1.0
  */
 export interface PeerSet {
+  /** All of them, in discovery's order. */
   readonly peers: ReadonlyArray<Peer>
+  /** Those with a connection, whatever else is said of them. */
+  readonly connected: ReadonlyArray<Peer>
+  /** Those with a connection that nothing speaks against. */
   readonly ready: ReadonlyArray<Peer>
+  /** What discovery last said of a peer. */
+  readonly endpointOf: (peer: Peer) => Endpoint
+  /** A peer's share of the calls in comparison with others: discovery's weight times what the signals make of it. */
+  readonly weightOf: (peer: Peer) => number
 }
 
 /**

@@ -113,6 +113,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const picker = Watched.make(Picker.empty)
   const changed = Watched.make<void>(undefined)
   const failed = Watched.make<void>(undefined)
+  let endpointsById: ReadonlyMap<string, Endpoint> = new Map()
   let listed: ReadonlyArray<string> = []
   let waiting = 0
   let discoveryError: DiscoveryError | undefined
@@ -122,7 +123,9 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const snapshot = (): Picker.PeerSet => {
     const all = current()
-    return { peers: all, ready: all.filter((peer) => peer.status.state === "Ready") }
+    const connected = all.filter((peer) => peer.status.state === "Ready")
+    const endpointOf = (peer: Peer) => endpointsById.get(peer.id) ?? peer.endpoint
+    return { peers: all, connected, ready: connected, endpointOf, weightOf: (peer) => endpointOf(peer).weight }
   }
   const changes = Stream.map(changed.changes, snapshot)
 
@@ -173,6 +176,7 @@ export const make = Effect.fnUntraced(function* <R>(
     const ids = new Set(endpoints.map((endpoint) => endpoint.id))
     const removed = listed.filter((id) => !ids.has(id))
     listed = [...ids]
+    endpointsById = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]))
     for (const endpoint of endpoints) {
       yield* FiberMap.run(members, endpoint.id, member(endpoint), { onlyIfMissing: true, startImmediately: true })
     }
@@ -239,7 +243,7 @@ export const make = Effect.fnUntraced(function* <R>(
     const waited = Deadline.nowUnsafe(call.clock) - since
     const cause = poolClosed ?? NoPeerReady.make(target, current(), waited, discoveryError)
     const code = deadline && poolClosed === undefined ? "DEADLINE_EXCEEDED" : "UNAVAILABLE"
-    return RpcError.make(code, cause.message, { cause })
+    return RpcError.make(code, cause.message, { cause, progress: "not_started" })
   }
 
   const waitFor = <A>(call: Call, take: (now: number) => A | undefined): Effect.Effect<A, RpcError.RpcError> =>

@@ -2,10 +2,13 @@
  * A service's methods as Effects and Streams.
  *
  * A handler is written like the client's view of the same method: an Effect where one message goes back, a Stream where
- * many do. It fails with an `RpcError`; anything else that goes wrong reaches the caller as `INTERNAL` without a word of
- * it. The call comes as the second argument: request metadata, deadline, and the metadata to send back.
+ * many do. It fails with an `RpcError` or with an error its method declares; anything else that goes wrong reaches the
+ * caller as `INTERNAL` without a word of it. The call comes as the second argument: request metadata, deadline, and the
+ * metadata to send back.
  */
 import { type Context, Effect, Function, Stream } from "effect"
+import * as DeclaredError from "../call/DeclaredError.ts"
+import * as Interceptor from "../call/Interceptor.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service from "../call/Service.ts"
@@ -20,15 +23,17 @@ type Failing = RpcError.RpcError
  * @category models
  * @since 0.1.0
  */
-export type HandlerOf<M, R> = M extends Method.Method<never, unknown, infer I, infer O> & { readonly kind: infer K }
+export type HandlerOf<M, R> = M extends Method.Method<never, unknown, infer I, infer O, infer E> & {
+  readonly kind: infer K
+}
   ? K extends "unary"
-    ? (request: I, call: ServerCall) => Effect.Effect<O, Failing, R>
+    ? (request: I, call: ServerCall) => Effect.Effect<O, Failing | E, R>
     : K extends "server_streaming"
-      ? (request: I, call: ServerCall) => Stream.Stream<O, Failing, R>
+      ? (request: I, call: ServerCall) => Stream.Stream<O, Failing | E, R>
       : K extends "client_streaming"
-        ? (requests: Stream.Stream<I, Failing>, call: ServerCall) => Effect.Effect<O, Failing, R>
+        ? (requests: Stream.Stream<I, Failing>, call: ServerCall) => Effect.Effect<O, Failing | E, R>
         : K extends "bidi_streaming"
-          ? (requests: Stream.Stream<I, Failing>, call: ServerCall) => Stream.Stream<O, Failing, R>
+          ? (requests: Stream.Stream<I, Failing>, call: ServerCall) => Stream.Stream<O, Failing | E, R>
           : never
   : never
 
@@ -123,9 +128,41 @@ const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
 }
 
 const withContext =
-  (run: AnyFunction, provide: <A>(self: A) => A): AnyFunction =>
-  (request, call) =>
-    provide(run(request, call))
+  <R>(run: AnyFunction, context: Context.Context<R>): AnyFunction =>
+  (request, call) => {
+    const answer = run(request, call)
+    return Stream.isStream(answer)
+      ? Stream.provideContext(answer, context)
+      : Effect.provideContext(answer as Effect.Effect<unknown>, context)
+  }
+
+interface Options<R> {
+  /** Runs when a server of these begins to stop and still accepts calls. */
+  readonly drain?: Effect.Effect<void, never, R> | undefined
+}
+
+const handlersOf = <R>(
+  description: Service.Input,
+  implementation: object,
+  options: Options<R> | undefined
+): Handlers<R> => {
+  const service: Service.Service = Service.from(description)
+  const functions = implementation as Readonly<Record<string, AnyFunction | undefined>>
+  return {
+    service,
+    drain: options?.drain ?? Effect.void,
+    build: Effect.contextWith((context: Context.Context<R>) =>
+      Effect.sync(() =>
+        Object.entries(service.methods).flatMap(([name, method]) => {
+          const run = functions[name]
+          if (run === undefined) return []
+          const arrows = arrowsOf(method, withContext(run, context))
+          return { method, arrows: Interceptor.apply(DeclaredError.toStatus(method), arrows) }
+        })
+      )
+    )
+  }
+}
 
 /**
  * Makes the handlers of a service. What they need from the context is needed where they are served.
@@ -134,8 +171,12 @@ const withContext =
  * import { Effect, Schema } from "effect"
  * import { Handlers, Service } from "trunkline"
  *
- * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String) })
- * const EchoHandlers = Handlers.make(Echo, { say: (text) => Effect.succeed(text) })
+ * class Shy extends Schema.TaggedError<Shy>()("Shy", { words: Schema.Int }) {}
+ *
+ * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String, { errors: [Shy] }) })
+ * const EchoHandlers = Handlers.make(Echo, {
+ *   say: (text) => (text === "" ? Effect.fail(new Shy({ words: 0 })) : Effect.succeed(text))
+ * })
  *
  * @category constructors
  * @since 0.1.0
@@ -144,35 +185,32 @@ const withContext =
 export const make = <S extends Service.Input, I extends Implementation<S, any>, R = never>(
   description: S,
   implementation: I,
-  options?: {
-    /** Runs when a server of these begins to stop and still accepts calls. */
-    readonly drain?: Effect.Effect<void, never, R> | undefined
-  }
-): Handlers<RequirementOf<I[keyof I]> | R> => {
-  const service: Service.Service = Service.from(description)
-  const functions = implementation as unknown as Readonly<Record<string, AnyFunction>>
-  return {
-    service,
-    drain: options?.drain ?? Effect.void,
-    build: Effect.contextWith((context) =>
-      Effect.sync(() =>
-        Object.entries(service.methods).map(([name, method]) => ({
-          method,
-          arrows: arrowsOf(
-            method,
-            withContext(
-              functions[name]!,
-              (self) =>
-                (Stream.isStream(self)
-                  ? Stream.provideContext(self as Stream.Stream<unknown>, context)
-                  : Effect.provideContext(self as unknown as Effect.Effect<unknown>, context)) as never
-            )
-          )
-        }))
-      )
-    )
-  }
-}
+  options?: Options<R>
+): Handlers<RequirementOf<I[keyof I]> | R> => handlersOf(description, implementation, options)
+
+/**
+ * Makes handlers for some methods of a service. The others are answered as `UNIMPLEMENTED`, unless other handlers on the
+ * same server have them: a service can be served from several places.
+ *
+ * @example
+ * import { Effect, Schema } from "effect"
+ * import { Handlers, Service } from "trunkline"
+ *
+ * const Echo = Service.make("demo.Echo", {
+ *   say: Service.unary(Schema.String, Schema.String),
+ *   repeat: Service.serverStreaming(Schema.String, Schema.String)
+ * })
+ * const JustSay = Handlers.partial(Echo, { say: (text) => Effect.succeed(text) })
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- the requirement is inferred from the functions
+export const partial = <S extends Service.Input, I extends Partial<Implementation<S, any>>, R = never>(
+  description: S,
+  implementation: I & { readonly [K in Exclude<keyof I, keyof Service.From<S>["methods"]>]: never },
+  options?: Options<R>
+): Handlers<RequirementOf<I[keyof I]> | R> => handlersOf(description, implementation, options)
 
 /**
  * Handlers that have what they need.

@@ -52,6 +52,21 @@ export interface Options<R> {
 }
 
 /**
+ * Two handlers for one method, of which a server can only ask one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MethodCollision extends Data.TaggedError("MethodCollision")<{
+  /** Full method path, `/package.Service/Method`. */
+  readonly method: string
+}> {
+  override get message(): string {
+    return `more than one handler for ${this.method}`
+  }
+}
+
+/**
  * Handlers by method path.
  *
  * @category models
@@ -76,15 +91,17 @@ export interface Application {
  * @category constructors
  * @since 0.1.0
  */
-export const build = Effect.fnUntraced(function* <R>(options: Options<R>): Effect.fn.Return<Application, never, R> {
+export const build = Effect.fnUntraced(function* <R>(
+  options: Options<R>
+): Effect.fn.Return<Application, MethodCollision, R> {
   const context = yield* Effect.context<R>()
   const interceptor = options.interceptor ?? Interceptor.identity
   const handlers = yield* Effect.forEach(options.handlers, (handlers) => handlers.build)
-  const router = new Map(
-    handlers
-      .flat()
-      .map(({ arrows, method }) => [method.path, { method, arrows: Interceptor.apply(interceptor, arrows) }])
-  )
+  const router = new Map<string, Handler>()
+  for (const { arrows, method } of handlers.flat()) {
+    if (router.has(method.path)) return yield* new MethodCollision({ method: method.path })
+    router.set(method.path, { method, arrows: Interceptor.apply(interceptor, arrows) })
+  }
   const drains = Effect.forEach(options.handlers, (handlers) => handlers.drain, { concurrency: "unbounded" })
   const drain = Effect.andThen(drains, options.onDrain ?? Effect.void)
   return { router, drain: Effect.provideContext(drain, context) }

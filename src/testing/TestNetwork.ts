@@ -43,7 +43,10 @@ export class TestNetwork extends Context.Service<
   TestNetwork,
   {
     /** Serves handlers at an address until the scope closes. */
-    readonly serve: <R>(address: string, options: Server.Options<R>) => Effect.Effect<void, never, R | Scope.Scope>
+    readonly serve: <R>(
+      address: string,
+      options: Server.Options<R>
+    ) => Effect.Effect<void, Server.MethodCollision, R | Scope.Scope>
     /** Breaks every connection to a host, fails the calls on them, and refuses new connections until `restart`. */
     readonly kill: (address: string) => Effect.Effect<void>
     /** Serves again what was served before `kill`. */

@@ -342,13 +342,11 @@ describe("through a client and a pool", () => {
     return seen
   })
 
-  const pool = (interceptor: Interceptor.Interceptor) =>
-    Layer.effect(
-      Transport.Transport,
-      Effect.map(Balancer.make({ discovery: StaticDiscovery.make(["a:1"]), picker: RoundRobin.make() }), (transport) =>
-        Interceptor.apply(interceptor, transport)
-      )
-    ).pipe(Layer.orDie)
+  const pool = (...interceptors: ReadonlyArray<Interceptor.Interceptor>) =>
+    Transport.intercept(...interceptors).pipe(
+      Layer.provide(Balancer.layer({ discovery: StaticDiscovery.make(["a:1"]), picker: RoundRobin.make() })),
+      Layer.orDie
+    )
 
   it.effect("call > client > pool, for all four kinds", () =>
     Effect.gen(function* () {
@@ -414,7 +412,7 @@ describe("through a client and a pool", () => {
         const token = yield* DefaultMetadata.cached(fetch.effect, { timeToLive: "1 hour" })
         return Interceptor.layer(DefaultMetadata.make({ authorization: Effect.map(token, (it) => `Bearer ${it}`) }))
       })
-      const live = Echo.layer.pipe(Layer.provide(Layer.unwrap(authorized)), Layer.provide(pool(Interceptor.identity)))
+      const live = Echo.layer.pipe(Layer.provide(Layer.unwrap(authorized)), Layer.provide(pool()))
       yield* Effect.gen(function* () {
         const echo = yield* Echo
         yield* Effect.all([echo.echo({}), echo.echo({})], { concurrency: "unbounded" })

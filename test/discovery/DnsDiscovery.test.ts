@@ -86,10 +86,11 @@ describe("what a name becomes", () => {
       const endpoints = yield* DnsDiscovery.make("dns:///Greeter.local.:50051").subscribe(Stream.never)
       const first = yield* Stream.runHead(endpoints).pipe(Effect.flatMap(Effect.fromOption))
       const tcp = (host: string) => Address.Tcp({ host, port: 50051 })
+      const rest = { authority: "greeter.local:50051", weight: 1, priority: 0, locality: undefined }
       assert.deepStrictEqual(first, [
-        { id: "10.0.0.2:50051", authority: "greeter.local:50051", address: tcp("10.0.0.2") },
-        { id: "[2001:db8::1]:50051", authority: "greeter.local:50051", address: tcp("2001:db8::1") },
-        { id: "10.0.0.1:50051", authority: "greeter.local:50051", address: tcp("10.0.0.1") }
+        { id: "10.0.0.2:50051", ...rest, address: tcp("10.0.0.2") },
+        { id: "[2001:db8::1]:50051", ...rest, address: tcp("2001:db8::1") },
+        { id: "10.0.0.1:50051", ...rest, address: tcp("10.0.0.1") }
       ])
     }).pipe(
       Effect.provide(

@@ -36,9 +36,11 @@ describe("parse reads", () => {
     ["unix:8080", "unix:8080", Unix({ path: "8080" })]
   ]
 
+  const plain = { authority: undefined, weight: 1, priority: 0, locality: undefined }
+
   it.each(good)("%s", (input, id, address) => {
     const endpoint = Result.getOrThrow(Endpoint.parse(input))
-    assert.deepStrictEqual(endpoint, { id, address, authority: undefined })
+    assert.deepStrictEqual(endpoint, { id, address, ...plain })
     assert.deepStrictEqual(Result.getOrThrow(Endpoint.parse(id)), endpoint, "an id reads as itself")
   })
 
@@ -120,10 +122,9 @@ describe("parse refuses", () => {
 })
 
 describe("make", () => {
-  it("takes the canonical form for the id and keeps the authority", () =>
-    assert.deepStrictEqual(Endpoint.make(Tcp({ host: "::1", port: 1 }), { authority: "greeter" }), {
-      id: "[::1]:1",
-      address: Tcp({ host: "::1", port: 1 }),
-      authority: "greeter"
-    }))
+  it("takes the canonical form for the id and keeps what is said of it", () => {
+    const said = { authority: "greeter", weight: 2.5, priority: 1, locality: "zone-a" }
+    const address = Tcp({ host: "::1", port: 1 })
+    assert.deepStrictEqual(Endpoint.make(address, said), { id: "[::1]:1", address, ...said })
+  })
 })

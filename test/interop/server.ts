@@ -16,7 +16,9 @@ import { maxMessageBytes } from "./vectors.ts"
 /** Options that every adapter understands. */
 interface Options extends GrpcJsServer.Options<never> {}
 
-type Serve = (options: Options) => Effect.Effect<Server.Server["Service"], Server.BindError, Scope.Scope>
+type Serve = (
+  options: Options
+) => Effect.Effect<Server.Server["Service"], Server.BindError | Server.MethodCollision, Scope.Scope>
 
 /** The wires there are, by the name `--adapter` gives them. */
 const adapters: Readonly<Record<string, Serve>> = {

@@ -23,10 +23,10 @@ const peerAt = (name: string, state: "Ready" | "Down" | "Idle" = "Ready"): Peer.
   return peer
 }
 
-const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => ({
-  peers,
-  ready: peers.filter((peer) => peer.status.state === "Ready")
-})
+const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
+  const ready = peers.filter((peer) => peer.status.state === "Ready")
+  return { peers, connected: ready, ready, endpointOf: (peer) => peer.endpoint, weightOf: () => 1 }
+}
 
 /** The pickers a policy makes of some sets. */
 const pickersOf = (policy: Picker.PickerPolicy, ...sets: ReadonlyArray<Picker.PeerSet>) =>

@@ -24,7 +24,7 @@ const handlersThat = (end: Effect.Effect<never, RpcError.RpcError>): Handlers.Ha
   const build = Effect.map(Server.build({ handlers: [plain], interceptor: mapper }), ({ router }) => [
     ...router.values()
   ])
-  return { ...plain, build }
+  return { ...plain, build: Effect.orDie(build) }
 }
 
 for (const wire of wires) {

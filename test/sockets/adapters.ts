@@ -17,7 +17,9 @@ export interface ConnectorOptions extends Omit<GrpcJsConnector.Options, "channel
 export interface Adapter {
   readonly name: string
   readonly connector: (options?: ConnectorOptions) => Layer.Layer<Connector.Connector, Rotation.CredentialsError>
-  readonly serve: (options: ServerOptions) => Effect.Effect<Server.Server["Service"], Server.BindError, Scope.Scope>
+  readonly serve: (
+    options: ServerOptions
+  ) => Effect.Effect<Server.Server["Service"], Server.BindError | Server.MethodCollision, Scope.Scope>
 }
 
 export const adapters: ReadonlyArray<Adapter> = [
