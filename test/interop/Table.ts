@@ -5,7 +5,8 @@ import type { Results } from "./Results.ts"
 
 /** Why a cell says neither pass nor fail. */
 const reasons: Readonly<Record<string, string>> = {
-  scaling: "gRFC A105 wants a second connection where the first has all the streams it may; a peer has one.",
+  scaling:
+    "Of three calls to a server that takes two on a connection, the third should come over a second connection (gRFC A105).",
   "grpc-js compression":
     "grpc-js compresses every request of a channel or none, and no response; it tells neither side which message came compressed.",
   "grpc-js reports": "grpc-js gives load reports to its own balancers and to nobody else.",

@@ -22,7 +22,7 @@ import type { Results } from "./Results.ts"
 import * as RubyParty from "./RubyParty.ts"
 import * as Table from "./Table.ts"
 
-/** No run takes longer than this, whatever hangs; half a minute is usual on a machine with nothing else to do. */
+/** No run takes longer than this, whatever hangs; a minute is usual. */
 const limit = "4 minutes"
 
 const { values: options } = parseArgs({ options: { check: { type: "boolean", default: false } } })

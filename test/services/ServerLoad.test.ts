@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Deferred, Effect, Fiber, Layer, Queue, type Scope, Stream } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Balancer,
@@ -12,6 +12,7 @@ import {
   StaticDiscovery,
   type Transport
 } from "trunkline"
+import { adapters } from "../sockets/adapters.ts"
 import { memory, type Wire, wires } from "../wires.ts"
 
 const poolOf = (address: string) =>
@@ -98,6 +99,23 @@ for (const wire of wires) {
     )
   })
 }
+
+describe("a server that stops", () => {
+  it.live.each(adapters)("does not wait for who watches its load: $name", ({ connector, serve }) =>
+    Effect.gen(function* () {
+      const load = yield* ServerLoad.make()
+      const handlers = Handlers.provideContext(ServerLoad.handlers(), Context.make(ServerLoad.ServerLoad, load))
+      const server = yield* Scope.make()
+      const { address } = yield* Scope.provide(serve({ handlers: [handlers], drainTimeout: "1 hour" }), server)
+      yield* Effect.gen(function* () {
+        const { fiber, next } = yield* listen("1 second")
+        yield* next
+        yield* Effect.timeout(Scope.close(server, Exit.void), "5 seconds")
+        assert.strictEqual((yield* Effect.flip(Fiber.join(fiber))).code, "UNAVAILABLE")
+      }).pipe(Effect.scoped, Effect.provide(poolOf(address)), Effect.provide(connector()))
+    })
+  )
+})
 
 /** When reports are heard within two minutes, in milliseconds. */
 const heardBy = (watch: Stream.Stream<unknown, unknown, Transport.Transport>) =>
