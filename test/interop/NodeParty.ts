@@ -35,12 +35,13 @@ export const make = (
   serve: Effect.fnUntraced(function* (tls) {
     const security = tls === undefined ? [] : ["--use_tls", "true", "--tls_cert_file", tls.certFile]
     const key = tls === undefined ? [] : ["--tls_key_file", tls.keyFile]
-    const args = [...argsOf(programs.server), "--port", "0,0", ...security, ...key]
+    const args = [...argsOf(programs.server), "--port", "0,0", "--scaling_port", "0", ...security, ...key]
     const server = yield* Program.start(process.execPath, args)
-    const found = yield* Program.saying(server, /^listening on .*:(\d+)$/gm, 2)
-    return { ports: found.map(([, port]) => Number(port)), tls }
+    const found = yield* Program.saying(server, /^listening on .*:(\d+)$/gm, 3)
+    const [scalingPort, ...ports] = found.map(([, port]) => Number(port))
+    return { ports, scalingPort, tls }
   }),
-  ask: Effect.fnUntraced(function* (cases, { ports, tls }) {
+  ask: Effect.fnUntraced(function* (cases, { ports, scalingPort, tls }) {
     const security = tls === undefined ? [] : ["--use_tls", "true", "--use_test_ca", "true", "--ca_file", tls.caFile]
     const { said } = yield* Program.run(
       process.execPath,
@@ -49,6 +50,7 @@ export const make = (
         ...["--server_port", ports.join(","), "--test_case", cases.join(",")],
         ...["--concurrent_calls", String(concurrentCalls)],
         ...["--report_interval_ms", String(reportIntervalMillis)],
+        ...(scalingPort === undefined ? [] : ["--scaling_port", String(scalingPort)]),
         ...(tls === undefined ? [] : [...security, "--server_host_override", serverName])
       ],
       limit

@@ -8,6 +8,8 @@ import type { Results } from "./Results.ts"
 /** A running server, and what a client must trust to call it. */
 export interface Address {
   readonly ports: ReadonlyArray<number>
+  /** Where a server listens that takes few calls on a connection. */
+  readonly scalingPort?: number | undefined
   readonly tls: Files | undefined
 }
 

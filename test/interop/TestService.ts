@@ -66,17 +66,20 @@ const unaryCall = (serverId: string) =>
   })
 
 /** The responses one request asks for. */
-const respond = (request: StreamingOutputCallRequest) =>
+const respond = (request: StreamingOutputCallRequest, call: ServerCall.ServerCall) =>
   Stream.fromEffectDrain(echoStatus(request.responseStatus)).pipe(
     Stream.concat(Stream.fromIterable(request.responseParameters)),
     Stream.tap(({ intervalUs }) => (intervalUs > 0 ? Effect.sleep(intervalUs / 1000) : Effect.void)),
-    Stream.map(({ compressed, size }) => response({ payload: zeros(size) }, compressed))
+    Stream.map(({ compressed, fillPeerSocketAddress, size }) => {
+      const peerSocketAddress = fillPeerSocketAddress?.value === true ? call.remote : ""
+      return response({ payload: zeros(size), peerSocketAddress }, compressed)
+    })
   )
 
 const streamingOutputCall = (request: StreamingOutputCallRequest, call: ServerCall.ServerCall) => {
   const isAsked = request.responseParameters.some(({ compressed }) => compressed !== undefined)
   const prepared = isAsked ? call.setCompression("gzip") : Effect.void
-  return Stream.concat(Stream.fromEffectDrain(prepared), respond(request))
+  return Stream.concat(Stream.fromEffectDrain(prepared), respond(request, call))
 }
 
 const sumOfSizes = (requests: Stream.Stream<StreamingInputCallRequest, RpcError.RpcError>) =>
@@ -123,12 +126,16 @@ export const handlers = (serverId: string, load: Load): Handlers.Handlers => {
             Stream.fromEffectDrain(echoMetadata(call)),
             Stream.flatMap(
               Stream.tap(requests, ({ orcaOobReport }) => say(orcaOobReport)),
-              respond
+              (request) => respond(request, call)
             )
           )
         )
       ),
-    halfDuplexCall: (requests) =>
-      Stream.unwrap(Effect.map(Stream.runCollect(requests), (all) => Stream.flatMap(Stream.fromIterable(all), respond)))
+    halfDuplexCall: (requests, call) =>
+      Stream.unwrap(
+        Effect.map(Stream.runCollect(requests), (all) =>
+          Stream.flatMap(Stream.fromIterable(all), (request) => respond(request, call))
+        )
+      )
   })
 }

@@ -5,6 +5,7 @@ import * as Compression from "./cases/compression.ts"
 import * as GiveUp from "./cases/giveUp.ts"
 import * as Load from "./cases/load.ts"
 import * as Metadata from "./cases/metadata.ts"
+import * as Scaling from "./cases/scaling.ts"
 import * as Soak from "./cases/soak.ts"
 import * as Status from "./cases/status.ts"
 import * as Streaming from "./cases/streaming.ts"
@@ -43,5 +44,6 @@ export const cases: Readonly<Record<CaseName, Case>> = {
   rpc_soak: Soak.rpcSoak,
   channel_soak: Soak.channelSoak,
   orca_per_rpc: Load.orcaPerRpc,
-  orca_oob: Load.orcaOob
+  orca_oob: Load.orcaOob,
+  max_concurrent_streams_connection_scaling: Scaling.connectionScaling
 }

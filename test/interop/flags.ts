@@ -33,9 +33,11 @@ export interface ServerFlags {
   readonly certFile: string | undefined
   readonly keyFile: string | undefined
   readonly adapter: string
+  /** Where a server listens that takes few calls on a connection. */
+  readonly scalingPort: number | undefined
 }
 
-/** The flags of a server. The files are grpc-go's; without them a certificate is made. `--adapter` is ours. */
+/** The flags of a server. The files are grpc-go's; without them a certificate is made. `--adapter` and `--scaling_port` are ours. */
 export const serverFlags = (args: ReadonlyArray<string>): ServerFlags => {
   const { values } = parseArgs({
     args: [...args],
@@ -44,7 +46,8 @@ export const serverFlags = (args: ReadonlyArray<string>): ServerFlags => {
       use_tls: { type: "string", default: "false" },
       tls_cert_file: { type: "string" },
       tls_key_file: { type: "string" },
-      adapter: { type: "string", default: "http2" }
+      adapter: { type: "string", default: "http2" },
+      scaling_port: { type: "string" }
     }
   })
   return {
@@ -52,7 +55,8 @@ export const serverFlags = (args: ReadonlyArray<string>): ServerFlags => {
     useTls: isTrue(values.use_tls),
     certFile: values.tls_cert_file,
     keyFile: values.tls_key_file,
-    adapter: values.adapter
+    adapter: values.adapter,
+    scalingPort: values.scaling_port === undefined ? undefined : numberOf("scaling_port", values.scaling_port)
   }
 }
 
@@ -67,10 +71,12 @@ export interface ClientFlags {
   readonly connector: string
   readonly concurrentCalls: number
   readonly reportIntervalMillis: number
+  /** Where a server listens that takes few calls on a connection; without it, the server itself does. */
+  readonly scalingPort: number | undefined
   readonly soak: Soak
 }
 
-/** The flags of a client. `--test_case` may be a list; from `--connector` to `--report_interval_ms` they are ours. */
+/** The flags of a client. `--test_case` may be a list; from `--connector` to `--scaling_port` they are ours. */
 export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
   const { values } = parseArgs({
     args: [...args],
@@ -85,6 +91,7 @@ export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
       connector: { type: "string", default: "http2" },
       concurrent_calls: { type: "string", default: "1000" },
       report_interval_ms: { type: "string", default: "1000" },
+      scaling_port: { type: "string" },
       soak_iterations: { type: "string", default: "10" },
       soak_num_threads: { type: "string", default: "1" },
       soak_max_failures: { type: "string", default: "0" },
@@ -107,6 +114,7 @@ export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
     connector: values.connector,
     concurrentCalls: number("concurrent_calls"),
     reportIntervalMillis: number("report_interval_ms"),
+    scalingPort: values.scaling_port === undefined ? undefined : number("scaling_port"),
     soak: {
       iterations: number("soak_iterations"),
       threads: Math.max(1, number("soak_num_threads")),

@@ -131,4 +131,5 @@ const credentialsOf = async (): Promise<grpc.ServerCredentials> => {
   return grpc.ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }])
 }
 const credentials = await credentialsOf()
-for (const [index, port] of flags.ports.entries()) await serve(port, `grpc-js ${process.pid}.${index}`, credentials)
+const ports = flags.scalingPort === undefined ? flags.ports : [flags.scalingPort, ...flags.ports]
+for (const [index, port] of ports.entries()) await serve(port, `grpc-js ${process.pid}.${index}`, credentials)

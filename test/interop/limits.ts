@@ -13,8 +13,12 @@ const answered = {
   server_compressed_streaming: "grpc-js compression"
 } satisfies Limits
 
+/** More connections than one to a backend, and a server that says over which of them a call came. */
+const scaled = { max_concurrent_streams_connection_scaling: "scaling" } satisfies Limits
+
 /** Our connector and our server on grpc-js. */
 export const onGrpcJs = {
+  ...scaled,
   ...probed,
   ...answered,
   client_compressed_unary_noprobe: "grpc-js compression",
@@ -29,9 +33,10 @@ export const grpcJsClient = {
 } satisfies Limits
 
 /** grpc-js's own server. */
-export const grpcJsServer = { ...probed, ...answered, orca_oob: "grpc-js memory" } satisfies Limits
+export const grpcJsServer = { ...scaled, ...probed, ...answered, orca_oob: "grpc-js memory" } satisfies Limits
 
 export const rubyServer = {
+  ...scaled,
   very_large_request: "ruby limit",
   client_compressed_unary: "ruby compression",
   client_compressed_streaming: "ruby compression",

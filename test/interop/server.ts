@@ -1,9 +1,10 @@
 /**
  * The interop server.
  *
- *   npm run -s interop:server -- --port P [--use_tls true [--tls_cert_file C --tls_key_file K]] [--adapter grpcjs]
+ *   npm run -s interop:server -- --port P [--use_tls true [--tls_cert_file C --tls_key_file K]] [--adapter grpcjs] [--scaling_port P]
  *
- * `--port 0` is any free port; several ports are several servers. Says where it listens, one line each server, and serves
+ * `--port 0` is any free port; several ports are several servers. The server on the scaling port, named first, takes two
+ * calls on a connection. Says where it listens, one line each server, and serves
  * until it is told to end.
  */
 import { Cause, Console, Context, Effect, Exit, Fiber, type Scope } from "effect"
@@ -39,7 +40,8 @@ const program = Effect.gen(function* () {
   const flags = serverFlags(process.argv.slice(2))
   const serve = adapterOf(flags.adapter)
   const tls = flags.useTls ? yield* Effect.promise(() => ofServer(flags.certFile, flags.keyFile)) : undefined
-  for (const [index, port] of flags.ports.entries()) {
+  const few = flags.scalingPort === undefined ? [] : [{ port: flags.scalingPort, maxConcurrentCalls: 2 }]
+  for (const [index, where] of [...few, ...flags.ports.map((port) => ({ port }))].entries()) {
     const load = yield* ServerLoad.make()
     const reports = ServerLoad.handlers({ minInterval: minReportInterval })
     const server = yield* serve({
@@ -47,7 +49,7 @@ const program = Effect.gen(function* () {
         handlers(`trunkline ${process.pid}.${index}`, load),
         Handlers.provideContext(reports, Context.make(ServerLoad.ServerLoad, load))
       ],
-      port,
+      ...where,
       tls,
       maxReceiveMessageBytes: maxMessageBytes,
       drainTimeout: "1 second"
