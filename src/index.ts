@@ -58,6 +58,8 @@ export * as Peer from "./peer/Peer.ts"
 export * as PeerRegistry from "./peer/PeerRegistry.ts"
 export * as PeerStats from "./peer/PeerStats.ts"
 export * as PeerStatus from "./peer/PeerStatus.ts"
+export * as Signal from "./peer/Signal.ts"
+export * as Verdict from "./peer/Verdict.ts"
 
 // Which peer takes this call.
 export * as LeastPending from "./picker/LeastPending.ts"
@@ -74,6 +76,7 @@ export * as Balancer from "./pool/Balancer.ts"
 export * as NoPeerReady from "./pool/NoPeerReady.ts"
 export * as PeerPool from "./pool/PeerPool.ts"
 export * as PoolClosed from "./pool/PoolClosed.ts"
+export * as PoolStats from "./pool/PoolStats.ts"
 
 // The wire.
 export * as GrpcJsConnector from "./grpcjs/GrpcJsConnector.ts"

@@ -27,6 +27,8 @@ export class Call {
   attempt = 1
   /** The id of the peer of the current attempt. */
   peer: string | undefined = undefined
+  /** Whether this attempt's peer was picked whatever signals say of it, because they speak against too many. */
+  panicked = false
   /** The ids of the peers earlier attempts failed on. */
   tried: ReadonlyArray<string> = []
 

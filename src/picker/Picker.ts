@@ -10,6 +10,7 @@ import { Effect, Random, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
+import type { Verdict } from "../peer/Verdict.ts"
 import type { Outcome } from "../status/Outcome.ts"
 import type { PeerStats } from "../peer/PeerStats.ts"
 
@@ -52,12 +53,14 @@ export interface PeerSet {
   readonly peers: ReadonlyArray<Peer>
   /** Those with a connection, whatever else is said of them. */
   readonly connected: ReadonlyArray<Peer>
-  /** Those with a connection that nothing speaks against. */
+  /** Those with a connection that may be sent calls. One on probation is among them until it has been sent its one call. */
   readonly ready: ReadonlyArray<Peer>
   /** What discovery last said of a peer. */
   readonly endpointOf: (peer: Peer) => Endpoint
   /** A peer's share of the calls in comparison with others: discovery's weight times what the signals make of it. */
   readonly weightOf: (peer: Peer) => number
+  /** What the pool's signals say of a peer. */
+  readonly verdictOf: (peer: Peer) => Verdict
 }
 
 /**

@@ -14,7 +14,7 @@ import * as PeerRegistry from "../peer/PeerRegistry.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
-import { Lease } from "./Lease.ts"
+import type { Lease } from "./Lease.ts"
 import * as PeerPool from "./PeerPool.ts"
 
 /**
@@ -37,10 +37,7 @@ const onPeer = <A, R>(
 ): Effect.Effect<A, RpcError, R> =>
   Effect.suspend(() => {
     let lease: Lease | undefined
-    const take = (now: number): Lease | undefined => {
-      const peer = pool.choose(call, now)
-      return peer === undefined ? undefined : (lease = new Lease(peer, peer.lane!, pool.load, call, now))
-    }
+    const take = (now: number): Lease | undefined => (lease = pool.lease(call, now))
     return Effect.onExitPrimitive(
       Effect.suspend(() => {
         const taken = take(Deadline.nowUnsafe(call.clock))

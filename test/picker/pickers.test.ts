@@ -11,7 +11,8 @@ import {
   type Picker,
   PowerOfTwo,
   Random,
-  RoundRobin
+  RoundRobin,
+  Verdict
 } from "trunkline"
 import { endpoint } from "../endpoints.ts"
 
@@ -25,7 +26,8 @@ const peerAt = (name: string, state: "Ready" | "Down" | "Idle" = "Ready"): Peer.
 
 const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
   const ready = peers.filter((peer) => peer.status.state === "Ready")
-  return { peers, connected: ready, ready, endpointOf: (peer) => peer.endpoint, weightOf: () => 1 }
+  const endpointOf = (peer: Peer.Peer) => peer.endpoint
+  return { peers, connected: ready, ready, endpointOf, weightOf: () => 1, verdictOf: () => Verdict.well }
 }
 
 /** The pickers a policy makes of some sets. */
