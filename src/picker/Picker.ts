@@ -10,8 +10,9 @@ import { Effect, Random, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
-import type { Outcome } from "../status/Outcome.ts"
 import type { PeerStats } from "../peer/PeerStats.ts"
+import type { Outcome } from "../status/Outcome.ts"
+import type { RpcError } from "../status/RpcError.ts"
 
 /**
  * No peer can take the call now: wait for the next picker.
@@ -24,12 +25,34 @@ export interface Queue {
 }
 
 /**
+ * The call fails with this error at once, unless it waits for a ready peer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Fail {
+  readonly _tag: "Fail"
+  readonly error: RpcError
+}
+
+/**
+ * The call fails with this error whatever it waits for: it is refused on purpose.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Drop {
+  readonly _tag: "Drop"
+  readonly error: RpcError
+}
+
+/**
  * The answer of a pick.
  *
  * @category models
  * @since 0.1.0
  */
-export type Pick = Peer | Queue
+export type Pick = Peer | Queue | Fail | Drop
 
 /**
  * Picks a peer. `now` is in milliseconds of the monotonic clock, for metrics that decay.

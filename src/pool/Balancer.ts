@@ -37,14 +37,17 @@ const onPeer = <A, R>(
 ): Effect.Effect<A, RpcError, R> =>
   Effect.suspend(() => {
     let lease: Lease | undefined
-    const take = (now: number): Lease | undefined => {
-      const peer = pool.choose(call, now)
-      return peer === undefined ? undefined : (lease = new Lease(peer, peer.lane!, pool.load, call, now))
+    const take = (now: number): Taken | undefined => {
+      const chosen = pool.choose(call, now)
+      if (chosen === undefined || chosen._tag === "RpcError") return chosen
+      return (lease = new Lease(chosen, chosen.lane!, pool.load, call, now))
     }
     return Effect.onExitPrimitive(
       Effect.suspend(() => {
         const taken = take(Deadline.nowUnsafe(call.clock))
-        return taken === undefined ? Effect.flatMap(waited(pool, call, take), attempt) : attempt(taken)
+        return taken === undefined
+          ? Effect.flatMap(waited(pool, call, take), (taken) => begin(taken, attempt))
+          : begin(taken, attempt)
       }),
       (exit) => {
         if (lease !== undefined) ended(lease, exit)
@@ -53,12 +56,20 @@ const onPeer = <A, R>(
     )
   })
 
+/** What choosing comes to: a lease, or the reason why there is none. */
+type Taken = Lease | RpcError
+
+const begin = <A, R>(
+  taken: Taken,
+  attempt: (lease: Lease) => Effect.Effect<A, RpcError, R>
+): Effect.Effect<A, RpcError, R> => (taken instanceof Lease ? attempt(taken) : Effect.fail(taken))
+
 /** The attempt's own time starts when it has a peer, not when it began to wait for one. */
-const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: number) => Lease | undefined) =>
+const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: number) => Taken | undefined) =>
   pool.waitFor(call, (now) => {
-    const lease = take(now)
-    if (lease !== undefined) call.attemptDeadline = Math.min(call.deadline, now + call.options.timeoutMillis)
-    return lease
+    const taken = take(now)
+    if (taken instanceof Lease) call.attemptDeadline = Math.min(call.deadline, now + call.options.timeoutMillis)
+    return taken
   })
 
 const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({

@@ -65,8 +65,8 @@ export class PeerPool extends Context.Service<
     /** The peers now, and whenever one comes, goes or changes its status; conflated. */
     readonly changes: Stream.Stream<Picker.PeerSet>
     readonly load: Picker.Load | undefined
-    /** A ready peer, if there is one now. */
-    readonly choose: (call: Call, now: number) => Peer | undefined
+    /** A ready peer if there is one now, or why the call is not to wait for one. */
+    readonly choose: (call: Call, now: number) => Peer | RpcError.RpcError | undefined
     /** Waits as long as the call allows until `take`, asked whenever the picker has changed, returns something. */
     readonly waitFor: <A>(call: Call, take: (now: number) => A | undefined) => Effect.Effect<A, RpcError.RpcError>
     /**
@@ -223,12 +223,14 @@ export const make = Effect.fnUntraced(function* <R>(
   const usable = (call: Call, picked: Picker.Pick): picked is Peer =>
     picked._tag === "Peer" && picked.lane !== undefined && !call.tried.includes(picked.id)
 
-  const choose = (call: Call, now: number): Peer | undefined => {
+  const choose = (call: Call, now: number): Peer | RpcError.RpcError | undefined => {
     let picked = picker.current().pick(call, now)
     for (let i = 0; i < repicks && picked._tag === "Peer" && !usable(call, picked); i++) {
       picked = picker.current().pick(call, now)
     }
-    return picked._tag === "Peer" && picked.lane !== undefined ? picked : undefined
+    if (picked._tag === "Peer") return picked.lane === undefined ? undefined : picked
+    if (picked._tag === "Drop") return RpcError.annotate(picked.error, { progress: "dropped" })
+    return picked._tag === "Fail" && call.options.whenNotReady !== "wait" ? picked.error : undefined
   }
 
   /** How long this call may wait, and whether it is its deadline that says so. */
