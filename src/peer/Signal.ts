@@ -13,7 +13,7 @@ import * as Deadline from "../call/Deadline.ts"
 import type { Outcome } from "../status/Outcome.ts"
 import * as Watched from "../transport/Watched.ts"
 import type { Peer } from "./Peer.ts"
-import type { Verdict } from "./Verdict.ts"
+import type * as Verdict from "./Verdict.ts"
 
 /**
  * Those of whom there is something to say. Who is not in it is well.
@@ -21,7 +21,7 @@ import type { Verdict } from "./Verdict.ts"
  * @category models
  * @since 0.1.0
  */
-export type Verdicts = ReadonlyMap<Peer, Verdict>
+export type Verdicts = ReadonlyMap<Peer, Verdict.Verdict>
 
 /**
  * Is told how an attempt on a peer ended, and how long it took. It is called for every attempt, so it allocates nothing
@@ -31,6 +31,14 @@ export type Verdicts = ReadonlyMap<Peer, Verdict>
  * @since 0.1.0
  */
 export type Sink = (peer: Peer, outcome: Outcome, elapsedMillis: number, now: number) => void
+
+/**
+ * What all signals together make of a peer now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Standing = (peer: Peer) => Verdict.Status
 
 /**
  * A signal at work in one pool.
@@ -43,9 +51,10 @@ export interface Detector {
   readonly observe: Sink | undefined
   /**
    * Judges the pool's peers, all of them, since some are only bad in comparison. They come whenever one is added, leaves,
-   * or changes its connectivity. Each element replaces the one before it.
+   * or changes its connectivity or its standing: what all signals together make of it. Each element replaces the one
+   * before it.
    */
-  readonly verdicts: (peers: Stream.Stream<ReadonlyArray<Peer>>) => Stream.Stream<Verdicts>
+  readonly verdicts: (peers: Stream.Stream<ReadonlyArray<Peer>>, standing: Standing) => Stream.Stream<Verdicts>
 }
 
 /**
@@ -88,17 +97,17 @@ export interface View {
  */
 export const driven =
   (
-    at: (peers: ReadonlyArray<Peer>, now: number) => View,
+    at: (peers: ReadonlyArray<Peer>, now: number, standing: Standing) => View,
     woken?: Watched.Watched<unknown> | undefined
   ): Detector["verdicts"] =>
-  (peers) =>
+  (peers, standing) =>
     Stream.unwrap(
       Effect.map(Clock.Clock, (clock) => {
         const verdicts = Watched.make(nobody)
         let current: ReadonlyArray<Peer> = []
         const look = Effect.suspend(() => {
           const now = Deadline.nowUnsafe(clock)
-          const view = at(current, now)
+          const view = at(current, now, standing)
           verdicts.set(view.verdicts)
           return view.next === Infinity ? Effect.never : Effect.sleep(Math.ceil(view.next - now))
         })

@@ -26,6 +26,13 @@ export interface Judgement {
   readonly spend: (peer: Peer) => boolean
 }
 
+/** The pool, as its signals know it. */
+export interface Pool {
+  readonly peers: Stream.Stream<ReadonlyArray<Peer>>
+  /** A verdict has changed; if `standing`, so did who may be sent calls. */
+  readonly changed: (standing: boolean) => void
+}
+
 /** The verdicts that let one call through, and whether it has come. */
 interface Probation {
   readonly verdicts: ReadonlyArray<Verdict.Verdict>
@@ -39,20 +46,25 @@ const equal = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
   return true
 }
 
+const sameStanding = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
+  for (const [peer, { status }] of a) if ((b.get(peer) ?? Verdict.well).status !== status) return false
+  for (const [peer, { status }] of b) if (!a.has(peer) && status !== "Ready") return false
+  return true
+}
+
 const sameElements = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
   a.length === b.length && a.every((element, i) => element === b[i])
 
 /**
- * Puts signals to work on the peers of a pool until the scope closes. `changed` is called when a verdict has. A signal
- * that ends or breaks has nothing more to say of anybody.
+ * Puts signals to work on the peers of a pool until the scope closes. A signal that ends or breaks has nothing more to
+ * say of anybody.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (
   signals: ReadonlyArray<Signal.Signal>,
-  peers: Stream.Stream<ReadonlyArray<Peer>>,
-  changed: () => void
+  pool: Pool
 ): Effect.fn.Return<Judgement, never, Scope.Scope> {
   const detectors = yield* Effect.forEach(signals, (signal) => signal.make)
   const latest: Array<Signal.Verdicts> = signals.map(() => Signal.nobody)
@@ -71,6 +83,7 @@ export const make = Effect.fnUntraced(function* (
           if (verdict.status === "Probe") probes.set(peer, [...(probes.get(peer) ?? []), verdict])
         }
       }
+      const stands = sameStanding(merged, next)
       merged = next
       const before = probations
       probations = new Map()
@@ -79,11 +92,14 @@ export const make = Effect.fnUntraced(function* (
         const kept = known !== undefined && sameElements(known.verdicts, verdicts)
         probations.set(peer, kept ? known : { verdicts, spent: false })
       }
-      changed()
+      pool.changed(!stands)
     })
 
+  const verdictOf = (peer: Peer): Verdict.Verdict => merged.get(peer) ?? Verdict.well
+  const standing = (peer: Peer): Verdict.Status => verdictOf(peer).status
+
   for (const [index, detector] of detectors.entries()) {
-    yield* Stream.runForEach(detector.verdicts(peers), (verdicts) => replace(index, verdicts)).pipe(
+    yield* Stream.runForEach(detector.verdicts(pool.peers, standing), (verdicts) => replace(index, verdicts)).pipe(
       Effect.ensuring(replace(index, Signal.nobody)),
       Effect.forkScoped
     )
@@ -91,7 +107,7 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     sinks: detectors.flatMap(({ observe }) => observe ?? []),
-    verdictOf: (peer) => merged.get(peer) ?? Verdict.well,
+    verdictOf,
     allows: (peer) => {
       if (merged.size === 0) return true
       const verdict = merged.get(peer)

@@ -71,8 +71,8 @@ export class PeerPool extends Context.Service<
     /** The peers now, and whenever one comes, goes, or changes its status or what is said of it; conflated. */
     readonly changes: Stream.Stream<Picker.PeerSet>
     readonly stats: PoolStats
-    /** Counts a call onto a peer, if there is one now that takes it. */
-    readonly lease: (call: Call, now: number) => Lease | undefined
+    /** Counts a call onto a peer if there is one now that takes it, or says why the call is not to wait for one. */
+    readonly lease: (call: Call, now: number) => Lease | RpcError.RpcError | undefined
     /** Waits as long as the call allows until `take`, asked whenever the picker has changed, returns something. */
     readonly waitFor: <A>(call: Call, take: (now: number) => A | undefined) => Effect.Effect<A, RpcError.RpcError>
     /**
@@ -122,7 +122,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const members = yield* Scope.provide(FiberMap.make<string>(), scope)
   const wanted = Latch.makeUnsafe(options.eager ?? false)
   const picker = Watched.make(Picker.empty)
-  const connectivity = Watched.make<void>(undefined)
+  const standing = Watched.make<void>(undefined)
   const changed = Watched.make<void>(undefined)
   const failed = Watched.make<void>(undefined)
   let endpointsById: ReadonlyMap<string, Endpoint> = new Map()
@@ -135,14 +135,17 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const current = (): ReadonlyArray<Peer> => listed.flatMap((id) => peers.get(id) ?? [])
 
-  /** A peer came, went, or changed its connectivity: the signals want to know, too. */
+  /** A peer came, went, or changed its connectivity or its standing: the signals want to know, too. */
   const moved = (): void => {
-    connectivity.set()
+    standing.set()
     changed.set()
   }
 
   const judgement = yield* Scope.provide(
-    Judgement.make(options.signals ?? [], Stream.map(oncePerTick(connectivity), current), changed.set),
+    Judgement.make(options.signals ?? [], {
+      peers: Stream.map(oncePerTick(standing), current),
+      changed: (stood) => (stood ? moved() : changed.set())
+    }),
     scope
   )
   const { verdictOf } = judgement
@@ -263,27 +266,29 @@ export const make = Effect.fnUntraced(function* <R>(
     return picker.current().pick(call, now)
   }
 
-  const choose = (call: Call, now: number): Peer | undefined => {
+  const choose = (call: Call, now: number): Peer | RpcError.RpcError | undefined => {
     let picked = pick(call, now)
     for (let i = 0; i < repicks && picked._tag === "Peer"; i++) {
       if (allowed(call, picked) && !call.tried.includes(picked.id)) break
       picked = pick(call, now)
     }
-    return allowed(call, picked) ? picked : undefined
+    if (picked._tag === "Peer") return allowed(call, picked) ? picked : undefined
+    if (picked._tag === "Drop") return RpcError.annotate(picked.error, { progress: "dropped" })
+    return picked._tag === "Fail" && call.options.whenNotReady !== "wait" ? picked.error : undefined
   }
 
   const observers = { load: policy.load, sinks: judgement.sinks }
 
-  const lease = (call: Call, now: number): Lease | undefined => {
-    const peer = choose(call, now)
-    if (peer === undefined) return undefined
+  const lease = (call: Call, now: number): Lease | RpcError.RpcError | undefined => {
+    const chosen = choose(call, now)
+    if (chosen === undefined || chosen._tag === "RpcError") return chosen
     if (call.panicked) stats.panicked++
-    else if (judgement.spend(peer)) {
+    else if (judgement.spend(chosen)) {
       stats.probes++
       outdated = true
       changed.set()
     }
-    return new Lease(peer, peer.lane!, observers, call, now)
+    return new Lease(chosen, chosen.lane!, observers, call, now)
   }
 
   /** How long this call may wait, and whether it is its deadline that says so. */

@@ -17,7 +17,7 @@ const looks = Effect.fnUntraced(function* (
   const verdicts = Signal.driven((peers, now) => {
     seen.push([peers.length, now])
     return { verdicts: new Map(peers.map((peer) => [peer, Verdict.ejected(`at ${now}`)])), next: next(now) }
-  }, woken)(peers)
+  }, woken)(peers, () => "Ready")
   const said: Array<string | undefined> = []
   const fiber = yield* Effect.forkChild(
     Stream.runForEach(verdicts, (all) => Effect.sync(() => said.push(all.get(peer)?.cause)))

@@ -162,8 +162,8 @@ describe("a pool's signals", () => {
           name: "limited",
           make: Effect.map(signal.make, (detector) => ({
             ...detector,
-            verdicts: (peers) =>
-              detector.verdicts(peers).pipe(
+            verdicts: (peers, standing) =>
+              detector.verdicts(peers, standing).pipe(
                 Stream.takeUntil((said) => said.size === 2),
                 Stream.concat(end)
               )
