@@ -8,11 +8,11 @@
  * It has two ends. Attempts that finish are told to it in a plain function call, because they are many; its verdicts
  * come out as a Stream, because they change rarely.
  */
-import { Clock, Effect, type Scope, Stream } from "effect"
-import * as Deadline from "../call/Deadline.ts"
+import { Effect, type Scope, Stream } from "effect"
 import type { Outcome } from "../status/Outcome.ts"
 import * as Watched from "../transport/Watched.ts"
 import type { Peer } from "./Peer.ts"
+import * as Timeline from "./Timeline.ts"
 import type * as Verdict from "./Verdict.ts"
 
 /**
@@ -92,31 +92,32 @@ export interface View {
  * The verdicts of a machine that is told the peers and the time: looks at it when the peers change, when `woken` is set,
  * and at the instants it asks for itself. Times and interruption stay out of the machine.
  *
+ * A machine that is woken by the end of a call is looked at before the next one chooses its peer.
+ *
  * @category constructors
  * @since 0.1.0
  */
 export const driven =
   (
     at: (peers: ReadonlyArray<Peer>, now: number, standing: Standing) => View,
-    woken?: Watched.Watched<unknown> | undefined
+    woken: Watched.Writable<void> = Watched.make<void>(undefined)
   ): Detector["verdicts"] =>
   (peers, standing) =>
     Stream.unwrap(
-      Effect.map(Clock.Clock, (clock) => {
-        const verdicts = Watched.make(nobody)
-        let current: ReadonlyArray<Peer> = []
-        const look = Effect.suspend(() => {
-          const now = Deadline.nowUnsafe(clock)
-          const view = at(current, now, standing)
-          verdicts.set(view.verdicts)
-          return view.next === Infinity ? Effect.never : Effect.sleep(Math.ceil(view.next - now))
-        })
-        const told = Stream.map(peers, (next) => {
-          current = next
-        })
-        return (woken === undefined ? told : Stream.merge(told, woken.changes)).pipe(
-          Stream.switchMap(() => Stream.fromEffectDrain(Effect.forever(look))),
-          Stream.merge(verdicts.changes)
+      Effect.gen(function* () {
+        let current: ReadonlyArray<Peer> | undefined
+        yield* Stream.runForEach(peers, (next) =>
+          Effect.sync(() => {
+            current = next
+            woken.set()
+          })
+        ).pipe(Effect.forkScoped({ startImmediately: true }))
+        return Timeline.make(woken, (now) =>
+          Effect.sync(() => {
+            if (current === undefined) return { value: nobody, next: Infinity }
+            const { next, verdicts } = at(current, now, standing)
+            return { value: verdicts, next }
+          })
         )
       })
     )

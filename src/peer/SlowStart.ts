@@ -66,7 +66,10 @@ export const make = (options?: {
           const verdicts = new Map<Peer, Verdict.Verdict>()
           let growing = false
           for (const peer of peers) {
-            if (peer.status.state !== "Ready" || standing(peer) !== "Ready") {
+            const stands = standing(peer)
+            // The one call of a peer on probation is to come soon.
+            if (stands === "Probe") continue
+            if (peer.status.state !== "Ready" || stands === "Ejected") {
               verdicts.set(peer, cold)
               continue
             }

@@ -4,9 +4,9 @@
  * What the policies that choose between groups have in common: a group is only given to its picker policy, and so only
  * connects, once it is wanted; one that has not been wanted for a while lets go of its connections.
  */
-import { Clock, Effect, FiberMap, Stream } from "effect"
-import * as Deadline from "../call/Deadline.ts"
+import { Effect, FiberMap, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
+import * as Timeline from "../peer/Timeline.ts"
 import * as Watched from "../transport/Watched.ts"
 import * as Picker from "./Picker.ts"
 
@@ -76,12 +76,12 @@ export const make = (self: Picker.PickerPolicy, options: Options): Picker.Picker
   pickers: (sets) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const clock = yield* Clock.Clock
         const running = yield* FiberMap.make<number>()
         const choose = options.choice()
-        const output = Watched.make(Picker.empty)
-        const changed = Watched.make<void>(undefined)
+        const woken = Watched.make<void>(undefined)
         let members = new Map<number, Member>()
+        /** While some groups are of the new set and some of the old, nothing is chosen. */
+        let updating = false
 
         const activate = (member: Member) =>
           FiberMap.run(
@@ -90,7 +90,7 @@ export const make = (self: Picker.PickerPolicy, options: Options): Picker.Picker
             Stream.runForEach(self.pickers(member.sets.changes), (picker) =>
               Effect.sync(() => {
                 member.picker = picker
-                changed.set()
+                if (!updating) woken.set()
               })
             ),
             { startImmediately: true }
@@ -106,17 +106,19 @@ export const make = (self: Picker.PickerPolicy, options: Options): Picker.Picker
         const update = Effect.fnUntraced(function* (set: Picker.PeerSet) {
           const before = members
           members = new Map()
+          updating = true
           for (const [key, part] of split(set, options.groupOf)) {
             const member = before.get(key) ?? new Member(key, part)
             members.set(key, member)
             member.sets.set(part)
           }
-          for (const [key, member] of before) if (!members.has(key)) yield* FiberMap.remove(running, member.key)
+          updating = false
+          for (const key of before.keys()) if (!members.has(key)) yield* FiberMap.remove(running, key)
+          woken.set()
         })
 
-        /** Chooses; starts who is wanted, and stops who has not been for long. Says when to do so again. */
-        const look = Effect.gen(function* () {
-          const now = Deadline.nowUnsafe(clock)
+        /** Chooses; starts who is wanted, and stops who has not been for long. */
+        const look = Effect.fnUntraced(function* (now: number) {
           const plan = choose([...members.values()], now)
           let next = plan.next
           for (const member of members.values()) {
@@ -131,14 +133,11 @@ export const make = (self: Picker.PickerPolicy, options: Options): Picker.Picker
               else next = Math.min(next, member.unwanted + options.keepMillis)
             }
           }
-          output.set(plan.picker)
-          yield* next === Infinity ? Effect.never : Effect.sleep(Math.ceil(next - now))
+          return { value: plan.picker, next }
         })
 
-        return Stream.merge(Stream.mapEffect(sets, update), changed.changes).pipe(
-          Stream.switchMap(() => Stream.fromEffectDrain(Effect.forever(look))),
-          Stream.merge(output.changes)
-        )
+        yield* Effect.forkScoped(Stream.runForEach(sets, update), { startImmediately: true })
+        return Timeline.make(woken, look)
       })
     )
 })

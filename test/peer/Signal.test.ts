@@ -11,7 +11,7 @@ const peer = new Peer.Peer(endpoint("a:1"), 0)
 const looks = Effect.fnUntraced(function* (
   next: (now: number) => number,
   peers: Stream.Stream<ReadonlyArray<Peer.Peer>>,
-  woken?: Watched.Watched<void>
+  woken?: Watched.Writable<void>
 ) {
   const seen: Array<readonly [peers: number, now: number]> = []
   const verdicts = Signal.driven((peers, now) => {
