@@ -76,7 +76,6 @@ export * as PowerOfTwo from "./picker/PowerOfTwo.ts"
 export * as Priority from "./picker/Priority.ts"
 export * as Random from "./picker/Random.ts"
 export * as RoundRobin from "./picker/RoundRobin.ts"
-export * as Spill from "./picker/Spill.ts"
 export * as Subset from "./picker/Subset.ts"
 
 // Peers and a picker: a transport.

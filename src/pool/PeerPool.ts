@@ -91,10 +91,6 @@ const rediscoveryBackoff: Schedule.Schedule<unknown> = Schedule.min([
   Schedule.spaced("30 seconds")
 ]).pipe(Schedule.jittered)
 
-/** The changes of something, at most one per tick: the first at once, what else happens in that tick after it. */
-const oncePerTick = <A>({ changes }: Watched.Watched<A>): Stream.Stream<A> =>
-  Stream.flatMap(changes, (change) => Stream.concat(Stream.succeed(change), Stream.fromEffectDrain(Effect.yieldNow)))
-
 /**
  * Makes a pool. Fails if the target itself is wrong; a look-up that fails later is retried and reported by the calls
  * that find no peer because of it. When the scope closes no call can choose a peer any more, and the peers drain.
@@ -143,7 +139,7 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const judgement = yield* Scope.provide(
     Judgement.make(options.signals ?? [], {
-      peers: Stream.map(oncePerTick(standing), current),
+      peers: Stream.map(Watched.oncePerTick(standing), current),
       changed: (stood) => (stood ? moved() : changed.set())
     }),
     scope
@@ -158,7 +154,7 @@ export const make = Effect.fnUntraced(function* <R>(
     const connected = all.filter((peer) => peer.status.state === "Ready")
     return { peers: all, connected, ready: connected.filter(judgement.allows), endpointOf, weightOf, verdictOf }
   }
-  const changes = Stream.map(oncePerTick(changed), snapshot)
+  const changes = Stream.map(Watched.oncePerTick(changed), snapshot)
 
   const close = (exhausted: ConnectionsExhausted | undefined): void => {
     poolClosed ??= new PoolClosed({ target, exhausted })
