@@ -114,7 +114,7 @@ export const successRate = (options?: {
  * @example
  * import { FailureAccrual } from "trunkline"
  *
- * const strict = FailureAccrual.consecutive(5).pipe(FailureAccrual.orElse(FailureAccrual.successRate()))
+ * const strict = FailureAccrual.orElse(FailureAccrual.consecutive(5), FailureAccrual.successRate())
  *
  * @category combinators
  * @since 0.1.0
@@ -153,7 +153,7 @@ interface Watch {
  *
  * const Backends = Balancer.layer({
  *   discovery: StaticDiscovery.make(["a:50051", "b:50051"]),
- *   picker: RoundRobin.make().pipe(Panic.below(0.5)),
+ *   picker: Panic.below(RoundRobin.make(), 0.5),
  *   signals: [FailureAccrual.make({ policy: FailureAccrual.consecutive(3) })]
  * })
  *

@@ -75,6 +75,10 @@ describe("SlowStart", () => {
       yield* tell()
       assert.strictEqual(weightOf(peer), 0.1)
       yield* TestClock.adjust("1 minute")
+      // The one call of a peer on probation is not kept waiting.
+      stand(peer, "Probe")
+      yield* tell()
+      assert.strictEqual(weightOf(peer), 1)
       stand(peer, "Ready")
       yield* tell()
       yield* TestClock.adjust(9999)
