@@ -9,6 +9,7 @@ import {
   Backoff,
   Balancer,
   Client,
+  FailureAccrual,
   GrpcJsConnector,
   GrpcJsServer,
   Handlers,
@@ -61,7 +62,12 @@ const Shops = Layer.unwrap(
     const addresses = [(yield* open(2)).address, (yield* open(4)).address, yield* unreliable]
     return Shop.layer.pipe(
       Layer.provide(
-        Balancer.layer({ discovery: StaticDiscovery.make(addresses), picker: PowerOfTwo.make(), eager: true })
+        Balancer.layer({
+          discovery: StaticDiscovery.make(addresses),
+          picker: PowerOfTwo.make(),
+          signals: [FailureAccrual.make()],
+          eager: true
+        })
       ),
       Layer.provide(Retry.layer(Retry.onCodes(["UNAVAILABLE"], Backoff.exponential({ initial: "20 millis" })))),
       Layer.provide(GrpcJsConnector.layer())

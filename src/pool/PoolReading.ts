@@ -7,6 +7,7 @@ import type { DiscoveryError } from "../discovery/Discovery.ts"
 import * as Endpoint from "../discovery/Endpoint.ts"
 import type * as Snapshot from "../observe/Snapshot.ts"
 import type { Peer } from "../peer/Peer.ts"
+import * as Verdict from "../peer/Verdict.ts"
 import type { PeerSet } from "../picker/Picker.ts"
 
 /** What a pool knows when it is looked at. */
@@ -14,6 +15,8 @@ export interface Facts {
   readonly target: string
   readonly picker: string | undefined
   readonly set: PeerSet
+  /** Attempts sent to a peer whatever signals said of it. */
+  readonly panicked: number
   /** In milliseconds of the wall clock. */
   readonly discoveredAt: number | undefined
   readonly discoveryError: DiscoveryError | undefined
@@ -26,6 +29,16 @@ const toWall = (clock: Clock.Clock): ((instant: number) => number) => {
   return (instant) => instant + offset
 }
 
+const readVerdict = (verdict: Verdict.Verdict, wall: (instant: number) => number): Snapshot.Standing | undefined =>
+  verdict === Verdict.well
+    ? undefined
+    : {
+        status: verdict.status,
+        cause: verdict.cause,
+        weight: verdict.weight,
+        until: verdict.until === Infinity ? undefined : wall(verdict.until)
+      }
+
 const readPeer = (peer: Peer, set: PeerSet, wall: (instant: number) => number): Snapshot.PeerReading => {
   const { stats, status } = peer
   const endpoint = set.endpointOf(peer)
@@ -37,6 +50,7 @@ const readPeer = (peer: Peer, set: PeerSet, wall: (instant: number) => number): 
     state: status.state,
     since: status.since,
     cause: status.cause,
+    standing: readVerdict(set.verdictOf(peer), wall),
     pending: stats.pending,
     started: stats.started,
     succeeded: stats.succeeded,
@@ -49,11 +63,20 @@ const readPeer = (peer: Peer, set: PeerSet, wall: (instant: number) => number): 
 }
 
 /** Reads a pool. */
-export const make = ({ clock, discoveredAt, discoveryError, picker, set, target }: Facts): Snapshot.PoolReading => {
+export const make = ({
+  clock,
+  discoveredAt,
+  discoveryError,
+  panicked,
+  picker,
+  set,
+  target
+}: Facts): Snapshot.PoolReading => {
   const wall = toWall(clock)
   return {
     target,
     picker,
+    panicked,
     discovery: { updatedAt: discoveredAt, error: discoveryError?.message },
     peers: set.peers.map((peer) => readPeer(peer, set, wall))
   }

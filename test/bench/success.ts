@@ -9,7 +9,7 @@
  */
 import { Clock, Effect, Stream } from "effect"
 import { getHeapStatistics } from "node:v8"
-import { Backoff, Call, CallOptions, Client, Deadline, Interceptor, Retry, Service, Transport } from "trunkline"
+import { Backoff, Call, CallOptions, Client, Deadline, type Interceptor, Retry, Service, Transport } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
 import * as Statistics from "./Statistics.ts"
 

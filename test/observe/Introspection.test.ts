@@ -5,6 +5,7 @@ import {
   Balancer,
   Client,
   Discovery,
+  FailureAccrual,
   Introspection,
   MethodPolicy,
   Retry,
@@ -93,6 +94,30 @@ describe("a pool", () => {
       const b = pool.peers[1]!
       assert.deepStrictEqual([b.id, b.state], ["b:1", "Down"])
       assert.isString(b.cause)
+    }).pipe(Effect.scoped, seen)
+  )
+
+  it.effect("shows what signals say of its peers, and until when", () =>
+    Effect.gen(function* () {
+      yield* serveAll
+      const arrows = yield* Balancer.make({
+        discovery: StaticDiscovery.make(["a:1"]),
+        picker: RoundRobin.make(),
+        signals: [FailureAccrual.make({ policy: FailureAccrual.consecutive(2), delay: "10 seconds" })],
+        eager: true
+      })
+      const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, arrows)
+      yield* settle
+      assert.isUndefined((yield* look).pools[0]!.peers[0]!.standing)
+      yield* Effect.exit(echo.lookup({ failCode: 14 }))
+      yield* Effect.exit(echo.lookup({ failCode: 14 }))
+      yield* settle
+      const { panicked, peers } = (yield* look).pools[0]!
+      const { standing, state } = peers[0]!
+      assert.deepStrictEqual([state, standing?.status, standing?.weight, panicked], ["Ready", "Ejected", 1, 0])
+      assert.match(standing!.cause!, /2/)
+      // The breaker's delay is random in the upper half of its envelope.
+      assert.isTrue(standing!.until! >= 10_000 && standing!.until! <= 20_000, String(standing!.until))
     }).pipe(Effect.scoped, seen)
   )
 
