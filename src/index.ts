@@ -37,6 +37,7 @@ export * as ServerCall from "./server/ServerCall.ts"
 // The standard services.
 export * as Health from "./services/Health.ts"
 export * as LoadReport from "./services/LoadReport.ts"
+export * as ReflectedMethod from "./services/ReflectedMethod.ts"
 export * as Reflection from "./services/Reflection.ts"
 export * as ServerLoad from "./services/ServerLoad.ts"
 

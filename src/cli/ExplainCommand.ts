@@ -1,0 +1,31 @@
+/**
+ * `trunkline explain`: what a file of policies will really do.
+ */
+import { readFile } from "node:fs/promises"
+import { Console, Data, Effect, Predicate } from "effect"
+import * as GapicConfig from "../retry/GapicConfig.ts"
+import * as ServiceConfig from "../retry/ServiceConfig.ts"
+import type { Command } from "./Arguments.ts"
+import { parseJson } from "./CallCommand.ts"
+
+/** A file that is not what it should be. */
+export class FileError extends Data.TaggedError("FileError")<{ readonly file: string; readonly problem: string }> {
+  override get message(): string {
+    return `${this.file}: ${this.problem}`
+  }
+}
+
+/** Reads the file and says what it does. */
+export const run = ({ file }: Command & { readonly _tag: "Explain" }) =>
+  Effect.gen(function* () {
+    const failed = (cause: { readonly message: string }) => new FileError({ file, problem: cause.message })
+    const text = yield* Effect.tryPromise({
+      try: () => readFile(file, "utf8"),
+      catch: (cause) => new FileError({ file, problem: cause instanceof Error ? cause.message : "cannot be read" })
+    })
+    const json = yield* Effect.mapError(parseJson("it", text), failed)
+    const said = Predicate.hasProperty(json, "interfaces")
+      ? Effect.map(Effect.fromResult(GapicConfig.make(json)), GapicConfig.explain)
+      : Effect.map(Effect.fromResult(ServiceConfig.make(json)), ServiceConfig.explain)
+    yield* Console.log(yield* Effect.mapError(said, failed))
+  })
