@@ -32,15 +32,16 @@ describe("package", () => {
     })
   }
 
-  it("has everything in it that its exports name, and nothing but sources and what was built from them", () => {
+  it("has everything in it that its exports and programs name, and nothing but sources and what was built from them", () => {
     const [pack] = JSON.parse(npm("pack", "--dry-run", "--json", "--ignore-scripts")) as [
       { readonly files: ReadonlyArray<{ readonly path: string }> }
     ]
     const files = pack.files.map((file) => file.path)
-    const { exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
+    const { bin, exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
+      readonly bin: Readonly<Record<string, string>>
       readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
     }
-    const named = Object.values(exports).flatMap((target) =>
+    const named = [...Object.values(exports), ...Object.values(bin)].flatMap((target) =>
       typeof target === "string" ? target : Object.values(target)
     )
 
