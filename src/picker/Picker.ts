@@ -128,8 +128,27 @@ const connectIdle = (set: PeerSet): void => {
 }
 
 /**
- * The policy of most balancers: keep every peer connected, and pick among the ready ones. `build` is called for each new
- * set with the random source of this pool and what it returned before, to carry a cursor over.
+ * Picks again among the other ready peers when a retried call would go where it has failed. A picker that knows better,
+ * such as the next on a ring, answers with another peer itself.
+ */
+const avoidingTried = (
+  self: Picker,
+  ready: ReadonlyArray<Peer>,
+  among: (rest: ReadonlyArray<Peer>) => Picker
+): Picker => ({
+  pick(call, now) {
+    const picked = self.pick(call, now)
+    if (call.tried.length === 0 || picked._tag !== "Peer" || !call.tried.includes(picked.id)) return picked
+    const rest = ready.filter((peer) => !call.tried.includes(peer.id))
+    return rest.length === 0 ? picked : among(rest).pick(call, now)
+  }
+})
+
+/**
+ * The policy of most balancers: keep every peer connected, and pick among the ready ones, of which a retried call gets one
+ * it has not failed on if there is any. `build` is called for each new set with the random source of this pool, what it
+ * returned before, to carry a cursor over, and the whole set; and for the rest of the ready peers when a call has failed on
+ * the one it picked.
  *
  * @example
  * import { Picker } from "trunkline"
@@ -140,7 +159,7 @@ const connectIdle = (set: PeerSet): void => {
  * @since 0.1.0
  */
 export const overReady = <P extends Picker>(
-  build: (ready: ReadonlyArray<Peer>, random: Random.Random, previous: P | undefined) => P,
+  build: (ready: ReadonlyArray<Peer>, random: Random.Random, previous: P | undefined, set: PeerSet) => P,
   options?: { readonly load?: Load | undefined }
 ): PickerPolicy => ({
   load: options?.load,
@@ -151,8 +170,8 @@ export const overReady = <P extends Picker>(
         return Stream.map(sets, (set) => {
           connectIdle(set)
           if (set.ready.length === 0) return empty
-          previous = build(set.ready, random, previous)
-          return previous
+          previous = build(set.ready, random, previous, set)
+          return avoidingTried(previous, set.ready, (rest) => build(rest, random, undefined, set))
         })
       })
     )

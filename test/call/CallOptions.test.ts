@@ -16,7 +16,10 @@ describe("CallOptions", () => {
         maxSendBytes: Infinity,
         maxReceiveBytes: Infinity,
         compression: "identity",
-        credentials: undefined
+        credentials: undefined,
+        hashKey: undefined,
+        peer: undefined,
+        picker: undefined
       })
     })
   )

@@ -1,0 +1,46 @@
+/** Peers in the state a test wants, and what pickers make of them. */
+import { Clock, Effect, Stream } from "effect"
+import { Call, CallOptions, Peer, type Picker } from "trunkline"
+import { endpoint } from "../endpoints.ts"
+
+/** A call made with these options. */
+export const callWith = (
+  options: Partial<CallOptions.CallOptions>,
+  clock: Clock.Clock = Clock.Clock.defaultValue()
+): Call.Call => new Call.Call({ ...CallOptions.Current.defaultValue(), ...options }, clock, Infinity)
+
+/** A peer at port 1, unless the name has one. */
+export const peerAt = (name: string, state: "Ready" | "Down" | "Idle" = "Ready", weight = 1): Peer.Peer => {
+  const peer = new Peer.Peer({ ...endpoint(name.includes(":") ? name : `${name}:1`), weight }, 0)
+  if (state !== "Idle") peer.transition({ _tag: "ConnectStarted" }, 0)
+  if (state === "Ready") peer.transition({ _tag: "Connected" }, 0)
+  if (state === "Down") peer.transition({ _tag: "ConnectFailed", cause: "refused" }, 0)
+  return peer
+}
+
+export const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
+  const ready = peers.filter((peer) => peer.status.state === "Ready")
+  return {
+    peers,
+    connected: ready,
+    ready,
+    endpointOf: (peer) => peer.endpoint,
+    weightOf: (peer) => peer.endpoint.weight
+  }
+}
+
+/** The pickers a policy makes of some sets. */
+export const pickersOf = (policy: Picker.PickerPolicy, ...sets: ReadonlyArray<Picker.PeerSet>) =>
+  Stream.runCollect(policy.pickers(Stream.fromIterable(sets)))
+
+/** The ids of so many picks. */
+export const picks = Effect.fnUntraced(function* (picker: Picker.Picker, count: number, now = 0) {
+  const call = callWith({}, yield* Clock.Clock)
+  return Array.from({ length: count }, () => {
+    const picked = picker.pick(call, now)
+    return picked._tag === "Peer" ? picked.id : picked._tag
+  })
+})
+
+export const share = (ids: ReadonlyArray<string>, id: string): number =>
+  ids.filter((other) => other === id).length / ids.length
