@@ -60,11 +60,13 @@ export * as PeerStats from "./peer/PeerStats.ts"
 export * as PeerStatus from "./peer/PeerStatus.ts"
 
 // Which peer takes this call.
+export * as Dispatch from "./picker/Dispatch.ts"
 export * as Hash64 from "./picker/Hash64.ts"
 export * as HashKey from "./picker/HashKey.ts"
 export * as LeastPending from "./picker/LeastPending.ts"
 export * as Maglev from "./picker/Maglev.ts"
 export * as PeakEwma from "./picker/PeakEwma.ts"
+export * as PeerRefused from "./picker/PeerRefused.ts"
 export * as PendingLoad from "./picker/PendingLoad.ts"
 export * as PickFirst from "./picker/PickFirst.ts"
 export * as Picker from "./picker/Picker.ts"
@@ -73,6 +75,8 @@ export * as Random from "./picker/Random.ts"
 export * as Rendezvous from "./picker/Rendezvous.ts"
 export * as RingHash from "./picker/RingHash.ts"
 export * as RoundRobin from "./picker/RoundRobin.ts"
+export * as Weighted from "./picker/Weighted.ts"
+export * as Weights from "./picker/Weights.ts"
 
 // Peers and a picker: a transport.
 export * as Balancer from "./pool/Balancer.ts"

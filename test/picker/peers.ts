@@ -1,5 +1,5 @@
 /** Peers in the state a test wants, and what pickers make of them. */
-import { Clock, Effect, Stream } from "effect"
+import { Clock, Effect, Queue, Stream } from "effect"
 import { Call, CallOptions, Peer, type Picker } from "trunkline"
 import { endpoint } from "../endpoints.ts"
 
@@ -29,9 +29,25 @@ export const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
   }
 }
 
+/** Starts a policy over some sets, one at a time, and leaves it running in the test's scope. */
+export const start = Effect.fnUntraced(function* (policy: Picker.PickerPolicy, ...sets: ReadonlyArray<Picker.PeerSet>) {
+  const pickers: Array<Picker.Picker> = []
+  const given = yield* Queue.unbounded<Picker.PeerSet>()
+  yield* policy.pickers(Stream.fromQueue(given)).pipe(
+    Stream.runForEach((picker) => Effect.sync(() => pickers.push(picker))),
+    Effect.forkScoped
+  )
+  const give = Effect.fnUntraced(function* (set: Picker.PeerSet) {
+    yield* Queue.offer(given, set)
+    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+  })
+  for (const set of sets) yield* give(set)
+  return { give, pickers, latest: () => pickers.at(-1)! }
+})
+
 /** The pickers a policy makes of some sets. */
 export const pickersOf = (policy: Picker.PickerPolicy, ...sets: ReadonlyArray<Picker.PeerSet>) =>
-  Stream.runCollect(policy.pickers(Stream.fromIterable(sets)))
+  Effect.scoped(Effect.map(start(policy, ...sets), ({ pickers }) => pickers))
 
 /** The ids of so many picks. */
 export const picks = Effect.fnUntraced(function* (picker: Picker.Picker, count: number, now = 0) {

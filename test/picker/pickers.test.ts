@@ -146,25 +146,3 @@ describe("PowerOfTwo", () => {
     }).pipe(Chance.withSeed("pairs"))
   )
 })
-
-describe("PickFirst", () => {
-  it.effect("asks the first untried peer to connect, one at a time", () =>
-    Effect.gen(function* () {
-      const [a, b, c] = [peerAt("a", "Down"), peerAt("b", "Idle"), peerAt("c", "Idle")]
-      yield* pickersOf(PickFirst.make(), setOf(a, b, c))
-      yield* b.requested
-      const third = yield* Effect.forkChild(c.requested)
-      yield* Effect.yieldNow
-      assert.strictEqual(third.pollUnsafe(), undefined)
-    })
-  )
-
-  it.effect("stays with a peer while it is ready, even if an earlier one comes back", () =>
-    Effect.gen(function* () {
-      const [a, b] = [peerAt("a", "Down"), peerAt("b")]
-      const ready = setOf(peerAt("a"), b)
-      const pickers = yield* pickersOf(PickFirst.make(), setOf(a, b), ready)
-      assert.deepStrictEqual(yield* picks(pickers[1]!, 1), ["b:1"])
-    })
-  )
-})
