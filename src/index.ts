@@ -6,6 +6,7 @@
 export * as Code from "./status/Code.ts"
 export * as ErrorDetails from "./status/ErrorDetails.ts"
 export * as Outcome from "./status/Outcome.ts"
+export * as RetryAfter from "./status/RetryAfter.ts"
 export * as RpcError from "./status/RpcError.ts"
 
 // What a call is.

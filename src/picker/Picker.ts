@@ -91,8 +91,11 @@ export interface PeerSet {
  */
 export interface Load {
   readonly cost: (stats: PeerStats, now: number) => number
-  /** `elapsed` is in milliseconds: to the end of a unary call, to the first message of a stream. */
-  readonly observe: (stats: PeerStats, outcome: Outcome, elapsed: number, now: number) => void
+  /**
+   * `elapsed` is in milliseconds: to the end of a unary call, to the first message of a stream. `retryAfter` is how long the
+   * server asked to be left alone when it failed, in milliseconds; 0 or nothing if it did not ask.
+   */
+  readonly observe: (stats: PeerStats, outcome: Outcome, elapsed: number, now: number, retryAfter?: number) => void
 }
 
 /**
