@@ -48,11 +48,10 @@ export class Hash64 {
     this.#algorithm(this.#buffer, length, this)
   }
 
-  /** Becomes a number from 0 up to 1, spread over all 64 bits as far as it has them. */
-  place(fraction: number): void {
-    const high = fraction * 2 ** 32
-    this.high = high | 0
-    this.low = ((high - Math.floor(high)) * 2 ** 32) | 0
+  /** Becomes two halves as they are, such as random ones. */
+  place(high: number, low: number): void {
+    this.high = high
+    this.low = low
   }
 
   /** Writes text into the buffer as `TextEncoder` would, and says how long it is. */

@@ -9,6 +9,7 @@
  * A heap would find the minimum sooner, but would have to be told of every call that ends, also of those of other pools on
  * the same peers; and below some dozens of peers looking is faster (test/bench/README.md has the numbers).
  */
+import { Dice } from "./Dice.ts"
 import * as PendingLoad from "./PendingLoad.ts"
 import * as Picker from "./Picker.ts"
 
@@ -22,6 +23,7 @@ export const make = (options?: { readonly load?: Picker.Load | undefined }): Pic
   const load = options?.load ?? PendingLoad.make()
   return Picker.overReady(
     (ready, random) => {
+      const dice = new Dice(random)
       const equals = new Uint32Array(ready.length)
       return {
         pick(_call, now) {
@@ -35,7 +37,7 @@ export const make = (options?: { readonly load?: Picker.Load | undefined }): Pic
             }
             if (cost === least) equals[count++] = i
           }
-          return ready[equals[count === 1 ? 0 : Math.floor(random.nextDoubleUnsafe() * count)]!]!
+          return ready[equals[count === 1 ? 0 : dice.below(count)]!]!
         }
       }
     },

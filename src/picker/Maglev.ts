@@ -9,6 +9,7 @@
  * @see https://research.google/pubs/maglev-a-fast-and-reliable-software-network-load-balancer/
  */
 import type { Peer } from "../peer/Peer.ts"
+import { Dice } from "./Dice.ts"
 import { Hash64 } from "./Hash64.ts"
 import * as HashKey from "./HashKey.ts"
 import * as Picker from "./Picker.ts"
@@ -70,13 +71,14 @@ export const make = (options?: {
   const key = options?.key ?? HashKey.option
   const slots = primeFrom(Math.max(3, Math.ceil(options?.slots ?? 65537)))
   return Picker.overReady((ready, random, _previous, set) => {
+    const dice = new Dice(random)
     const hash = new Hash64(Xxh64.hash)
     const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
     const table = fill(slots, peers, peers.map(set.weightOf), hash)
     return {
       pick(call) {
         const given = key(call)
-        if (given === undefined) return peers[Math.floor(random.nextDoubleUnsafe() * peers.length)]!
+        if (given === undefined) return peers[dice.below(peers.length)]!
         hash.read(given)
         const slot = (hash.high >>> 0) % slots
         const peer = peers[table[slot]! - 1]!

@@ -31,7 +31,12 @@ const longest = 300_000
 /** How many answers make a mean. */
 const enough = 64
 
-const unknown = (stats: PeerStats): number => (stats.pending === 0 ? 0 : probing + stats.pending)
+/** What is left after so many time constants. A clock that stepped back must not make an estimate grow. */
+const left = (x: number): number => {
+  if (x <= 0) return 1
+  // The series is exact to a millionth here, and a fraction of the price.
+  return x < 0.05 ? 1 - x * (1 - x * (0.5 - x / 6)) : Math.exp(-x)
+}
 
 /**
  * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
@@ -48,34 +53,31 @@ export const make = (options?: {
   const tau = Duration.toMillis(options?.tau ?? "10 seconds")
   const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
 
+  // In an array, because a fraction that is written to a variable is an allocation.
+  const running = new Float64Array(2)
   /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at the same pace. */
-  let mean = 0
-  let meanAt = 0
+  const mean = 0
+  const meanAt = 1
   let answers = 0
 
-  /** What is left after a time. A clock that stepped back must not make an estimate grow. */
-  const left = (since: number, now: number): number => {
-    const x = (now - since) / tau
-    if (x <= 0) return 1
-    // The series is exact to a millionth here, and a fraction of the price.
-    return x < 0.05 ? 1 - x * (1 - x * (0.5 - x / 6)) : Math.exp(-x)
+  const learn = (latency: number, now: number): void => {
+    if (answers < enough) answers++
+    running[mean]! += (latency - running[mean]!) * Math.max(1 - left((now - running[meanAt]!) / tau), 1 / answers)
+    running[meanAt] = now
   }
 
-  const projected = (stats: PeerStats, now: number): number => mean + (stats.cost - mean) * left(stats.stamp, now)
-
-  const learn = (latency: number, now: number): void => {
-    answers = Math.min(enough, answers + 1)
-    mean += (latency - mean) * Math.max(1 - left(meanAt, now), 1 / answers)
-    meanAt = now
+  /** The cost of a peer that has failed, or was never asked. */
+  const doubtful = (stats: PeerStats, now: number): number => {
+    if (now >= stats.retryAt) return stats.pending === 0 ? 0 : probing + stats.pending
+    // A penalty is worth what is left of it, but never less than an answer.
+    return Math.max(running[mean]!, stats.retryAt - now) * (stats.pending + 1)
   }
 
   return {
     cost(stats, now) {
-      if (stats.cost === 0) return unknown(stats)
-      if (stats.retryAt === 0) return projected(stats, now) * (stats.pending + 1)
-      // A penalty is worth what is left of it, but never less than an answer.
-      if (now < stats.retryAt) return Math.max(mean, stats.retryAt - now) * (stats.pending + 1)
-      return unknown(stats)
+      if (stats.retryAt !== 0 || stats.cost === 0) return doubtful(stats, now)
+      const average = running[mean]!
+      return (average + (stats.cost - average) * left((now - stats.stamp) / tau)) * (stats.pending + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)
@@ -92,7 +94,7 @@ export const make = (options?: {
           stats.cost = latency
           stats.retryAt = 0
         } else {
-          const weight = left(stats.stamp, now)
+          const weight = left((now - stats.stamp) / tau)
           stats.cost = Math.max(least, stats.cost * weight + latency * (1 - weight))
         }
       }

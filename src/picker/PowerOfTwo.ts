@@ -6,6 +6,7 @@
  *
  * @see Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001
  */
+import { Dice } from "./Dice.ts"
 import * as PendingLoad from "./PendingLoad.ts"
 import * as Picker from "./Picker.ts"
 
@@ -26,10 +27,11 @@ export const make = (options?: { readonly load?: Picker.Load | undefined }): Pic
     (ready, random) => {
       const only = ready[0]!
       if (ready.length === 1) return { pick: () => only }
+      const dice = new Dice(random)
       return {
         pick(_call, now) {
-          const i = Math.floor(random.nextDoubleUnsafe() * ready.length)
-          const other = Math.floor(random.nextDoubleUnsafe() * (ready.length - 1))
+          const i = dice.below(ready.length)
+          const other = dice.below(ready.length - 1)
           const a = ready[i]!
           const b = ready[other >= i ? other + 1 : other]!
           return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a

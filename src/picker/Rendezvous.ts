@@ -7,6 +7,7 @@
  *
  * @see https://www.eecs.umich.edu/techreports/cse/96/CSE-TR-316-96.pdf
  */
+import { Dice } from "./Dice.ts"
 import { Hash64 } from "./Hash64.ts"
 import * as HashKey from "./HashKey.ts"
 import * as Picker from "./Picker.ts"
@@ -31,6 +32,7 @@ const nobody: ReadonlyArray<string> = []
 export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): Picker.PickerPolicy => {
   const key = options?.key ?? HashKey.option
   return Picker.overReady((ready, random, _previous, set) => {
+    const dice = new Dice(random)
     const hash = new Hash64(Xxh64.hash)
     const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
     const weights = Float64Array.from(peers, set.weightOf)
@@ -61,7 +63,7 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
     return {
       pick(call) {
         const given = key(call)
-        if (given === undefined) hash.place(random.nextDoubleUnsafe())
+        if (given === undefined) hash.place(dice.throw(), dice.throw())
         else hash.read(given)
         const best = highest(call.tried)
         return peers[best < 0 ? highest(nobody) : best]!

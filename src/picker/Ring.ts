@@ -57,38 +57,35 @@ export const empty: Ring = {
   ...index(new Uint32Array(0), 0)
 }
 
-const before = (a: Ring, i: number, b: Ring, j: number): boolean =>
-  a.high[i]! < b.high[j]! || (a.high[i] === b.high[j] && a.low[i]! < b.low[j]!)
-
 /**
- * Merges two rings. `keep` and `join` say, for each member of either, which member of the outcome it is; -1 leaves its
- * points out. Of equal points the one with the lower member comes first.
+ * Merges two rings. `keep` and `join` say, for each member of either, which member of the outcome it is; -1 in `keep`
+ * leaves its points out. Of equal points the one with the lower member comes first.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const merge = (a: Ring, keep: Int32Array, b: Ring, join: Int32Array): Ring => {
-  const most = a.size + b.size
-  const high = new Uint32Array(most)
-  const low = new Uint32Array(most)
-  const owner = new Uint32Array(most)
+  const high = new Uint32Array(a.size + b.size)
+  const low = new Uint32Array(a.size + b.size)
+  const owner = new Uint32Array(a.size + b.size)
   let size = 0
+  let i = 0
   let j = 0
-  const push = (from: Ring, at: number, member: number): void => {
-    if (member < 0) return
-    high[size] = from.high[at]!
-    low[size] = from.low[at]!
-    owner[size++] = member
-  }
-  for (let i = 0; i < a.size; i++) {
-    const member = keep[a.owner[i]!]!
-    if (member < 0) continue
-    while (j < b.size && (before(b, j, a, i) || (!before(a, i, b, j) && join[b.owner[j]!]! < member))) {
-      push(b, j, join[b.owner[j++]!]!)
+  while (i < a.size || j < b.size) {
+    const kept = i < a.size ? keep[a.owner[i]!]! : -1
+    if (i < a.size && kept < 0) {
+      i++
+      continue
     }
-    push(a, i, member)
+    const joined = j < b.size ? join[b.owner[j]!]! : -1
+    const fromA =
+      j === b.size || (i < a.size && (a.high[i]! - b.high[j]! || a.low[i]! - b.low[j]! || kept - joined) < 0)
+    high[size] = fromA ? a.high[i]! : b.high[j]!
+    low[size] = fromA ? a.low[i]! : b.low[j]!
+    owner[size++] = fromA ? kept : joined
+    if (fromA) i++
+    else j++
   }
-  for (; j < b.size; j++) push(b, j, join[b.owner[j]!]!)
   return { size, high, low, owner, ...index(high, size) }
 }
 

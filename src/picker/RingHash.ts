@@ -12,6 +12,7 @@ import type { Random } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Crc32 from "./Crc32.ts"
+import { Dice } from "./Dice.ts"
 import * as Farm32 from "./Farm32.ts"
 import { type Algorithm, Hash64 } from "./Hash64.ts"
 import * as HashKey from "./HashKey.ts"
@@ -134,6 +135,7 @@ export const make = (options?: {
   const placement = options?.placement ?? xxh64()
   const bound = Math.max(1, options?.bound ?? Infinity)
   return Picker.overReady<Placed>((ready, random: Random.Random, previous, set) => {
+    const dice = new Dice(random)
     const hash = new Hash64(placement.algorithm)
     const members = [...ready].sort(placement.order)
     const counts = members.map((peer) => placement.points(set.weightOf(peer), members.length))
@@ -166,7 +168,7 @@ export const make = (options?: {
       ring,
       pick(call) {
         const given = key(call)
-        if (given === undefined) hash.place(random.nextDoubleUnsafe())
+        if (given === undefined) hash.place(dice.throw(), dice.throw())
         else hash.read(given)
         const at = Ring.find(ring, hash)
         const peer = members[ring.owner[at]!]!

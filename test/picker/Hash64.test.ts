@@ -98,14 +98,4 @@ describe("Hash64", () => {
       assert.strictEqual(bits64(hash), bits64(hashOf(Xxh64.hash, new TextEncoder().encode(text))))
     }
   })
-
-  it.each([
-    [0, 0n],
-    [0.5, 1n << 63n],
-    [1 - 2 ** -53, (1n << 64n) - (1n << 11n)]
-  ] as const)("places %d", (fraction, expected) => {
-    const hash = new Hash64(Xxh64.hash)
-    hash.place(fraction)
-    assert.strictEqual(bits64(hash), expected)
-  })
 })

@@ -584,7 +584,7 @@ describe("the load", () => {
       }
       const network = yield* TestNetwork.TestNetwork
       const busy = ErrorDetails.attach(RpcError.make("RESOURCE_EXHAUSTED", "busy"), ErrorDetails.retryInfo("7 seconds"))
-      const handlers = Handlers.make(EchoService, {
+      const handlers = Handlers.partial(EchoService, {
         lookup: ({ text }) => (text === "" ? Effect.fail(busy) : Effect.succeed({ text }))
       })
       yield* network.serve("a:1", { handlers: [handlers] })

@@ -4,7 +4,7 @@
  * Here to be compared with. It has to be told of every call that ends, which no picker is, so it is exact only in this
  * benchmark; equal peers are not in a random order either.
  */
-import { type Peer, Picker } from "trunkline"
+import type { Peer, Picker } from "trunkline"
 
 export interface PendingHeap extends Picker.Picker {
   readonly finished: (peer: Peer.Peer) => void
