@@ -32,11 +32,7 @@ const longest = 300_000
 const enough = 64
 
 /** What is left after so many time constants. A clock that stepped back must not make an estimate grow. */
-const left = (x: number): number => {
-  if (x <= 0) return 1
-  // The series is exact to a millionth here, and a fraction of the price.
-  return x < 0.05 ? 1 - x * (1 - x * (0.5 - x / 6)) : Math.exp(-x)
-}
+const left = (x: number): number => (x <= 0 ? 1 : Math.exp(-x))
 
 /**
  * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least

@@ -91,15 +91,15 @@ export const make = (options?: {
       const { place, sum } = known ?? { place: random.nextDoubleUnsafe(), sum: random.nextDoubleUnsafe() }
       return { place, lane: peer.lane, sum }
     }
-    const starts = new Map(ready.map((peer) => [peer, start(peer)]))
-    const peers = [...ready].sort((a, b) => starts.get(a)!.place - starts.get(b)!.place)
+    const starts = ready.map((peer) => ({ peer, ...start(peer) })).sort((a, b) => a.place - b.place)
+    const peers = starts.map(({ peer }) => peer)
     const indexes = new Map(peers.map((peer, i) => [peer, i]))
 
     const own = Float64Array.from(peers, set.weightOf)
     const mean = meanOf(own)
     const reported = new Float64Array(peers.length).fill(1)
     const strides = new Float64Array(peers.length)
-    const sums = Float64Array.from(peers, (peer) => starts.get(peer)!.sum)
+    const sums = Float64Array.from(starts, ({ sum }) => sum)
 
     const update = (now: number): void => {
       if (reports !== undefined) readReports(peers, reports, now, reported)
@@ -112,19 +112,18 @@ export const make = (options?: {
     }
     update(-Infinity)
 
-    const places = peers.map((peer) => starts.get(peer)!.place)
     const last = previous?.place() ?? -1
     let next = Math.max(
       0,
-      places.findIndex((place) => place > last)
+      starts.findIndex(({ place }) => place > last)
     )
     let updateAt = -Infinity
     return {
       positionOf(peer) {
         const i = indexes.get(peer)
-        return i === undefined ? undefined : { ...starts.get(peer)!, sum: sums[i]! }
+        return i === undefined ? undefined : { ...starts[i]!, sum: sums[i]! }
       },
-      place: () => places[(next + places.length - 1) % places.length]!,
+      place: () => starts[(next + starts.length - 1) % starts.length]!.place,
       pick(_call, now) {
         if (reports !== undefined && now >= updateAt) {
           update(now)

@@ -12,9 +12,9 @@
  *
  * const mine = Picker.overReady((ready) => ({ pick: () => ready[0]! }))
  *
- * await Effect.runPromise(PickerLaws.check(mine))
- * const unfair = await Effect.runPromise(Effect.flip(PickerLaws.check(mine, { fairWithin: 1.2 })))
- * unfair.law // => "fair"
+ * // It keeps the laws for all, and is not fair.
+ * const violation = await Effect.runPromise(Effect.flip(PickerLaws.check(mine, { fairWithin: 1.2, runs: 10 })))
+ * violation.law // => "fair"
  */
 import { Arbitrary, Data, Effect, Random, Schema, type Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -57,7 +57,7 @@ export class LawViolation extends Data.TaggedError("LawViolation")<{
 
 /**
  * What a picker claims of itself beside the laws for all, and how much to check. The defaults: no claim, 30 worlds for each
- * law, one seed, so that a check says the same each time.
+ * kind of law, one seed, so that a check says the same each time.
  *
  * @category models
  * @since 0.1.0
@@ -95,16 +95,19 @@ type Watch = (world: PickerWorld.World) => () => string | undefined
 
 const nameOf = (peer: Peer): string => peer.id.replace(/:1$/, "")
 
-const describe = ({ n, what }: PickerWorld.Step): string =>
-  what === "again"
-    ? "the same set again"
-    : what === "wait"
-      ? `${n * 100} ms`
-      : ["add", "remove", "up", "down", "lost"].includes(what)
-        ? `peer-${n} ${what}`
-        : what === "start"
-          ? `start key-${n}`
-          : `${what} call ${n}`
+const say = (n: number): Readonly<Record<PickerWorld.Step["what"], string>> => ({
+  add: `add peer-${n}`,
+  remove: `remove peer-${n}`,
+  up: `peer-${n} comes up`,
+  down: `peer-${n} goes down`,
+  lost: `peer-${n} is lost`,
+  again: "the same set again",
+  start: `start a call with key-${n}`,
+  finish: `finish call ${n}`,
+  fail: `fail call ${n}`,
+  interrupt: `interrupt call ${n}`,
+  wait: `wait ${n * 100} ms`
+})
 
 /** Some calls a policy may tell apart. */
 const someKeys = [undefined, "key-1", "key-2", "key-3"]
@@ -180,18 +183,23 @@ const changesPeers = ({ what }: PickerWorld.Step): boolean =>
 const opening = (peers: number): Steps =>
   Array.from({ length: peers }, (_, n) => [{ what: "add", n } as const, { what: "up", n } as const]).flat()
 
-const watched = (law: Law, watch: Watch, matters: (step: PickerWorld.Step) => boolean = () => true): Property =>
+const watched = (
+  watches: Partial<Readonly<Record<Law, Watch>>>,
+  matters: (step: PickerWorld.Step) => boolean = () => true
+): Property =>
   Effect.fnUntraced(function* (policy, story) {
     const world = yield* PickerWorld.make(policy)
-    const look = watch(world)
+    const looks = Object.entries(watches).map(([law, watch]) => ({ law: law as Law, look: watch(world) }))
     const taken: Array<PickerWorld.Step> = []
     for (const step of [undefined, ...opening(story.peers), ...story.steps.filter(matters)]) {
       if (step !== undefined) {
         yield* world.take(step)
         taken.push(step)
       }
-      const problem = look()
-      if (problem !== undefined) return yield* Effect.fail({ law, problem, steps: taken })
+      for (const { law, look } of looks) {
+        const problem = look()
+        if (problem !== undefined) return yield* Effect.fail({ law, problem, steps: taken })
+      }
     }
     return true
   })
@@ -261,12 +269,9 @@ export const check = Effect.fnUntraced(function* (
   const seed = options?.seed ?? "PickerLaws"
   const story = Arbitrary.schema(Story)
   const laws = [
-    watched("only ready", onlyReady),
-    watched("queues", queues),
-    watched("avoids tried", avoidsTried),
-    watched("conserves", conserves),
+    watched({ "only ready": onlyReady, queues, "avoids tried": avoidsTried, conserves }),
     ...(options?.fairWithin === undefined ? [] : [fair(options.fairWithin)]),
-    ...(options?.takesTurns === true ? [watched("takes turns", takesTurns, changesPeers)] : []),
+    ...(options?.takesTurns === true ? [watched({ "takes turns": takesTurns }, changesPeers)] : []),
     ...(options?.keepsKeys === undefined ? [] : [keepsKeys(options.keepsKeys)])
   ]
   for (const law of laws) {
@@ -277,6 +282,6 @@ export const check = Effect.fnUntraced(function* (
     )
     if (result._tag !== "Falsified" || result.failure._tag !== "PropertyError") continue
     const { law: broken, problem, steps } = result.failure.error
-    return yield* new LawViolation({ law: broken, problem, steps: steps.map(describe), seed })
+    return yield* new LawViolation({ law: broken, problem, steps: steps.map(({ n, what }) => say(n)[what]), seed })
   }
 })
