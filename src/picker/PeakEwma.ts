@@ -31,9 +31,6 @@ const longest = 300_000
 /** How many answers make a mean. */
 const enough = 64
 
-/** What is left after so many time constants. A clock that stepped back must not make an estimate grow. */
-const left = (x: number): number => (x <= 0 ? 1 : Math.exp(-x))
-
 /**
  * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
  * time a failure keeps other calls away (default 5 seconds). It remembers the mean of what it has seen, so make one for
@@ -49,18 +46,13 @@ export const make = (options?: {
   const tau = Duration.toMillis(options?.tau ?? "10 seconds")
   const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
 
-  // In an array, because a fraction that is written to a variable is an allocation.
+  // What is left of an estimate is exp(-age / tau), and a clock that stepped back must not make one grow. It is written out
+  // in each place, and the mean is in an array, because a fraction that is handed over or kept in a variable is an allocation.
   const running = new Float64Array(2)
   /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at the same pace. */
   const mean = 0
   const meanAt = 1
   let answers = 0
-
-  const learn = (latency: number, now: number): void => {
-    if (answers < enough) answers++
-    running[mean]! += (latency - running[mean]!) * Math.max(1 - left((now - running[meanAt]!) / tau), 1 / answers)
-    running[meanAt] = now
-  }
 
   /** The cost of a peer that has failed, or was never asked. */
   const doubtful = (stats: PeerStats, now: number): number => {
@@ -73,7 +65,8 @@ export const make = (options?: {
     cost(stats, now) {
       if (stats.retryAt !== 0 || stats.cost === 0) return doubtful(stats, now)
       const average = running[mean]!
-      return (average + (stats.cost - average) * left((now - stats.stamp) / tau)) * (stats.pending + 1)
+      const left = Math.exp(Math.min(0, stats.stamp - now) / tau)
+      return (average + (stats.cost - average) * left) * (stats.pending + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)
@@ -85,12 +78,15 @@ export const make = (options?: {
         if (stats.retryAt !== 0 || latency <= stats.cost) return
         stats.cost = latency
       } else {
-        learn(latency, now)
+        if (answers < enough) answers++
+        const forgotten = 1 - Math.exp(Math.min(0, running[meanAt]! - now) / tau)
+        running[mean]! += (latency - running[mean]!) * Math.max(forgotten, 1 / answers)
+        running[meanAt] = now
         if (stats.retryAt !== 0 || latency > stats.cost) {
           stats.cost = latency
           stats.retryAt = 0
         } else {
-          const weight = left((now - stats.stamp) / tau)
+          const weight = Math.exp(Math.min(0, stats.stamp - now) / tau)
           stats.cost = Math.max(least, stats.cost * weight + latency * (1 - weight))
         }
       }
