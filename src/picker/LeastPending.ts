@@ -6,8 +6,9 @@
  * many clients `PowerOfTwo` is as good and does not herd. Give it a load that counts failures, such as `PeakEwma`, where a
  * peer may fail fast: it looks idle, and would get most of the calls.
  *
- * A heap would find the minimum sooner, but would have to be told of every call that ends, also of those of other pools on
- * the same peers; and below some dozens of peers looking is faster (test/bench/README.md has the numbers).
+ * A heap would find the minimum of many peers sooner, but would have to be told of every call that ends, also of those of
+ * other pools on the same peers, and nobody tells pickers. Over a few peers it would be no faster
+ * (test/bench/picks/README.md).
  */
 import { Dice } from "./Dice.ts"
 import * as PendingLoad from "./PendingLoad.ts"
