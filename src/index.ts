@@ -6,6 +6,7 @@
 export * as Code from "./status/Code.ts"
 export * as ErrorDetails from "./status/ErrorDetails.ts"
 export * as Outcome from "./status/Outcome.ts"
+export * as RetryAfter from "./status/RetryAfter.ts"
 export * as RpcError from "./status/RpcError.ts"
 
 // What a call is.
@@ -79,18 +80,27 @@ export * as SlowStart from "./peer/SlowStart.ts"
 export * as Verdict from "./peer/Verdict.ts"
 
 // Which peer takes this call.
+export * as Dispatch from "./picker/Dispatch.ts"
+export * as Hash64 from "./picker/Hash64.ts"
+export * as HashKey from "./picker/HashKey.ts"
 export * as LeastPending from "./picker/LeastPending.ts"
 export * as Locality from "./picker/Locality.ts"
 export * as Panic from "./picker/Panic.ts"
+export * as Maglev from "./picker/Maglev.ts"
 export * as PeakEwma from "./picker/PeakEwma.ts"
+export * as PeerRefused from "./picker/PeerRefused.ts"
 export * as PendingLoad from "./picker/PendingLoad.ts"
 export * as PickFirst from "./picker/PickFirst.ts"
 export * as Picker from "./picker/Picker.ts"
 export * as PowerOfTwo from "./picker/PowerOfTwo.ts"
 export * as Priority from "./picker/Priority.ts"
 export * as Random from "./picker/Random.ts"
+export * as Rendezvous from "./picker/Rendezvous.ts"
+export * as RingHash from "./picker/RingHash.ts"
 export * as RoundRobin from "./picker/RoundRobin.ts"
 export * as Subset from "./picker/Subset.ts"
+export * as Weighted from "./picker/Weighted.ts"
+export * as Weights from "./picker/Weights.ts"
 
 // Peers and a picker: a transport.
 export * as Balancer from "./pool/Balancer.ts"

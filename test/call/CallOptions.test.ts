@@ -20,7 +20,10 @@ describe("CallOptions", () => {
         compression: "identity",
         credentials: undefined,
         idempotent: undefined,
-        replayable: false
+        replayable: false,
+        hashKey: undefined,
+        peer: undefined,
+        picker: undefined
       })
     })
   )
