@@ -71,6 +71,12 @@ export * as RoundRobin from "./picker/RoundRobin.ts"
 
 // Peers and a picker: a transport.
 export * as Balancer from "./pool/Balancer.ts"
+export * as MultiEndpoint from "./pool/MultiEndpoint.ts"
+export * as MultiEndpointConfig from "./pool/MultiEndpointConfig.ts"
+export * as MultiEndpointError from "./pool/MultiEndpointError.ts"
+export * as MultiEndpointErrorRate from "./pool/MultiEndpointErrorRate.ts"
+export * as MultiEndpointList from "./pool/MultiEndpointList.ts"
+export * as MultiEndpointState from "./pool/MultiEndpointState.ts"
 export * as NoPeerReady from "./pool/NoPeerReady.ts"
 export * as PeerPool from "./pool/PeerPool.ts"
 export * as PoolClosed from "./pool/PoolClosed.ts"

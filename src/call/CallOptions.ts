@@ -34,6 +34,8 @@ export interface CallOptions {
   readonly compression: Encoding
   /** What proves to the peer of each attempt who calls. */
   readonly credentials: CallCredentials | undefined
+  /** Which of a transport's lists of endpoints the call goes to; its default list if `undefined`. */
+  readonly multiEndpoint: string | undefined
 }
 
 /**
@@ -52,7 +54,8 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     maxSendBytes: Infinity,
     maxReceiveBytes: Infinity,
     compression: "identity",
-    credentials: undefined
+    credentials: undefined,
+    multiEndpoint: undefined
   })
 })
 
@@ -177,3 +180,12 @@ export const withCompression = (compression: Encoding): Combinator => update((op
  */
 export const withCredentials = (credentials: CallCredentials): Combinator =>
   update((options) => ({ ...options, credentials }))
+
+/**
+ * Sends calls to a list of endpoints of `MultiEndpoint` by its name. Other transports don't look at it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withMultiEndpoint = (multiEndpoint: string): Combinator =>
+  update((options) => ({ ...options, multiEndpoint }))

@@ -16,7 +16,8 @@ describe("CallOptions", () => {
         maxSendBytes: Infinity,
         maxReceiveBytes: Infinity,
         compression: "identity",
-        credentials: undefined
+        credentials: undefined,
+        multiEndpoint: undefined
       })
     })
   )
