@@ -70,7 +70,11 @@ export * as Random from "./picker/Random.ts"
 export * as RoundRobin from "./picker/RoundRobin.ts"
 
 // Peers and a picker: a transport.
+export * as Affinity from "./pool/Affinity.ts"
+export * as AffinityRule from "./pool/AffinityRule.ts"
 export * as Balancer from "./pool/Balancer.ts"
+export * as ChannelPool from "./pool/ChannelPool.ts"
+export * as ChannelPoolOptions from "./pool/ChannelPoolOptions.ts"
 export * as MultiEndpoint from "./pool/MultiEndpoint.ts"
 export * as MultiEndpointConfig from "./pool/MultiEndpointConfig.ts"
 export * as MultiEndpointError from "./pool/MultiEndpointError.ts"

@@ -36,6 +36,8 @@ export interface CallOptions {
   readonly credentials: CallCredentials | undefined
   /** Which of a transport's lists of endpoints the call goes to; its default list if `undefined`. */
   readonly multiEndpoint: string | undefined
+  /** What the calls of one session have in common, so that they go to one place. */
+  readonly affinityKey: string | undefined
 }
 
 /**
@@ -55,7 +57,8 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     maxReceiveBytes: Infinity,
     compression: "identity",
     credentials: undefined,
-    multiEndpoint: undefined
+    multiEndpoint: undefined,
+    affinityKey: undefined
   })
 })
 
@@ -189,3 +192,11 @@ export const withCredentials = (credentials: CallCredentials): Combinator =>
  */
 export const withMultiEndpoint = (multiEndpoint: string): Combinator =>
   update((options) => ({ ...options, multiEndpoint }))
+
+/**
+ * Sends calls with the same key over the same connection of a `ChannelPool`. Other transports don't look at it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withAffinityKey = (affinityKey: string): Combinator => update((options) => ({ ...options, affinityKey }))

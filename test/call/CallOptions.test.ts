@@ -17,7 +17,8 @@ describe("CallOptions", () => {
         maxReceiveBytes: Infinity,
         compression: "identity",
         credentials: undefined,
-        multiEndpoint: undefined
+        multiEndpoint: undefined,
+        affinityKey: undefined
       })
     })
   )
