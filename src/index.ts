@@ -72,6 +72,7 @@ export * as RoundRobin from "./picker/RoundRobin.ts"
 // Peers and a picker: a transport.
 export * as Affinity from "./pool/Affinity.ts"
 export * as AffinityRule from "./pool/AffinityRule.ts"
+export * as ApiConfig from "./pool/ApiConfig.ts"
 export * as Balancer from "./pool/Balancer.ts"
 export * as ChannelPool from "./pool/ChannelPool.ts"
 export * as ChannelPoolOptions from "./pool/ChannelPoolOptions.ts"

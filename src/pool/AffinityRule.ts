@@ -52,6 +52,8 @@ export interface FieldDescriptor {
   readonly localName: string
   readonly fieldKind: string
   readonly listKind?: string | undefined
+  /** A number of protobuf's `FieldDescriptorProto.Type`; 9 is a string. */
+  readonly scalar?: number | undefined
   readonly message?: MessageDescriptor | undefined
   readonly oneof?: { readonly localName: string } | undefined
 }
@@ -105,8 +107,10 @@ const reader = ({ localName, oneof }: FieldDescriptor): Read => {
   }
 }
 
-const isKey = (value: unknown): boolean =>
-  (typeof value === "string" && value !== "") || typeof value === "number" || typeof value === "bigint"
+/** An empty text is a field that is not set. */
+const isKey = (value: unknown): value is string => typeof value === "string" && value !== ""
+
+const string = 9
 
 const kindOf = ({ fieldKind, listKind }: FieldDescriptor): string =>
   fieldKind === "list" ? (listKind ?? "scalar") : fieldKind
@@ -117,16 +121,23 @@ const follow = (
 ): Result.Result<ReadonlyArray<Read>, InvalidAffinity> => {
   const fail = (problem: string) => Result.fail(new InvalidAffinity({ method: rule.method, key: rule.key, problem }))
   const reads: Array<Read> = []
-  let at: MessageDescriptor | undefined = message
-  for (const name of rule.key.split(".")) {
-    if (at === undefined) return fail(`there is nothing inside of the field before ${JSON.stringify(name)}`)
+  let at = message
+  const names = rule.key.split(".")
+  for (const [i, name] of names.entries()) {
     const field: FieldDescriptor | undefined = at.fields.find((field) => field.name === name)
     if (field === undefined) return fail(`${at.typeName} has no field ${JSON.stringify(name)}`)
-    if (kindOf(field) === "map") return fail(`${JSON.stringify(name)} of ${at.typeName} is a map`)
     reads.push(reader(field))
-    at = kindOf(field) === "message" ? field.message : undefined
+    if (i === names.length - 1) {
+      return kindOf(field) === "scalar" && field.scalar === string
+        ? Result.succeed(reads)
+        : fail(`${JSON.stringify(name)} of ${at.typeName} is not a string`)
+    }
+    if (kindOf(field) !== "message" || field.message === undefined) {
+      return fail(`${JSON.stringify(name)} of ${at.typeName} is not a message`)
+    }
+    at = field.message
   }
-  return at === undefined ? Result.succeed(reads) : fail(`it is a whole ${at.typeName}, not a field of one`)
+  return fail("it is empty")
 }
 
 /** The path of a method as it is on the wire. */
@@ -161,7 +172,6 @@ export const make = (
           reads
             .reduce<ReadonlyArray<unknown>>((values, read) => values.flatMap((value) => read(value) ?? []), [message])
             .filter(isKey)
-            .map(String)
       })
     }
     return byPath

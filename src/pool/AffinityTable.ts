@@ -79,7 +79,10 @@ export class AffinityTable<P extends Place> {
 
   /** Keys of a place that is going away are free to be bound again, except those that are held. */
   release(place: P, isHeld: (key: string) => boolean): void {
-    for (const [key, { home }] of this.#entries) if (home === place && !isHeld(key)) this.unbind(key)
+    for (const [key, entry] of this.#entries) {
+      if (entry.fallback === place) entry.fallback = undefined
+      if (entry.home === place && !isHeld(key)) this.unbind(key)
+    }
   }
 
   /** Forgets keys not used since then, except those that are held. */
