@@ -55,6 +55,10 @@ export interface Snapshot {
   /** Calls under way on them. */
   readonly load: number
   readonly keys: number
+  /** Connections made and lost, and the longest time, in milliseconds, a channel in use was without one. */
+  readonly connects: number
+  readonly disconnects: number
+  readonly slowestConnectMillis: number
   /** Channels opened, taken back while they drained, taken away, exchanged because nothing was heard. */
   readonly opened: number
   readonly reused: number

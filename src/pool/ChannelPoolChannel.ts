@@ -4,18 +4,12 @@
  * A channel is a place, not a socket: the peer in it connects again when its connection is lost, and is exchanged for
  * another when it does not answer any more. What is bound to a place stays bound to it.
  */
-import { type Effect, Latch, type Scope } from "effect"
+import { type Effect, Latch } from "effect"
 import type { Lane } from "../peer/Lane.ts"
-import type { Peer } from "../peer/Peer.ts"
 import type { Place } from "./AffinityTable.ts"
 import * as Penalty from "./ChannelPoolPenalty.ts"
 import type { Silence } from "./ChannelPoolSilence.ts"
-
-/** A peer and the scope it lives in. */
-export interface Tenant {
-  readonly peer: Peer
-  readonly scope: Scope.Closeable
-}
+import type { Tenant } from "./ChannelPoolTenant.ts"
 
 /** A place for a connection. */
 export class Channel implements Place {

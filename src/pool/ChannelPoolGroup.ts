@@ -6,36 +6,27 @@
  * see them. Another looks now and then whether there are too many: those that go take no new call, and close when the calls
  * on them have ended and nobody has wanted them back for a while.
  */
-import { type Clock, Context, Effect, Exit, Latch, Option, type Random, Schedule, Scope, Stream } from "effect"
+import { type Clock, Effect, Exit, Latch, Option, type Random, Scope, Stream } from "effect"
 import * as Deadline from "../call/Deadline.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
-import * as Peer from "../peer/Peer.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
-import { Connector } from "../transport/Connector.ts"
-import { Transport } from "../transport/Transport.ts"
 import * as Watched from "../transport/Watched.ts"
 import { AffinityTable } from "./AffinityTable.ts"
-import { Channel, type Tenant } from "./ChannelPoolChannel.ts"
+import { Channel } from "./ChannelPoolChannel.ts"
 import type { Settings } from "./ChannelPoolOptions.ts"
 import * as Penalty from "./ChannelPoolPenalty.ts"
+import * as Pick from "./ChannelPoolPick.ts"
 import * as Scaling from "./ChannelPoolScaling.ts"
 import { Silence } from "./ChannelPoolSilence.ts"
+import * as Tenants from "./ChannelPoolTenant.ts"
 
 /** What a group needs of its surroundings. */
-export interface Surroundings {
-  readonly connector: Connector["Service"]
+export interface Surroundings extends Tenants.Surroundings {
   readonly clock: Clock.Clock
   readonly random: Random.Random
-  readonly scope: Scope.Scope
   /** Whether somebody holds a key, so that it is to stay where it is. */
   readonly isHeld: (key: string) => boolean
 }
-
-/** Three tries to prime, with gaps that double. */
-const primeTries: Schedule.Schedule<unknown> = Schedule.min([
-  Schedule.exponential("100 millis", 2),
-  Schedule.spaced("5 seconds")
-]).pipe(Schedule.jittered, Schedule.upTo({ times: 2 }))
 
 /** The channels of one endpoint. */
 export class ChannelGroup {
@@ -50,6 +41,9 @@ export class ChannelGroup {
   /** Calls under way on all channels in use. */
   load = 0
   readonly counts = {
+    connects: 0,
+    disconnects: 0,
+    slowestConnectMillis: 0,
     opened: 0,
     reused: 0,
     removed: 0,
@@ -82,47 +76,24 @@ export class ChannelGroup {
   // Picking
   // -------------------------------------------------------------------------------------------------------------------
 
-  #sample(): Channel {
-    return this.active[Math.floor(this.around.random.nextDoubleUnsafe() * this.active.length)]!
-  }
-
-  /** The less busy of two ready channels chosen at random, the first of them if they are equal. */
+  /** The channel of a call that may go anywhere. */
   pick(now: number): Channel | undefined {
-    const { active, settings } = this
-    let first: Channel | undefined
-    for (let tries = 2 * active.length; tries > 0; tries--) {
-      const channel = this.#sample()
-      if (!channel.isReady) continue
-      if (first === undefined) first = channel
-      else return channel.cost(settings.penalty, now) < first.cost(settings.penalty, now) ? channel : first
-    }
-    return first ?? active.find((channel) => channel.isReady)
+    return Pick.ofTwo(this.active, this.settings.penalty, this.around.random, now)
   }
 
-  /** The ready channel with the least load. */
-  leastBusy(now: number): Channel | undefined {
-    let best: Channel | undefined
-    for (const channel of this.active) {
-      if (!channel.isReady) continue
-      if (best === undefined || channel.cost(this.settings.penalty, now) < best.cost(this.settings.penalty, now)) {
-        best = channel
-      }
-    }
-    return best
-  }
-
-  /** The ready channel whose turn it is. */
+  /** The channel of a call that takes its turn. */
   inTurn(): Channel | undefined {
-    for (let tries = this.active.length; tries > 0; tries--) {
-      const channel = this.active[this.#turn++ % this.active.length]!
-      if (channel.isReady) return channel
-    }
-    return undefined
+    return Pick.inTurn(this.active, this.#turn++)
   }
 
   /** Where the calls of a key go. */
   placeOf(key: string, now: number): Channel | undefined {
-    return this.keys.place(key, now, () => this.leastBusy(now), this.settings.fallsBack)
+    return this.keys.place(
+      key,
+      now,
+      () => Pick.leastBusy(this.active, this.settings.penalty, now),
+      this.settings.fallsBack
+    )
   }
 
   /** Counts a call onto a channel. */
@@ -196,49 +167,13 @@ export class ChannelGroup {
     this.counts.mostChannels = Math.max(this.counts.mostChannels, this.active.length)
   }
 
-  /** A peer of its own, connected to like any other. */
-  readonly #settle = Effect.gen({ self: this }, function* () {
-    const scope = yield* Scope.fork(this.around.scope)
-    const { connectTimeout, reconnect } = this.settings
-    // Whoever closes it has waited for its calls.
-    const peer = yield* Peer.make(this.endpoint, { connectTimeout, reconnect, drainTimeout: 0 }).pipe(
-      Effect.provideContext(Context.make(Connector, this.around.connector).pipe(Context.add(Scope.Scope, scope)))
-    )
-    peer.requestConnect()
-    return { peer, scope }
-  }).pipe(Effect.uninterruptible)
-
-  /** Waits until a tenant is connected and primed; fails after its tries. */
-  #primed({ peer }: Tenant): Effect.Effect<void, unknown> {
-    const ready = Stream.runHead(Stream.filter(peer.changes, () => peer.lane !== undefined))
-    const prime = Effect.suspend(() => {
-      const { lane } = peer
-      const { prime } = this.settings
-      if (lane === undefined) return Effect.fail("the connection was lost")
-      return prime === undefined ? Effect.void : Effect.provideService(prime, Transport, lane.transport)
-    })
-    return Effect.andThen(ready, prime).pipe(
-      Effect.timeout(this.settings.primeMillis),
-      Effect.retry(primeTries),
-      Effect.catchDefect(Effect.fail),
-      Effect.asVoid
-    )
-  }
-
   /** A tenant that works, or none. */
-  readonly #worthy: Effect.Effect<Option.Option<Tenant>> = Effect.suspend(() => {
+  readonly #worthy: Effect.Effect<Option.Option<Tenants.Tenant>> = Effect.suspend(() => {
     this.#opening++
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(this.#settle, (tenant) =>
-        Effect.matchEffect(restore(this.#primed(tenant)), {
-          onSuccess: () => Effect.succeedSome(tenant),
-          onFailure: () => {
-            this.counts.primeFailures++
-            return Effect.as(Scope.close(tenant.scope, Exit.void), Option.none())
-          }
-        })
-      )
-    ).pipe(Effect.ensuring(Effect.sync(() => this.#opening--)))
+    return Tenants.openPrimed(this.endpoint, this.settings, this.around).pipe(
+      Effect.tap((tenant) => Effect.sync(() => void (Option.isNone(tenant) && this.counts.primeFailures++))),
+      Effect.ensuring(Effect.sync(() => this.#opening--))
+    )
   })
 
   readonly #build = Effect.flatMap(
@@ -254,17 +189,28 @@ export class ChannelGroup {
     })
   )
 
-  #channel(tenant: Tenant): Channel {
+  #channel(tenant: Tenants.Tenant): Channel {
     this.counts.opened++
     const { silence } = this.settings
     return new Channel(++this.#ids, tenant, silence === undefined ? undefined : new Silence(silence, this.now))
   }
 
   /** Keeps a channel connected, and passes on what that means for all. */
-  #follow(channel: Channel, tenant: Tenant): Effect.Effect<void> {
+  #follow(channel: Channel, tenant: Tenants.Tenant): Effect.Effect<void> {
+    let asked = this.now
+    let connected = false
     return Stream.runForEach(tenant.peer.changes, ({ state }) =>
       Effect.sync(() => {
         if (channel.tenant !== tenant) return
+        const ready = channel.isReady
+        if (ready && !connected) {
+          this.counts.connects++
+          this.counts.slowestConnectMillis = Math.max(this.counts.slowestConnectMillis, this.now - asked)
+        } else if (!ready && connected) {
+          this.counts.disconnects++
+          asked = this.now
+        }
+        connected = ready
         const wanted = !channel.draining && this.states.current()._tag !== "Idle"
         if (state === "Idle" && wanted) tenant.peer.requestConnect()
         this.#refresh()
@@ -311,7 +257,7 @@ export class ChannelGroup {
   replace(channel: Channel): Effect.Effect<void> {
     if (channel.replacing || !this.active.includes(channel)) return Effect.void
     channel.replacing = true
-    const exchange = (next: Tenant) => {
+    const exchange = (next: Tenants.Tenant) => {
       const { tenant } = channel
       channel.tenant = next
       channel.silence?.replaced(this.now)
@@ -336,7 +282,7 @@ export class ChannelGroup {
   readonly connect: Effect.Effect<void> = Effect.suspend(() => {
     if (this.states.current()._tag !== "Idle" || this.active.length > 0) return Effect.void
     this.states.set(Connectivity.Connecting())
-    const open = Effect.flatMap(this.#settle, (tenant) => {
+    const open = Effect.flatMap(Tenants.open(this.endpoint, this.settings, this.around), (tenant) => {
       const channel = this.#channel(tenant)
       this.#publish(channel)
       return this.#follow(channel, tenant)

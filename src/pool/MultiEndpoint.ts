@@ -17,6 +17,7 @@ import {
   Exit,
   FiberSet,
   Layer,
+  Option,
   PubSub,
   Random,
   Scope,
@@ -24,7 +25,6 @@ import {
   Stream
 } from "effect"
 import type { Call } from "../call/Call.ts"
-import * as Deadline from "../call/Deadline.ts"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import * as DnsDiscovery from "../discovery/DnsDiscovery.ts"
@@ -36,12 +36,12 @@ import type { Code } from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
-import * as Watched from "../transport/Watched.ts"
 import { type InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
-import type { Tally } from "./MultiEndpointErrorRate.ts"
 import { type List, read, type ReadList } from "./MultiEndpointList.ts"
 import * as Pools from "./MultiEndpointPools.ts"
 import * as Probe from "./MultiEndpointProbe.ts"
+import { Running, type Surroundings } from "./MultiEndpointRunning.ts"
+import * as Snapshot from "./MultiEndpointSnapshot.ts"
 import * as State from "./MultiEndpointState.ts"
 import * as Tallies from "./MultiEndpointTally.ts"
 
@@ -86,52 +86,6 @@ export interface Switch {
 }
 
 /**
- * A list as it is now.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ListSnapshot {
-  readonly name: string
-  readonly current: string
-  /** Milliseconds until a switch that is to come; `undefined` without one. */
-  readonly switchInMillis: number | undefined
-  readonly switches: Readonly<Record<State.Reason, number>>
-  readonly endpoints: ReadonlyArray<{
-    readonly endpoint: string
-    readonly availability: State.Availability
-    /** Whether it was left for its error rate. */
-    readonly failing: boolean
-  }>
-}
-
-/**
- * The pool of one endpoint as it is now. Calls are counted only while a list looks at error rates.
- *
- * @category models
- * @since 0.1.0
- */
-export interface PoolSnapshot extends Tally {
-  readonly endpoint: string
-  readonly ready: boolean
-  /** Whether a list names it; if not it is about to be closed. */
-  readonly named: boolean
-  readonly peers: number
-  readonly pending: number
-}
-
-/**
- * Everything there is to see.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Snapshot {
-  readonly multiEndpoints: ReadonlyArray<ListSnapshot>
-  readonly pools: ReadonlyArray<PoolSnapshot>
-}
-
-/**
  * The lists of a transport, to be looked at, followed and replaced.
  *
  * @category services
@@ -156,7 +110,7 @@ export class MultiEndpoint extends Context.Service<
     readonly authorityFor: (name: string) => Effect.Effect<string, UnknownMultiEndpoint>
     /** Every switch from now on. A reader that falls far behind misses the oldest. */
     readonly switches: Stream.Stream<Switch>
-    readonly snapshot: Effect.Effect<Snapshot>
+    readonly snapshot: Effect.Effect<Snapshot.Snapshot>
   }
 >()("trunkline/pool/MultiEndpoint") {}
 
@@ -167,21 +121,6 @@ const codes: ReadonlyArray<Code> = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "UNAUTHE
 
 const peersOf = (endpoint: Endpoint): Discovery =>
   endpoint.address._tag === "Unix" ? StaticDiscovery.make([endpoint]) : DnsDiscovery.make(endpoint.id)
-
-/** A list at work. */
-class Running {
-  readonly name: string
-  readonly scope: Scope.Closeable
-  state: State.State
-  readonly due: Watched.Writable<number>
-
-  constructor(name: string, scope: Scope.Closeable, state: State.State) {
-    this.name = name
-    this.scope = scope
-    this.state = state
-    this.due = Watched.make(State.dueAt(state))
-  }
-}
 
 const build = Effect.fnUntraced(function* <R>(
   options: Options<R>
@@ -221,66 +160,30 @@ const build = Effect.fnUntraced(function* <R>(
     }
   )
 
-  const moment = (): State.Moment => ({
-    now: Deadline.nowUnsafe(clock),
-    chance: random.nextDoubleUnsafe(),
-    tally: tallies.of
-  })
-
-  // ------------------------------------------------------------------------------------------------------------------
-  // Running the rules
-  // ------------------------------------------------------------------------------------------------------------------
-
-  const carryOut = (list: Running, command: State.Command): void => {
-    if (command._tag === "Probe") return void run(probing(list, command.endpoint))
-    const { from, reason, to } = command
-    PubSub.publishUnsafe(switches, { multiEndpoint: list.name, from, to, reason, at: clock.currentTimeMillisUnsafe() })
+  const around: Surroundings = {
+    clock,
+    random,
+    tally: tallies.of,
+    fork: run,
+    probe: (endpoint) =>
+      Effect.suspend(() => {
+        const pool = pools.byId.get(endpoint)
+        return pool === undefined ? Effect.interrupt : Effect.provideService(probe, Transport, pool.arrows)
+      }),
+    switched: ({ name }, { from, reason, to }) =>
+      void PubSub.publishUnsafe(switches, {
+        multiEndpoint: name,
+        from,
+        to,
+        reason,
+        at: clock.currentTimeMillisUnsafe()
+      })
   }
 
-  const happen = (list: Running, event: State.Event): void => {
-    if (lists.get(list.name) !== list) return
-    const [state, commands] = State.step(list.state, event, moment())
-    list.state = state
-    for (const command of commands) carryOut(list, command)
-    // Read again, because a probe may have ended already; and last, because the list's clock may wake at once.
-    const due = State.dueAt(list.state)
-    if (due !== list.due.current()) list.due.set(due)
-  }
-
-  /** Tells every list that names it how an endpoint is. */
+  /** Tells every list how an endpoint is. */
   const tell = ({ endpoint, ready }: Pools.EndpointPool): void => {
-    const event = { _tag: ready.current() ? "Up" : "Down", endpoint: endpoint.id } as const
-    for (const list of lists.values()) {
-      const known = list.state.endpoints.get(endpoint.id)?.availability
-      if (known !== undefined && (known === "Available") !== ready.current()) happen(list, event)
-    }
+    for (const list of lists.values()) list.see(endpoint.id, ready.current())
   }
-
-  /** Probes an endpoint once, for not longer than from one probe to the next. */
-  const probing = (list: Running, endpoint: string): Effect.Effect<void> => {
-    const pool = pools.byId.get(endpoint)
-    const limit = list.state.settings.errorRate?.probeIntervalMillis ?? 0
-    return pool === undefined
-      ? Effect.void
-      : Effect.provideService(probe, Transport, pool.arrows).pipe(
-          Effect.timeout(limit),
-          Effect.exit,
-          Effect.map((exit) => happen(list, { _tag: "Probed", endpoint, good: Exit.isSuccess(exit) }))
-        )
-  }
-
-  const until = (instant: number): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const left = instant - Deadline.nowUnsafe(clock)
-      return left <= 0 ? Effect.void : Effect.andThen(Effect.sleep(Math.ceil(left)), until(instant))
-    })
-
-  /** The one timer of a list. */
-  const clockOf = (list: Running): Effect.Effect<void> =>
-    list.due.changes.pipe(
-      Stream.switchMap((due) => (due === Infinity ? Stream.empty : Stream.fromEffect(until(due)))),
-      Stream.runForEach(() => Effect.sync(() => happen(list, { _tag: "Elapsed" })))
-    )
 
   // ------------------------------------------------------------------------------------------------------------------
   // Updating
@@ -288,26 +191,29 @@ const build = Effect.fnUntraced(function* <R>(
 
   const start = Effect.fnUntraced(function* ({ endpoints, name, settings }: ReadList) {
     const scope = yield* Scope.fork(listScope)
-    const [state] = State.make(endpoints, settings, pools.ready, moment())
-    const list = new Running(name, scope, state)
-    yield* Effect.forkIn(clockOf(list), scope)
+    const list = new Running(name, scope, around, (moment) => State.make(endpoints, settings, pools.ready, moment))
+    yield* Effect.forkIn(list.ticking, scope)
     return list
   })
 
   const apply = Effect.fnUntraced(function* (next: ReadonlyArray<ReadList>) {
     const removed = [...lists.values()].filter(({ name }) => next.every((list) => list.name !== name))
-    for (const list of removed) lists.delete(list.name)
+    for (const list of removed) {
+      lists.delete(list.name)
+      list.closed = true
+    }
     for (const list of next) {
       const running = lists.get(list.name)
       if (running === undefined) lists.set(list.name, yield* start(list))
       else {
         const { endpoints, settings } = list
-        happen(running, { _tag: "Updated", endpoints, settings, available: pools.ready })
+        running.happen({ _tag: "Updated", endpoints, settings, available: pools.ready })
       }
     }
     tallies.counting = next.some(({ settings }) => settings.errorRate !== undefined)
     defaultList = lists.get(next[0]!.name)
     for (const pool of pools.byId.values()) tell(pool)
+    for (const list of [...removed, ...lists.values()]) list.moved.set()
     yield* Effect.forEach(removed, ({ scope }) => Scope.close(scope, Exit.void))
   })
 
@@ -337,24 +243,51 @@ const build = Effect.fnUntraced(function* <R>(
 
   const fallsBack = options.unknownName === "default"
 
-  const arrowsFor = ({ options }: Call): Arrows | undefined => {
-    const list = find(options.multiEndpoint) ?? (fallsBack ? defaultList : undefined)
-    if (list === undefined) return undefined
-    const { arrows, endpoint } = pools.byId.get(list.state.current)!
-    return tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
-  }
+  const listOf = ({ options }: Call): Running | undefined =>
+    find(options.multiEndpoint) ?? (fallsBack ? defaultList : undefined)
+
+  const poolOf = ({ state }: Running): Pools.EndpointPool => pools.byId.get(state.current)!
+
+  const arrowsOf = ({ arrows, endpoint }: Pools.EndpointPool): Arrows =>
+    tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
 
   const refuse = ({ options }: Call, method: string) => {
     const cause = unknown(options.multiEndpoint!)
     return Effect.fail(RpcError.make("INVALID_ARGUMENT", cause.message, { cause, method, progress: "not_started" }))
   }
 
-  // The current endpoint is read when an attempt runs, so a retry goes where calls go by then.
+  /** Ends when calls go elsewhere and this one still has no peer. */
+  const elsewhere = (list: Running, pool: Pools.EndpointPool, call: Call): Effect.Effect<void> =>
+    list.moved.changes.pipe(
+      Stream.filter(() => call.peer === undefined && (listOf(call) !== list || poolOf(list) !== pool)),
+      Stream.runHead,
+      Effect.asVoid
+    )
+
+  /**
+   * Runs an attempt where calls go now, so a retry goes where they go by then. One that would have to wait for a peer
+   * follows when calls go elsewhere meanwhile.
+   */
+  const onCurrent = <A, R>(
+    method: string,
+    call: Call,
+    attempt: (arrows: Arrows) => Effect.Effect<A, RpcError.RpcError, R>
+  ): Effect.Effect<A, RpcError.RpcError, R> =>
+    Effect.suspend(() => {
+      const list = listOf(call)
+      if (list === undefined) return refuse(call, method)
+      const pool = poolOf(list)
+      const here = attempt(arrowsOf(pool))
+      if (pool.isReady || call.options.whenNotReady === "fail") return here
+      return Effect.flatMap(
+        Effect.raceFirst(Effect.map(here, Option.some<A>), Effect.as(elsewhere(list, pool, call), Option.none<A>())),
+        Option.match({ onNone: () => onCurrent(method, call, attempt), onSome: Effect.succeed })
+      )
+    })
+
   const arrows: Arrows = {
-    unary: (method, request, call) =>
-      Effect.suspend(() => arrowsFor(call)?.unary(method, request, call) ?? refuse(call, method.path)),
-    stream: (method, requests, call) =>
-      Effect.suspend(() => arrowsFor(call)?.stream(method, requests, call) ?? refuse(call, method.path))
+    unary: (method, request, call) => onCurrent(method.path, call, (arrows) => arrows.unary(method, request, call)),
+    stream: (method, requests, call) => onCurrent(method.path, call, (arrows) => arrows.stream(method, requests, call))
   }
 
   // ------------------------------------------------------------------------------------------------------------------
@@ -367,28 +300,7 @@ const build = Effect.fnUntraced(function* <R>(
       return list === undefined ? Effect.fail(unknown(name!)) : Effect.succeed(list)
     })
 
-  const authorityIn = ({ state }: Running): string => authorityOf(pools.byId.get(state.current)!.endpoint)
-
-  const snapshotList = ({ name, state }: Running): ListSnapshot => ({
-    name,
-    current: state.current,
-    switchInMillis: state.switchAt === Infinity ? undefined : state.switchAt - Deadline.nowUnsafe(clock),
-    switches: state.switches,
-    endpoints: [...state.endpoints].map(([endpoint, { availability, failing }]) => ({
-      endpoint,
-      availability,
-      failing: failing !== undefined
-    }))
-  })
-
-  const snapshotPool = ({ endpoint, pool, ready, retirement }: Pools.EndpointPool): PoolSnapshot => ({
-    ...tallies.of(endpoint.id),
-    endpoint: endpoint.id,
-    ready: ready.current(),
-    named: retirement === 0,
-    peers: pool.peers().length,
-    pending: pool.peers().reduce((sum, peer) => sum + peer.stats.pending, 0)
-  })
+  const authorityIn = (list: Running): string => authorityOf(poolOf(list).endpoint)
 
   const service = MultiEndpoint.of({
     update: (lists) => update(lists, warmUp),
@@ -398,8 +310,8 @@ const build = Effect.fnUntraced(function* <R>(
     authorityFor: (name) => Effect.map(listed(name), authorityIn),
     switches: Stream.fromPubSub(switches),
     snapshot: Effect.sync(() => ({
-      multiEndpoints: [...lists.values()].map(snapshotList),
-      pools: [...pools.byId.values()].map(snapshotPool)
+      multiEndpoints: [...lists.values()].map(Snapshot.ofList),
+      pools: [...pools.byId.values()].map((pool) => Snapshot.ofPool(pool, tallies.of(pool.endpoint.id)))
     }))
   })
   return Context.make(MultiEndpoint, service).pipe(Context.add(Transport, arrows))

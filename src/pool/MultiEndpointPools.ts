@@ -9,7 +9,9 @@ import { Context, Effect, Exit, Layer, Scope, Stream } from "effect"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
+import type { Peer } from "../peer/Peer.ts"
 import * as PeerRegistry from "../peer/PeerRegistry.ts"
+import type { PeerSet } from "../picker/Picker.ts"
 import { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
 import * as Watched from "../transport/Watched.ts"
@@ -22,6 +24,8 @@ export interface Options<R> extends Omit<Balancer.Options<R>, "discovery" | "eag
   readonly discovery: (endpoint: Endpoint) => Discovery<R>
 }
 
+const hasLane = ({ lane }: Peer): boolean => lane !== undefined
+
 /** The pool of one endpoint. */
 export class EndpointPool {
   readonly endpoint: Endpoint
@@ -31,6 +35,7 @@ export class EndpointPool {
   readonly scope: Scope.Closeable
   /** Whether it has a ready peer. */
   readonly ready: Watched.Writable<boolean> = Watched.make(false)
+  #peers: ReadonlyArray<Peer> = []
   /** Which retirement it waits for; 0 while a list names it. */
   retirement = 0
 
@@ -44,6 +49,19 @@ export class EndpointPool {
     this.arrows = Context.get(context, Transport)
     this.pool = Context.get(context, PeerPool)
     this.scope = scope
+  }
+
+  /** What is known of its peers has changed; whether that changes if it is ready. */
+  see({ ready }: PeerSet): boolean {
+    this.#peers = ready
+    if (ready.length > 0 === this.ready.current()) return false
+    this.ready.set(ready.length > 0)
+    return true
+  }
+
+  /** Whether a call would not have to wait, to the moment: a peer's loss is known to the peer first. */
+  get isReady(): boolean {
+    return this.#peers.some(hasLane)
   }
 
   /** Waits until a call can be sent. */
@@ -97,10 +115,7 @@ export class EndpointPools<R> {
       Effect.tap((pool) =>
         Stream.runForEach(pool.pool.changes, (set) =>
           Effect.sync(() => {
-            const ready = set.ready.length > 0
-            if (ready === pool.ready.current()) return
-            pool.ready.set(ready)
-            this.#onReady(pool)
+            if (pool.see(set)) this.#onReady(pool)
           })
         ).pipe(Effect.forkIn(scope))
       )

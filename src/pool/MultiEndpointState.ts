@@ -141,7 +141,8 @@ const created = (settings: Settings, endpoint: string, available: boolean, { now
 const judgeAt = (settings: Settings, now: number): number => now + (settings.errorRate?.periodMillis ?? Infinity)
 
 /**
- * A new list. Its first endpoint is current, unless only others are available and there is no time to recover.
+ * A new list. Its first endpoint is current, unless only others are available and there is no time to recover; that is no
+ * switch yet.
  *
  * @category constructors
  * @since 0.1.0
@@ -151,19 +152,18 @@ export const make = (
   settings: Settings,
   available: ReadonlySet<string>,
   moment: Moment
-): Step => {
+): State => {
   const ids = distinct(endpoints)
-  return choose(
-    {
-      settings,
-      endpoints: new Map(ids.map((id) => [id, created(settings, id, available.has(id), moment)])),
-      current: ids[0]!,
-      switchAt: Infinity,
-      judgeAt: judgeAt(settings, moment.now),
-      switches: { fallback: 0, recover: 0, replace: 0 }
-    },
-    moment
-  )
+  const switches = { fallback: 0, recover: 0, replace: 0 }
+  const list = {
+    settings,
+    endpoints: new Map(ids.map((id) => [id, created(settings, id, available.has(id), moment)])),
+    current: ids[0]!,
+    switchAt: Infinity,
+    judgeAt: judgeAt(settings, moment.now),
+    switches
+  }
+  return { ...choose(list, moment)[0], switches }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

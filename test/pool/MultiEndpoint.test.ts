@@ -179,6 +179,59 @@ describe("failover", () => {
     }).pipe(inMemory)
   )
 
+  it.effect("a call that waits for a peer follows when calls go elsewhere, and one that has a peer stays", () =>
+    Effect.gen(function* () {
+      const { echo, network, service } = yield* open({
+        multiEndpoints: [{ name: "default", endpoints: ["service:443", "fallback:443"], recoveryTimeout: "2 seconds" }]
+      })
+      yield* later
+      yield* network.kill("service:443")
+      yield* settle
+      const within = CallOptions.withDeadline("1 minute")
+      const unary = yield* Effect.forkChild(within(echo.lookup({})))
+      const stream = yield* Effect.forkChild(Stream.runCollect(within(echo.expand({ count: 2 }))))
+      const impatient = yield* Effect.forkChild(Effect.flip(echo.lookup({})))
+      const refused = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.failFast))
+      assert.strictEqual(refused.code, "UNAVAILABLE")
+      yield* settle
+      yield* TestClock.adjust(1999)
+      yield* settle
+      assert.strictEqual((yield* Fiber.join(impatient)).code, "UNAVAILABLE")
+      assert.deepStrictEqual([unary.pollUnsafe(), stream.pollUnsafe()], [undefined, undefined])
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(unary)).server, "fallback:443")
+      assert.deepStrictEqual(
+        (yield* Fiber.join(stream)).map(({ server }) => server),
+        ["fallback:443", "fallback:443"]
+      )
+
+      const slow = yield* Effect.forkChild(echo.echo({ delayMillis: 5000 }))
+      yield* settle
+      yield* network.restart("service:443")
+      yield* later
+      assert.strictEqual(yield* service.current(), "service:443")
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(slow)).server, "fallback:443")
+    }).pipe(inMemory)
+  )
+
+  it.effect("a call that waits when its list is removed is refused", () =>
+    Effect.gen(function* () {
+      const { network, reader, service } = yield* open()
+      yield* network.silence("other:443")
+      yield* service.update([lists[0]!, { name: "read", endpoints: ["other:443"] }]).pipe(
+        Effect.forkChild,
+        Effect.tap(() => settle),
+        Effect.tap(() => TestClock.adjust("5 seconds")),
+        Effect.flatMap(Fiber.join)
+      )
+      const waiting = yield* Effect.forkChild(Effect.flip(reader.pipe(CallOptions.waitForReady)))
+      yield* settle
+      yield* service.update([lists[0]!])
+      assert.strictEqual((yield* Fiber.join(waiting)).code, "INVALID_ARGUMENT")
+    }).pipe(inMemory)
+  )
+
   it.effect("what is to come can be seen", () =>
     Effect.gen(function* () {
       const { network, service } = yield* open({

@@ -361,7 +361,7 @@ describe("jitter", () => {
     for (const chance of [0, 0.5, 0.999]) {
       const at = (now: number): State.Moment => ({ now, chance, tally: () => ({ calls: 0, failures: 0 }) })
       const jittered = { ...settings({ delay: 100 }), jitter: 0.2 }
-      const [made] = State.make(["a", "b"], jittered, new Set(["b"]), at(0))
+      const made = State.make(["a", "b"], jittered, new Set(["b"]), at(0))
       const [state] = State.step(made, { _tag: "Up", endpoint: "a" }, at(0))
       assert.strictEqual(State.dueAt(state), 100 * (1 + 0.2 * chance))
     }
@@ -387,7 +387,7 @@ describe("error rates", () => {
       chance: 0,
       tally: (id) => (id === "a" ? { ...tally } : { calls: 0, failures: 0 })
     })
-    let [state] = State.make(["a", "b"], { ...settings({}), errorRate }, new Set(["a", "b"]), moment())
+    let state = State.make(["a", "b"], { ...settings({}), errorRate }, new Set(["a", "b"]), moment())
     let probes = 0
     const happen = (event: State.Event) => {
       const [next, commands] = State.step(state, event, moment())
@@ -534,7 +534,7 @@ describe("in any order of events", () => {
         let timings: Timings = { delay, recovery }
         const up = new Set<string>()
         const moment = (): State.Moment => ({ now, chance: 0, tally: () => ({ calls: 0, failures: 0 }) })
-        let [state] = State.make(["a", "b", "c"], settings(timings), up, moment())
+        let state = State.make(["a", "b", "c"], settings(timings), up, moment())
         let seen = 0
         const path: Array<string> = [state.current]
 

@@ -32,7 +32,7 @@ export const rules = (endpoints: ReadonlyArray<string>, timings: Timings): Effec
   Effect.sync(() => {
     let now = 0
     const up = new Set<string>()
-    let [state] = State.make(endpoints, settings(timings), up, { ...quiet, now })
+    let state = State.make(endpoints, settings(timings), up, { ...quiet, now })
     const happen = (event: State.Event) => {
       state = State.step(state, event, { ...quiet, now })[0]
     }
