@@ -29,7 +29,7 @@ export interface Options {
   readonly services?: ReadonlyArray<ServiceDescriptor> | undefined
   /** At most one rule for a method; of two the last holds. Default none: only keys that callers name. */
   readonly methods?: ReadonlyArray<MethodAffinity> | undefined
-  /** A key that is not held is forgotten when it was not used for so long. Default never. */
+  /** A key that is not held is forgotten when it was not used for so long; `Duration.infinity` for never. Default 1 hour. */
   readonly keyLifetime?: Duration.Input | undefined
   /** How often forgotten keys are looked for. Default a tenth of the lifetime. */
   readonly cleanUpInterval?: Duration.Input | undefined
@@ -37,7 +37,12 @@ export interface Options {
   readonly onBind?: "least_busy" | "round_robin" | undefined
 }
 
-/** Whoever knows where keys are bound. */
+/**
+ * Whoever knows where keys are bound.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Binder {
   readonly unbind: (key: string) => void
 }
@@ -72,7 +77,14 @@ export class Affinity extends Context.Service<
   }
 >()("trunkline/pool/Affinity") {}
 
-/** The affinity of a pool that was given none. */
+const lifetime: Duration.Input = "1 hour"
+
+/**
+ * The affinity of a pool that was given none: keys that callers name, each for an hour after its last use.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
 export const none: Affinity["Service"] = Affinity.of({
   bind: () => Effect.void,
   unbind: () => Effect.void,
@@ -80,13 +92,13 @@ export const none: Affinity["Service"] = Affinity.of({
   isHeld: () => false,
   ruleOf: () => undefined,
   join: () => Effect.void,
-  lifetimeMillis: Infinity,
-  cleanUpMillis: Infinity,
+  lifetimeMillis: Duration.toMillis(lifetime),
+  cleanUpMillis: Duration.toMillis(lifetime) / 10,
   inTurn: false
 })
 
 const readLifetime = (options: Options | undefined) => {
-  const lifetimeMillis = Duration.toMillis(options?.keyLifetime ?? Duration.infinity)
+  const lifetimeMillis = Duration.toMillis(options?.keyLifetime ?? lifetime)
   const cleanUpMillis = Duration.toMillis(options?.cleanUpInterval ?? lifetimeMillis / 10)
   return lifetimeMillis > 0 && cleanUpMillis > 0
     ? Result.succeed({ cleanUpMillis, lifetimeMillis })

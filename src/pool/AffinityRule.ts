@@ -89,7 +89,12 @@ export class InvalidAffinity extends Data.TaggedError("InvalidAffinity")<{
   }
 }
 
-/** A rule with its path resolved. */
+/**
+ * A rule with its path resolved.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Rule {
   readonly command: Command
   readonly keys: (message: unknown) => ReadonlyArray<string>

@@ -64,7 +64,12 @@ export class InvalidChannelPool extends Data.TaggedError("InvalidChannelPool")<{
   }
 }
 
-/** Options with nothing left open; times in milliseconds. */
+/**
+ * Options with nothing left open; times in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Settings extends Scaling.Settings, Pick<Options, "connectTimeout" | "prime" | "reconnect"> {
   readonly initial: number
   readonly checkMillis: number
@@ -93,7 +98,12 @@ const readMillis = (field: string, input: Duration.Input | undefined, otherwise:
     : fail(field, "is not a finite duration above 0")
 }
 
-/** Reads options. */
+/**
+ * Reads options.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
 export const read = (options: Options | undefined): Read<Settings> =>
   Result.gen(function* () {
     const max = yield* readCount("max", options?.max, Math.max(10, options?.min ?? 0), 1)

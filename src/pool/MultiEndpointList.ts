@@ -64,20 +64,35 @@ export interface List {
   readonly errorRate?: ErrorRateOptions | undefined
 }
 
-/** A list that has been read: endpoints by id. */
+/**
+ * A list that has been read: endpoints by id.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ReadList {
   readonly name: string
   readonly endpoints: ReadonlyArray<string>
   readonly settings: Settings
 }
 
-/** An endpoint that has been read. */
+/**
+ * An endpoint that has been read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ReadBackend {
   readonly endpoint: Endpoint.Endpoint
   readonly connector: Connector["Service"] | undefined
 }
 
-/** Lists that have been read, and every endpoint they name, by id. */
+/**
+ * Lists that have been read, and every endpoint they name, by id.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ReadLists {
   readonly lists: ReadonlyArray<ReadList>
   readonly backends: ReadonlyMap<string, ReadBackend>
@@ -132,7 +147,12 @@ const readSettings = (path: string, list: List): Read<Settings> =>
     }
   })
 
-/** Reads lists; `port` is for addresses that name none. */
+/**
+ * Reads lists; `port` is for addresses that name none.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
 export const read = (lists: ReadonlyArray<List>, port: number): Read<ReadLists> =>
   Result.gen(function* () {
     if (lists.length === 0) return yield* fail("", "there is no list")

@@ -52,7 +52,12 @@ export interface Snapshot {
   readonly pools: ReadonlyArray<PoolSnapshot>
 }
 
-/** A list. */
+/**
+ * A list.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const ofList = ({ name, now, state }: Running): ListSnapshot => ({
   name,
   current: state.current,
@@ -65,7 +70,12 @@ export const ofList = ({ name, now, state }: Running): ListSnapshot => ({
   }))
 })
 
-/** A pool. */
+/**
+ * A pool.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const ofPool = ({ endpoint, pool, ready, retirement }: EndpointPool, tally: Tally): PoolSnapshot => ({
   ...tally,
   endpoint: endpoint.id,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Affinity,
@@ -10,7 +10,9 @@ import {
   ChannelPool,
   type ChannelPoolOptions,
   Client,
+  Handlers,
   RoundRobin,
+  Service,
   StaticDiscovery
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
@@ -113,6 +115,28 @@ describe("rules", () => {
       assert.isAbove((yield* used(Effect.forEach(times(40), () => echo.echo({})))).length, 1)
       yield* Stream.runDrain(echo.chat(Stream.empty))
       assert.strictEqual(yield* keys, 0)
+    }).pipe(inMemory)
+  )
+
+  it.effect("a request with more than one key is refused before it is sent", () =>
+    Effect.gen(function* () {
+      const Names = Schema.Struct({ names: Schema.Array(Schema.String) })
+      const NamesService = Service.make("demo.Names", { use: Service.unary(Names, Schema.Void) })
+      // A descriptor is what it looks like, so that of a service written with schemas can be written too.
+      const names = { name: "names", localName: "names", fieldKind: "list", listKind: "scalar", scalar: 9 }
+      const message = { typeName: "demo.Names", fields: [names] }
+      const services = [{ typeName: "demo.Names", methods: [{ name: "Use", input: message, output: message }] }]
+      const { context, group, network } = yield* open({
+        services,
+        methods: [{ method: "demo.Names/Use", command: "BOUND", key: "names" }]
+      })
+      yield* network.serve(host, { handlers: [Handlers.make(NamesService, { use: () => Effect.void })] })
+      const client = yield* Effect.provideContext(Client.make(NamesService), context)
+      const error = yield* Effect.flip(client.use({ names: ["a", "b"] }))
+      assert.deepStrictEqual([error.code, error.progress], ["INVALID_ARGUMENT", "not_started"])
+      yield* client.use({ names: ["a"] })
+      yield* client.use({ names: [] })
+      assert.deepStrictEqual([(yield* group).keys, (yield* group).succeeded], [1, 2])
     }).pipe(inMemory)
   )
 
