@@ -14,6 +14,7 @@ import {
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
+import { wires } from "../wires.ts"
 import { settle } from "./multiEndpoints.ts"
 
 const inMemory = Effect.provide(TestNetwork.layer)
@@ -176,6 +177,29 @@ describe("one connection made of several", () => {
     }).pipe(inMemory)
   )
 })
+
+for (const wire of wires) {
+  wire.it(`calls share several connections ${wire.name}`, () =>
+    Effect.gen(function* () {
+      const address = yield* wire.serve([echoHandlers("served")])
+      const layer = Balancer.layer({
+        discovery: StaticDiscovery.make([address]),
+        picker: RoundRobin.make(),
+        eager: true
+      }).pipe(Layer.provideMerge(ChannelPool.layer({ min: 4, initial: 4 })))
+      const context = yield* Layer.build(Layer.orDie(layer))
+      const echo = yield* Effect.provideContext(Client.make(EchoService), context)
+      const { snapshot } = Context.get(context, ChannelPool.ChannelPool)
+      for (let i = 0; i < 50; i++) yield* Effect.yieldNow
+      yield* wire.pass(100)
+      yield* Effect.forEach(Array.from({ length: 100 }), (_, i) => echo.lookup({ text: `${i}` }), { concurrency: 20 })
+      yield* Stream.runDrain(echo.expand({ count: 3 }))
+      const [group] = yield* snapshot
+      assert.deepStrictEqual([group!.size, group!.ready, group!.load, group!.succeeded], [4, 4, 0, 101])
+      for (const { calls } of group!.channels) assert.isAbove(calls, 5)
+    }).pipe(Effect.provide(wire.layer))
+  )
+}
 
 describe("counting", () => {
   it.effect("a burst sees its own effect: 200 calls at once over two channels", () =>
