@@ -35,7 +35,8 @@ const start = Effect.fnUntraced(function* (name: string) {
   const scope = yield* Scope.make()
   const { address } = yield* GrpcJsServer.make({
     port: ports.get(name) ?? 0,
-    handlers: [Handlers.make(WhoService, { answers: () => Effect.succeed(name) })]
+    handlers: [Handlers.make(WhoService, { answers: () => Effect.succeed(name) })],
+    drainTimeout: 0
   }).pipe(Scope.provide(scope), Effect.retry(Schedule.spaced("10 millis")))
   ports.set(name, Number(address.split(":").at(-1)))
   running.set(name, scope)

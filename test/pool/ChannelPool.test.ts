@@ -190,8 +190,9 @@ for (const wire of wires) {
       const context = yield* Layer.build(Layer.orDie(layer))
       const echo = yield* Effect.provideContext(Client.make(EchoService), context)
       const { snapshot } = Context.get(context, ChannelPool.ChannelPool)
-      for (let i = 0; i < 50; i++) yield* Effect.yieldNow
-      yield* wire.pass(100)
+      // All of them, so that calls find more than the first.
+      const allReady = Effect.map(snapshot, ([group]) => group?.ready === 4)
+      yield* Effect.andThen(wire.pass(10), allReady).pipe(Effect.repeat({ until: (ready) => ready }))
       yield* Effect.forEach(Array.from({ length: 100 }), (_, i) => echo.lookup({ text: `${i}` }), { concurrency: 20 })
       yield* Stream.runDrain(echo.expand({ count: 3 }))
       const [group] = yield* snapshot
