@@ -49,6 +49,10 @@ export interface CallOptions {
   readonly peer: string | undefined
   /** The name of the picker the call asks for, where the pool's picker dispatches. */
   readonly picker: string | undefined
+  /** Which of a transport's lists of endpoints the call goes to; its default list if `undefined`. */
+  readonly multiEndpoint: string | undefined
+  /** What the calls of one session have in common, so that they go to one place. */
+  readonly affinityKey: string | undefined
 }
 
 /**
@@ -74,7 +78,9 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     replayable: false,
     hashKey: undefined,
     peer: undefined,
-    picker: undefined
+    picker: undefined,
+    multiEndpoint: undefined,
+    affinityKey: undefined
   })
 })
 
@@ -272,3 +278,20 @@ export const withPeer = (address: string): Combinator => update((options) => ({ 
  * @since 0.1.0
  */
 export const withPicker = (name: string): Combinator => update((options) => ({ ...options, picker: name }))
+
+/**
+ * Sends calls to a list of endpoints of `MultiEndpoint` by its name. Other transports don't look at it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withMultiEndpoint = (multiEndpoint: string): Combinator =>
+  update((options) => ({ ...options, multiEndpoint }))
+
+/**
+ * Sends calls with the same key over the same connection of a `ChannelPool`. Other transports don't look at it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withAffinityKey = (affinityKey: string): Combinator => update((options) => ({ ...options, affinityKey }))

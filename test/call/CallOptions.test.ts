@@ -23,7 +23,9 @@ describe("CallOptions", () => {
         replayable: false,
         hashKey: undefined,
         peer: undefined,
-        picker: undefined
+        picker: undefined,
+        multiEndpoint: undefined,
+        affinityKey: undefined
       })
     })
   )
