@@ -38,7 +38,15 @@ export * as Reflection from "./services/Reflection.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
+export * as Hedge from "./retry/Hedge.ts"
+export * as HttpStatus from "./retry/HttpStatus.ts"
+export * as Jitter from "./retry/Jitter.ts"
+export * as MethodPolicy from "./retry/MethodPolicy.ts"
+export * as Pushback from "./retry/Pushback.ts"
+export * as Replay from "./retry/Replay.ts"
+export * as Resume from "./retry/Resume.ts"
 export * as Retry from "./retry/Retry.ts"
+export * as RetryBudget from "./retry/RetryBudget.ts"
 
 // Which endpoints exist now.
 export * as Discovery from "./discovery/Discovery.ts"

@@ -5,8 +5,11 @@
  * layer leaves a fact for another: the retry loop the attempt's number and deadline, the pool the peer it chose.
  */
 import type { Clock } from "effect"
+import type { Attempt } from "../status/RpcError.ts"
 import type { CallOptions } from "./CallOptions.ts"
 import * as Deadline from "./Deadline.ts"
+
+const nothing: ReadonlyArray<never> = []
 
 /**
  * A call under way.
@@ -25,24 +28,69 @@ export class Call {
   attemptDeadline: Deadline.Deadline
   /** 1 for the first attempt. */
   attempt = 1
+  /** When this attempt was first due, in milliseconds of the monotonic clock. */
+  attemptStart: number
   /** The id of the peer of the current attempt. */
   peer: string | undefined = undefined
-  /** The ids of the peers earlier attempts failed on. */
-  tried: ReadonlyArray<string> = []
+  /** The ids of the peers earlier attempts failed on, and of those a copy of this call is on. */
+  tried: ReadonlyArray<string> = nothing
+  /** The attempts that have failed so far. */
+  failed: ReadonlyArray<Attempt> = nothing
 
-  constructor(options: CallOptions, clock: Clock.Clock, inherited: Deadline.Deadline) {
+  constructor(
+    options: CallOptions,
+    clock: Clock.Clock,
+    inherited: Deadline.Deadline,
+    start = Deadline.nowUnsafe(clock)
+  ) {
     this.options = options
     this.clock = clock
-    this.start = Deadline.nowUnsafe(clock)
-    this.deadline = Math.min(inherited, this.start + options.deadlineMillis)
-    this.attemptDeadline = Math.min(this.deadline, this.start + options.timeoutMillis)
+    this.start = start
+    this.attemptStart = start
+    this.deadline = Math.min(inherited, start + options.deadlineMillis)
+    this.attemptDeadline = Math.min(this.deadline, start + options.timeoutMillis)
+  }
+
+  /** The attempt has a peer, or need not wait for one: its own time runs from now on. */
+  startClock(now: number): void {
+    const { maxTimeoutMillis, timeoutMillis, timeoutMultiplier } = this.options
+    const millis = Math.min(maxTimeoutMillis, timeoutMillis * timeoutMultiplier ** (this.attempt - 1))
+    this.attemptDeadline = Math.min(this.deadline, now + millis)
+  }
+
+  /** The attempt did not count: it is made again, on another peer if there is one. */
+  repeatAttempt(now: number): void {
+    if (this.peer !== undefined && !this.tried.includes(this.peer)) this.tried = [...this.tried, this.peer]
+    this.peer = undefined
+    this.attemptStart = now
+    this.startClock(now)
   }
 
   /** Starts the count for the next attempt, which should avoid the peer of this one. */
   nextAttempt(now: number): void {
-    if (this.peer !== undefined && !this.tried.includes(this.peer)) this.tried = [...this.tried, this.peer]
-    this.peer = undefined
     this.attempt++
-    this.attemptDeadline = Math.min(this.deadline, now + this.options.timeoutMillis)
+    this.repeatAttempt(now)
+  }
+
+  /**
+   * A copy for an attempt that runs beside others. What layers below write on it stays its own; it avoids the peers of its
+   * siblings.
+   */
+  fork(attempt: number, now: number, siblings: ReadonlyArray<Call>): Call {
+    const copy = new Call(this.options, this.clock, this.deadline, this.start)
+    const taken = siblings.flatMap(({ peer, tried }) => (peer === undefined ? tried : [...tried, peer]))
+    copy.tried = [...new Set([...this.tried, ...taken])]
+    copy.attempt = attempt
+    copy.attemptStart = now
+    copy.startClock(now)
+    return copy
+  }
+
+  /** What a copy has come to becomes this call's. */
+  join(copy: Call): void {
+    this.attempt = copy.attempt
+    this.peer = copy.peer
+    this.attemptStart = copy.attemptStart
+    this.attemptDeadline = copy.attemptDeadline
   }
 }

@@ -18,8 +18,11 @@ import * as Metadata from "./Metadata.ts"
 export interface CallOptions {
   /** Milliseconds for the whole call: all attempts and all waiting. `Infinity` for none. */
   readonly deadlineMillis: number
-  /** Milliseconds for one attempt. `Infinity` for none. */
+  /** Milliseconds for the first attempt. `Infinity` for none. */
   readonly timeoutMillis: number
+  /** How an attempt's time grows from one attempt to the next, and the milliseconds it does not grow beyond. */
+  readonly timeoutMultiplier: number
+  readonly maxTimeoutMillis: number
   readonly metadata: Metadata.Metadata
   /**
    * With no peer ready: `wait` until the deadline, `fail` at once, or wait the pool's choose timeout (`undefined`).
@@ -34,6 +37,10 @@ export interface CallOptions {
   readonly compression: Encoding
   /** What proves to the peer of each attempt who calls. */
   readonly credentials: CallCredentials | undefined
+  /** Whether running the call twice is harmless; `undefined` if only its method can say. */
+  readonly idempotent: boolean | undefined
+  /** Whether a stream of requests is kept while it is sent, so that it can be sent again. */
+  readonly replayable: boolean
 }
 
 /**
@@ -46,13 +53,17 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
   defaultValue: () => ({
     deadlineMillis: Infinity,
     timeoutMillis: Infinity,
+    timeoutMultiplier: 1,
+    maxTimeoutMillis: Infinity,
     metadata: Metadata.empty,
     whenNotReady: undefined,
     window: 16,
     maxSendBytes: Infinity,
     maxReceiveBytes: Infinity,
     compression: "identity",
-    credentials: undefined
+    credentials: undefined,
+    idempotent: undefined,
+    replayable: false
   })
 })
 
@@ -92,14 +103,39 @@ export const withDeadline = (duration: Duration.Input): Combinator => {
 }
 
 /**
- * Bounds each attempt. An attempt that takes longer ends as `DEADLINE_EXCEEDED` and may be retried.
+ * How the time of attempts grows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TimeoutGrowth {
+  /** Each attempt has so many times the time of the one before; at least 1. Default 1. */
+  readonly multiplier?: number | undefined
+  /** The time no attempt exceeds. Default none. */
+  readonly max?: Duration.Input | undefined
+}
+
+/**
+ * Bounds each attempt. An attempt that takes longer ends as `DEADLINE_EXCEEDED` and may be retried; a later one may be
+ * given more time.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { CallOptions } from "trunkline"
+ *
+ * // 1 s, 2 s, 4 s, 8 s, 10 s, 10 s, ...
+ * const patient = Effect.succeed("a call").pipe(
+ *   CallOptions.withTimeout("1 second", { multiplier: 2, max: "10 seconds" })
+ * )
  *
  * @category combinators
  * @since 0.1.0
  */
-export const withTimeout = (duration: Duration.Input): Combinator => {
-  const timeoutMillis = Duration.toMillis(duration)
-  return update((options) => ({ ...options, timeoutMillis }))
+export const withTimeout = (duration: Duration.Input, growth?: TimeoutGrowth): Combinator => {
+  const maxTimeoutMillis = growth?.max === undefined ? Infinity : Duration.toMillis(growth.max)
+  const timeoutMillis = Math.min(Duration.toMillis(duration), maxTimeoutMillis)
+  const timeoutMultiplier = Math.max(1, growth?.multiplier ?? 1)
+  return update((options) => ({ ...options, timeoutMillis, timeoutMultiplier, maxTimeoutMillis }))
 }
 
 /**
@@ -177,3 +213,30 @@ export const withCompression = (compression: Encoding): Combinator => update((op
  */
 export const withCredentials = (credentials: CallCredentials): Combinator =>
   update((options) => ({ ...options, credentials }))
+
+/**
+ * Says that running the call twice is harmless, whatever was said further out.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const idempotent: Combinator = update((options) => ({ ...options, idempotent: true }))
+
+/**
+ * Says that the call must not run twice: it is never hedged, and retried only after an attempt that no handler saw. A call
+ * of which nothing is said is retried as its policy says, because whoever wrote the policy named the codes.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const nonIdempotent: Combinator = update((options) => ({ ...options, idempotent: false }))
+
+/**
+ * Lets a call whose requests are a stream be tried again: requests are kept while they are sent, and sent again, until the
+ * answer begins or they grow too large to keep (`Replay.Limits`). Without it such a call is tried again only as long as
+ * none of its requests was taken.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const replayable: Combinator = update((options) => ({ ...options, replayable: true }))

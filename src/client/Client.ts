@@ -15,7 +15,7 @@ import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
 import * as Attempts from "../retry/Attempts.ts"
-import * as Retry from "../retry/Retry.ts"
+import * as MethodPolicy from "../retry/MethodPolicy.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
 
@@ -99,9 +99,12 @@ export type Client<S extends Service_.Input> = {
 }
 
 type AnyMethod = Method.Method<unknown, unknown>
+type Policy = MethodPolicy.MethodPolicy | undefined
 
-const newCall = (fiber: Fiber.Fiber<unknown, unknown>): Call =>
-  new Call(fiber.getRef(CallOptions.Current), fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
+const newCall = (fiber: Fiber.Fiber<unknown, unknown>, policy: Policy): Call => {
+  const options = MethodPolicy.applyTo(fiber.getRef(CallOptions.Current), policy)
+  return new Call(options, fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
+}
 
 /**
  * Keeps the caller's own request failure apart from the call's: the wire is told only that the call was given up, and
@@ -128,26 +131,27 @@ const single = Effect.fnUntraced(function* <O, E>(method: Method.Any, response: 
   return { message: all[0]!, headers: yield* response.headers, trailers: yield* response.trailers }
 })
 
-const unary = (method: AnyMethod, arrows: Arrows) => {
-  const response = (request: unknown) => Effect.withFiber((fiber) => arrows.unary(method, request, newCall(fiber)))
+const unary = (method: AnyMethod, arrows: Arrows, policy: Policy) => {
+  const response = (request: unknown) =>
+    Effect.withFiber((fiber) => arrows.unary(method, request, newCall(fiber, policy)))
   return Object.assign((request: unknown) => Effect.map(response(request), ({ message }) => message), { response })
 }
 
-const serverStreaming = (method: AnyMethod, arrows: Arrows) => {
+const serverStreaming = (method: AnyMethod, arrows: Arrows, policy: Policy) => {
   const response = (request: unknown) =>
-    Effect.withFiber((fiber) => arrows.stream(method, Stream.succeed(request), newCall(fiber)))
+    Effect.withFiber((fiber) => arrows.stream(method, Stream.succeed(request), newCall(fiber, policy)))
   return Object.assign((request: unknown) => Stream.unwrap(Effect.map(response(request), ({ messages }) => messages)), {
     response
   })
 }
 
 const bidiResponse =
-  (method: AnyMethod, arrows: Arrows) =>
+  (method: AnyMethod, arrows: Arrows, policy: Policy) =>
   <E, R>(source: Stream.Stream<unknown, E, R>) =>
     Effect.withFiber<StreamResponse<unknown, E>, Failure | E, R | Scope.Scope>((fiber) => {
       const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
       const restored = Effect.catchCause((cause: Cause.Cause<Failure>) => Effect.failCause(restore(cause)))
-      return arrows.stream(method, requests, newCall(fiber)).pipe(
+      return arrows.stream(method, requests, newCall(fiber, policy)).pipe(
         Effect.map((response) => ({
           headers: restored(response.headers),
           messages: Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause))),
@@ -157,8 +161,8 @@ const bidiResponse =
       )
     })
 
-const bidiStreaming = (method: AnyMethod, arrows: Arrows) => {
-  const response = bidiResponse(method, arrows)
+const bidiStreaming = (method: AnyMethod, arrows: Arrows, policy: Policy) => {
+  const response = bidiResponse(method, arrows, policy)
   return Object.assign(
     <E, R>(source: Stream.Stream<unknown, E, R>) =>
       Stream.unwrap(Effect.map(response(source), ({ messages }) => messages)),
@@ -166,8 +170,8 @@ const bidiStreaming = (method: AnyMethod, arrows: Arrows) => {
   )
 }
 
-const clientStreaming = (method: AnyMethod, arrows: Arrows) => {
-  const start = bidiResponse(method, arrows)
+const clientStreaming = (method: AnyMethod, arrows: Arrows, policy: Policy) => {
+  const start = bidiResponse(method, arrows, policy)
   const response = <E, R>(source: Stream.Stream<unknown, E, R>) =>
     Effect.scoped(Effect.flatMap(start(source), (response) => single(method, response)))
   return Object.assign(
@@ -184,7 +188,8 @@ const kinds = {
 }
 
 /**
- * Makes a client over the transport of the context. Interceptors and a retry policy in the context become the client's.
+ * Makes a client over the transport of the context. Interceptors and policies of retry, hedging and methods in
+ * the context become the client's.
  *
  * @example
  * import { Effect, Schema } from "effect"
@@ -203,13 +208,18 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   description: S
 ): Effect.fn.Return<Client<S>, never, Transport> {
   const service: Service_.Service = Service_.from(description)
-  const interceptor = Interceptor.compose([yield* Interceptor.Current, Attempts.interceptor(yield* Retry.Current)])
+  const policies = MethodPolicy.resolve(yield* MethodPolicy.Current, Object.values(service.methods))
+  const interceptor = Interceptor.compose([yield* Interceptor.Current, yield* Attempts.make(policies)])
   const arrows = Interceptor.apply(interceptor, yield* Transport)
 
   return Object.fromEntries(
     Object.entries(service.methods).map(([name, method]) => [
       name,
-      kinds[method.kind](method as AnyMethod, Interceptor.apply(DeclaredError.fromStatus(method), arrows))
+      kinds[method.kind](
+        method as AnyMethod,
+        Interceptor.apply(DeclaredError.fromStatus(method), arrows),
+        policies.get(method)
+      )
     ])
   ) as Client<S>
 })

@@ -57,4 +57,4 @@ export const toBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer,
 
 /** A channel that closed before the call could start. */
 export const shutDown = (method: Method.Any, endpoint: Endpoint): RpcError =>
-  localError("UNAVAILABLE", `the connection to ${endpoint.id} is closed`, { method, endpoint })
+  localError("UNAVAILABLE", `the connection to ${endpoint.id} is closed`, { method, endpoint }, "not_started")

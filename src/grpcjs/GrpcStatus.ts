@@ -26,7 +26,18 @@ const resetText = "Call cancelled"
 
 /** Texts grpc-js writes when it, and not the server, ended the call. */
 const localText =
-  /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Attempted to send message|the connection was closed)/
+  /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream|Attempted to send message|the connection was closed)/
+
+/** Texts grpc-js writes when it never sent the call. */
+const notStartedText =
+  /^(?:No connection established|Name resolution failed|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream)/
+
+/** What grpc-js says when the server's transport refused the stream, and did so again. */
+const refusedText = "Stream refused by server"
+
+/** How far a call got that ended with these words. */
+const progressOf = (details: string): RpcError.Progress =>
+  notStartedText.test(details) ? "not_started" : details === refusedText ? "refused" : "processed"
 
 /** Whether the connection went away under the call. */
 const isLoss = (details: string, channel: grpc.Channel): boolean =>
@@ -50,11 +61,17 @@ export const toError = (
       method: site.method.path,
       peer: site.endpoint.id,
       headers: headers === undefined ? undefined : fromGrpc(headers),
-      trailers: fromGrpc(status.metadata)
+      trailers: fromGrpc(status.metadata),
+      progress: progressOf(status.details)
     }
   )
 }
 
 /** An error of our own making about a call on this connection. */
-export const localError = (code: Code.Code, message: string, site: Site): RpcError.RpcError =>
-  RpcError.make(code, message, { origin: "local", method: site.method.path, peer: site.endpoint.id })
+export const localError = (
+  code: Code.Code,
+  message: string,
+  site: Site,
+  progress?: RpcError.Progress
+): RpcError.RpcError =>
+  RpcError.make(code, message, { origin: "local", method: site.method.path, peer: site.endpoint.id, progress })

@@ -57,7 +57,7 @@ const onPeer = <A, R>(
 const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: number) => Lease | undefined) =>
   pool.waitFor(call, (now) => {
     const lease = take(now)
-    if (lease !== undefined) call.attemptDeadline = Math.min(call.deadline, now + call.options.timeoutMillis)
+    if (lease !== undefined) call.startClock(now)
     return lease
   })
 

@@ -243,7 +243,7 @@ export const make = Effect.fnUntraced(function* <R>(
     const waited = Deadline.nowUnsafe(call.clock) - since
     const cause = poolClosed ?? NoPeerReady.make(target, current(), waited, discoveryError)
     const code = deadline && poolClosed === undefined ? "DEADLINE_EXCEEDED" : "UNAVAILABLE"
-    return RpcError.make(code, cause.message, { cause })
+    return RpcError.make(code, cause.message, { cause, progress: "not_started" })
   }
 
   const waitFor = <A>(call: Call, take: (now: number) => A | undefined): Effect.Effect<A, RpcError.RpcError> =>

@@ -1,101 +1,178 @@
 /**
- * The loop around one call's attempts, as an interceptor.
+ * The attempts of calls, as an interceptor: where a client's policies meet.
  *
- * Nothing of it exists until an attempt has failed. Then the policy is asked for a delay; the call stops when the policy
- * does, or when the delay could not end inside the deadline, and fails with the last real error and the story of every
- * attempt.
+ * A call is tried once, or hedged, or retried. What the call says of itself wins over what its method's policy says, and
+ * that wins over the client. A call that succeeds at first costs a look at whether it is hedged and a note to the budget.
  */
-import { Duration, Effect, Exit, Option, Pull, Result, Schedule, Scope, Stream } from "effect"
+import { Effect, type Fiber } from "effect"
 import type { Call } from "../call/Call.ts"
-import * as Deadline from "../call/Deadline.ts"
-import type { Interceptor, Streaming, StreamResponse } from "../call/Interceptor.ts"
+import type { Interceptor, Streaming, StreamResponse, Unary } from "../call/Interceptor.ts"
+import type * as Method from "../call/Method.ts"
 import * as RpcError from "../status/RpcError.ts"
+import { begin, type Begun, committed, start } from "./Begun.ts"
+import * as Hedge from "./Hedge.ts"
+import * as HedgeRace from "./HedgeRace.ts"
+import { LatencyWindow } from "./LatencyWindow.ts"
+import type { MethodPolicy } from "./MethodPolicy.ts"
+import * as Replay from "./Replay.ts"
 import * as Retry from "./Retry.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+import * as RetryLoop from "./RetryLoop.ts"
 
-/** An attempt that never reached a peer because time ran out says less than the error before it. */
-const neverTried = (error: RpcError.RpcError): boolean =>
-  error.code === "DEADLINE_EXCEEDED" && error.origin === "local" && error.peer === undefined
+type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-const afterFailure = Effect.fnUntraced(function* <A, R>(
-  attempt: Effect.Effect<A, RpcError.RpcError, R>,
-  call: Call,
-  clientPolicy: Retry.RetryPolicy | undefined,
-  first: RpcError.RpcError
-): Effect.fn.Return<A, RpcError.RpcError, R> {
-  const step = yield* Schedule.toStep((yield* Retry.Current) ?? clientPolicy ?? Retry.none)
-  const attempts: Array<RpcError.Attempt> = []
-  let error = first
-  let started = call.start
+/** What one client knows of how its calls are tried. */
+class Attempts {
+  readonly budget: RetryBudget.RetryBudget
+  readonly replays: Replay.Meter
+  readonly #policies: ReadonlyMap<Method.Any, MethodPolicy>
+  readonly #retry: Retry.RetryPolicy | undefined
+  readonly #hedge: Hedge.Hedge | undefined
+  /** Latencies belong to a method and, since calls may bring policies of their own, to who asks for them. */
+  readonly #latencies = new WeakMap<Hedge.Hedge, Map<Method.Any, LatencyWindow>>()
 
-  while (true) {
-    const now = Deadline.nowUnsafe(call.clock)
-    const delay = yield* step(call.clock.currentTimeMillisUnsafe(), error).pipe(
-      Effect.map(([, delay]) => Duration.toMillis(delay)),
-      Pull.catchDone(() => Effect.succeed(undefined))
-    )
-    const fits = delay !== undefined && now + delay < call.deadline
-    attempts.push({ peer: error.peer, code: error.code, elapsedMillis: now - started, delayMillis: fits ? delay : 0 })
-    if (!fits) {
-      return yield* RpcError.annotate(error, { attempts, stopped: delay === undefined ? "attempts" : "deadline" })
-    }
-    yield* Effect.sleep(delay)
-    started = Deadline.nowUnsafe(call.clock)
-    // A sleep may end late; an attempt without time left would only add to what made it late.
-    if (started >= call.deadline) return yield* RpcError.annotate(error, { attempts, stopped: "deadline" })
-    call.nextAttempt(started)
-    const result = yield* Effect.result(attempt)
-    if (Result.isSuccess(result)) return result.success
-    if (neverTried(result.failure)) {
-      return yield* RpcError.annotate(error, { attempts, stopped: "deadline" })
-    }
-    error = result.failure
+  constructor(
+    policies: ReadonlyMap<Method.Any, MethodPolicy>,
+    retry: Retry.RetryPolicy | undefined,
+    hedge: Hedge.Hedge | undefined,
+    budget: RetryBudget.RetryBudget,
+    replays: Replay.Meter
+  ) {
+    this.#policies = policies
+    this.#retry = retry
+    this.#hedge = hedge
+    this.budget = budget
+    this.replays = replays
   }
-})
 
-/** Runs an attempt, and again as the policy says. The attempt reads the call each time it is run. */
-const run = <A, R>(
-  attempt: Effect.Effect<A, RpcError.RpcError, R>,
-  call: Call,
-  clientPolicy: Retry.RetryPolicy | undefined
-): Effect.Effect<A, RpcError.RpcError, R> =>
-  Effect.catch(attempt, (error) => afterFailure(attempt, call, clientPolicy, error))
+  /** The policy of a call; one that the context gave the client too is the client's, not the call's own. */
+  retry(fiber: AnyFiber, method: Method.Any): Retry.RetryPolicy {
+    const own = fiber.getRef(Retry.Current)
+    return (own !== this.#retry ? own : undefined) ?? this.#policies.get(method)?.retry ?? this.#retry ?? Retry.none
+  }
 
-/** Starts a stream and waits for its first messages, which are put back. A failure before them leaves nothing open. */
-const begin = <O>(start: Effect.Effect<StreamResponse<O>, RpcError.RpcError, Scope.Scope>) =>
-  Effect.flatMap(Effect.scope, (outer) =>
-    Effect.flatMap(Scope.fork(outer), (scope) =>
-      Effect.gen(function* () {
-        const response = yield* start
-        const pull = yield* Stream.toPull(response.messages)
-        const first = yield* pull.pipe(
-          Effect.map(Option.some),
-          Pull.catchDone(() => Effect.succeedNone)
-        )
-        const messages = Option.match(first, {
-          onNone: () => Stream.empty,
-          onSome: (chunk) => Stream.concat(Stream.fromArray(chunk), Stream.fromPull(Effect.succeed(pull)))
-        })
-        return { ...response, messages }
-      }).pipe(
-        Scope.provide(scope),
-        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-      )
-    )
+  /** How a call is hedged, unless it is retried: what says one thing closer to the call wins. */
+  hedge(fiber: AnyFiber, method: Method.Any, call: Call): Hedge.Hedge | undefined {
+    const own = fiber.getRef(Hedge.Current)
+    const hedge = own !== undefined && own !== this.#hedge ? own : this.#further(fiber, method)
+    return hedge === undefined || hedge.maxAttempts < 2 || call.options.idempotent === false ? undefined : hedge
+  }
+
+  #further(fiber: AnyFiber, method: Method.Any): Hedge.Hedge | undefined {
+    const policy = this.#policies.get(method)
+    const hedge = policy?.hedge ?? (policy?.retry === undefined ? this.#hedge : undefined)
+    if (hedge === undefined) return undefined
+    const retry = fiber.getRef(Retry.Current)
+    return retry === undefined || retry === this.#retry ? hedge : undefined
+  }
+
+  /** The call went well. */
+  earn<A>(call: Call, response: A): A {
+    this.budget.observe("success", call.start)
+    return response
+  }
+
+  latencies(hedge: Hedge.Hedge, method: Method.Any): LatencyWindow | undefined {
+    if (typeof hedge.after === "number") return undefined
+    let byMethod = this.#latencies.get(hedge)
+    if (byMethod === undefined) this.#latencies.set(hedge, (byMethod = new Map()))
+    let latencies = byMethod.get(method)
+    if (latencies === undefined) byMethod.set(method, (latencies = new LatencyWindow()))
+    return latencies
+  }
+}
+
+/** A call without time is not sent. */
+const tooLate = (method: Method.Any) =>
+  Effect.fail(
+    RpcError.make("DEADLINE_EXCEEDED", "no time was left to begin", {
+      method: method.path,
+      stopped: "deadline",
+      progress: "not_started"
+    })
   )
 
+const unary =
+  (client: Attempts) =>
+  (next: Unary): Unary =>
+  (method, request, call) =>
+    Effect.withFiber((fiber) => {
+      if (call.attemptDeadline <= call.start) return tooLate(method)
+      const hedge = client.hedge(fiber, method, call)
+      if (hedge !== undefined) {
+        const attempt = (copy: Call) => next(method, request, copy)
+        const racer = { attempt, leave: () => Effect.void }
+        return HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method))
+      }
+      const attempt = next(method, request, call)
+      return Effect.matchEffect(attempt, {
+        onFailure: (error) =>
+          Effect.map(
+            RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, error),
+            (response) => client.earn(call, response)
+          ),
+        onSuccess: (response) => Effect.succeed(client.earn(call, response))
+      })
+    })
+
+/** Begins a stream, and again as the call's policy says. */
+const retried = <O, R>(
+  client: Attempts,
+  fiber: AnyFiber,
+  method: Method.Any,
+  call: Call,
+  attempt: Effect.Effect<Begun<O>, RpcError.RpcError, R>,
+  sealed?: () => boolean
+) =>
+  Effect.catch(attempt, (error) =>
+    RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, error, sealed)
+  )
+
+const stream =
+  (client: Attempts) =>
+  (next: Streaming): Streaming =>
+  (method, requests, call) =>
+    Effect.withFiber((fiber) => {
+      if (call.attemptDeadline <= call.start) return tooLate(method)
+      const caller = <O>({ response }: Begun<O>): StreamResponse<O> => committed(response, call, client.budget)
+      // A transport that fails to start a stream has not touched its requests; one that has started has.
+      if (method.kind !== "server_streaming") {
+        return call.options.replayable
+          ? Replay.run(next, method, requests, call, client.replays, (attempt, sealed) =>
+              Effect.map(retried(client, fiber, method, call, attempt, sealed), caller)
+            )
+          : Effect.map(retried(client, fiber, method, call, start(next(method, requests, call))), caller)
+      }
+      const hedge = client.hedge(fiber, method, call)
+      if (hedge === undefined) {
+        return Effect.map(retried(client, fiber, method, call, begin(next(method, requests, call))), caller)
+      }
+      const racer = {
+        attempt: (copy: Call) => begin(next(method, requests, copy)),
+        leave: <O>({ leave }: Begun<O>) => leave
+      }
+      return Effect.map(HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method)), caller)
+    })
+
 /**
- * Tries calls again as the call's policy says, or else the client's. A server stream is tried again only before its first
- * message; a call whose requests are a stream is not tried again, because they are gone.
+ * Tries the calls of one client, with the policies of the context and of its methods. The budget is the context's or one
+ * of its own.
+ *
+ * A server stream is tried again only until its server begins to answer. A call whose requests are a stream is tried again
+ * until the first of them is taken, or, if it is `replayable`, until the answer begins or they are too many to keep.
  *
  * @category interceptors
  * @since 0.1.0
  */
-export const interceptor = (clientPolicy: Retry.RetryPolicy | undefined): Interceptor => ({
-  unary: (next) => (method, request, call) => run(next(method, request, call), call, clientPolicy),
-  stream:
-    (next): Streaming =>
-    (method, requests, call) =>
-      method.kind === "server_streaming"
-        ? run(begin(next(method, requests, call)), call, clientPolicy)
-        : next(method, requests, call)
+export const make = Effect.fnUntraced(function* (
+  policies: ReadonlyMap<Method.Any, MethodPolicy>
+): Effect.fn.Return<Interceptor> {
+  const client = new Attempts(
+    policies,
+    yield* Retry.Current,
+    yield* Hedge.Current,
+    (yield* RetryBudget.Current) ?? (yield* RetryBudget.make()),
+    new Replay.Meter(yield* Replay.Limits)
+  )
+  return { unary: unary(client), stream: stream(client) }
 })

@@ -196,6 +196,11 @@ export class RpcError extends Data.TaggedError("RpcError")<{
     return codes[this.reason._tag]
   }
 
+  /** Whether the server had begun to answer: its headers came before its status. */
+  get answered(): boolean {
+    return this.headers !== nothing
+  }
+
   override get message(): string {
     return `[${this.code}] ${this.reason.message}`
   }

@@ -31,11 +31,11 @@ interface Site {
   readonly method: Method<never, unknown>
 }
 
-const local = (code: Code.Code, message: string, { host, method }: Site): Failure =>
-  RpcError.make(code, message, { origin: "local", method: method.path, peer: host.address })
+const local = (code: Code.Code, message: string, { host, method }: Site, progress?: RpcError.Progress): Failure =>
+  RpcError.make(code, message, { origin: "local", method: method.path, peer: host.address, progress })
 
 /** An error as it arrives: what the server said, and where. */
-const arrived = (error: Failure, { host, method }: Site, headers: Metadata.Metadata = Metadata.empty): Failure =>
+const arrived = (error: Failure, { host, method }: Site, headers?: Metadata.Metadata): Failure =>
   RpcError.make(error.code, error.reason.message, {
     origin: "remote",
     method: method.path,
@@ -68,7 +68,11 @@ const withinDeadline = <A, E, R>(self: Effect.Effect<A, E | Failure, R>, call: C
       })
 
 /** What a server fiber ended with, as the client hears of it. */
-const outcome = <A>(exit: Exit.Exit<A, Failure>, site: Site, headers: Metadata.Metadata): Effect.Effect<A, Failure> =>
+const outcome = <A>(
+  exit: Exit.Exit<A, Failure>,
+  site: Site,
+  headers: Metadata.Metadata | undefined
+): Effect.Effect<A, Failure> =>
   Exit.isSuccess(exit)
     ? Effect.succeed(exit.value)
     : Effect.fail(arrived(RpcError.fromCause(exit.cause), site, headers))
@@ -130,7 +134,7 @@ class TestConnection {
     return Effect.suspend(() => {
       const { serving } = this.host
       if (serving === undefined || this.states.current()._tag !== "Ready") {
-        return Effect.fail(local("UNAVAILABLE", `not connected to ${this.host.address}`, site))
+        return Effect.fail(local("UNAVAILABLE", `not connected to ${this.host.address}`, site, "not_started"))
       }
       const handler = serving.router.get(site.method.path)
       return handler === undefined
@@ -145,7 +149,7 @@ class TestConnection {
       const bytes = yield* unless(encodeRequest(method, request, call, this.host.address))
       yield* this.host.travel
       const { handler, serving } = yield* this.#handler(site)
-      const answer: { headers: Metadata.Metadata; bytes: Uint8Array } = { headers: Metadata.empty, bytes }
+      const answer: { headers: Metadata.Metadata | undefined; bytes: Uint8Array } = { headers: undefined, bytes }
       const outgoing: Dispatch.Outgoing = {
         headers: (headers) => void (answer.headers = headers),
         message: (bytes) => Effect.sync(() => void (answer.bytes = bytes))
@@ -155,7 +159,7 @@ class TestConnection {
       yield* this.host.travel
       const trailers = yield* outcome(exit, site, answer.headers)
       const message = yield* unless(decodeResponse(method, answer.bytes, call, this.host.address))
-      return { message, headers: answer.headers, trailers }
+      return { message, headers: answer.headers ?? Metadata.empty, trailers }
     })
     return withinDeadline(this.#whileConnected(exchange, site), call, site)
   }
@@ -183,7 +187,7 @@ class TestConnection {
         })
       ).pipe(Effect.andThen(this.host.travel), Effect.andThen(Effect.sync(() => uploads.end(undefined))))
 
-      let sent: Metadata.Metadata = Metadata.empty
+      let sent: Metadata.Metadata | undefined
       const outgoing = (serving: Serving): Dispatch.Outgoing => ({
         headers: (metadata) => {
           sent = metadata
@@ -218,7 +222,10 @@ class TestConnection {
         Effect.flatMap((exit) =>
           Effect.sync(() => {
             const ended = Exit.isSuccess(exit) ? undefined : RpcError.fromCause(exit.cause)
-            Deferred.doneUnsafe(headers, ended === undefined ? Effect.succeed(sent) : Effect.fail(ended))
+            Deferred.doneUnsafe(
+              headers,
+              ended === undefined ? Effect.succeed(sent ?? Metadata.empty) : Effect.fail(ended)
+            )
             Deferred.doneUnsafe(trailers, Exit.isSuccess(exit) ? exit : Effect.fail(ended!))
             downloads.end(ended)
           })

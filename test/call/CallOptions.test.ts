@@ -10,13 +10,17 @@ describe("CallOptions", () => {
       assert.deepStrictEqual(yield* seen, {
         deadlineMillis: Infinity,
         timeoutMillis: Infinity,
+        timeoutMultiplier: 1,
+        maxTimeoutMillis: Infinity,
         metadata: new Map(),
         whenNotReady: undefined,
         window: 16,
         maxSendBytes: Infinity,
         maxReceiveBytes: Infinity,
         compression: "identity",
-        credentials: undefined
+        credentials: undefined,
+        idempotent: undefined,
+        replayable: false
       })
     })
   )
@@ -30,6 +34,20 @@ describe("CallOptions", () => {
       )
       assert.deepStrictEqual([inner.deadlineMillis, inner.timeoutMillis], [1000, 100])
       assert.strictEqual((yield* seen).deadlineMillis, Infinity)
+    })
+  )
+
+  it.effect.each([
+    ["1 second", undefined, [1000, 1, Infinity]],
+    ["1 second", { multiplier: 0.5 }, [1000, 1, Infinity]],
+    ["1 second", { multiplier: 1.5, max: "2 seconds" }, [1000, 1.5, 2000]],
+    ["5 seconds", { max: "2 seconds" }, [2000, 1, 2000]]
+  ] as const)("an attempt's time %s %o never shrinks, and starts below its most", ([time, growth, expected]) =>
+    Effect.gen(function* () {
+      const { maxTimeoutMillis, timeoutMillis, timeoutMultiplier } = yield* seen.pipe(
+        CallOptions.withTimeout(time, growth)
+      )
+      assert.deepStrictEqual([timeoutMillis, timeoutMultiplier, maxTimeoutMillis], [...expected])
     })
   )
 

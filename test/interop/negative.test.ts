@@ -1,7 +1,7 @@
 /** Our client and servers that misbehave on the HTTP/2 level: gRPC's negative cases. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { Balancer, CallOptions, Client, GrpcJsConnector, PickFirst, RpcError, StaticDiscovery } from "trunkline"
+import { Effect, Layer, Schedule } from "effect"
+import { Balancer, CallOptions, Client, GrpcJsConnector, PickFirst, Retry, RpcError, StaticDiscovery } from "trunkline"
 import { TestService } from "../gen/interop_pb.ts"
 import * as BadServer from "./BadServer.ts"
 import { unaryOf } from "./cases/unary.ts"
@@ -60,6 +60,28 @@ describe("a call the server never looked at", () => {
       const call = yield* callerOf(yield* BadServer.make([BadServer.refuse, BadServer.well]))
       yield* call
     })
+  )
+
+  it.live(
+    "is tried once more for nothing when grpc-js has given up, and may be retried though it must not run twice",
+    () =>
+      Effect.gen(function* () {
+        const { refuse, well } = BadServer
+        // grpc-js sends each of our attempts twice.
+        const free = yield* callerOf(yield* BadServer.make([refuse, refuse, well]))
+        yield* free
+        const error = yield* Effect.flip(yield* callerOf(yield* BadServer.make([refuse])))
+        assert(RpcError.isRpcError(error))
+        assert.deepStrictEqual(
+          [error.code, error.progress, error.stopped, error.attempts.length],
+          ["UNAVAILABLE", "refused", "not_retryable", 1]
+        )
+        const call = yield* callerOf(yield* BadServer.make([refuse, refuse, refuse, refuse, well]))
+        yield* call.pipe(
+          CallOptions.nonIdempotent,
+          Retry.withPolicy(Retry.onCodes(["UNAVAILABLE"], Schedule.spaced("1 millis")))
+        )
+      })
   )
 })
 

@@ -145,7 +145,7 @@ describe("a client with a policy", () => {
       yield* TestClock.adjust(2000)
       const error = yield* Fiber.join(call)
       assert.strictEqual(error.message, "[NOT_FOUND] attempt 3")
-      assert.strictEqual(error.stopped, "attempts")
+      assert.strictEqual(error.stopped, "not_retryable")
       assert.deepStrictEqual(
         error.attempts.map(({ code, delayMillis, elapsedMillis }) => [code, delayMillis, elapsedMillis]),
         [

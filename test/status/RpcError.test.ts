@@ -45,6 +45,18 @@ describe("RpcError", () => {
     )
   })
 
+  it("knows whether the server had begun to answer, even with empty headers", () => {
+    const begun = RpcError.make("INTERNAL", "x", { headers: new Map() })
+    const answered = [RpcError.make("INTERNAL", "x"), begun].map((error) => [
+      error.answered,
+      RpcError.annotate(error, { stopped: "attempts" }).answered
+    ])
+    assert.deepStrictEqual(answered, [
+      [false, false],
+      [true, true]
+    ])
+  })
+
   it("is not anything that looks like one", () => {
     for (const u of [{ _tag: "RpcError" }, new Error("RpcError"), undefined]) assert.isFalse(RpcError.isRpcError(u))
   })

@@ -1,0 +1,66 @@
+/**
+ * What a policy will really do, for people: a few lines for each kind of error that a policy treats alike.
+ */
+import { Duration } from "effect"
+import { type Delay, describe, type Rule } from "./Description.ts"
+import type { RetryPolicy } from "./Retry.ts"
+
+const tellDuration = (self: Duration.Duration): string => {
+  const millis = Duration.toMillis(self)
+  const short = (value: number) => String(Number(value.toPrecision(4)))
+  if (millis >= 60_000) return Duration.format(Duration.millis(Math.round(millis)))
+  if (millis >= 1000) return `${short(millis / 1000)}s`
+  return millis >= 0.01 || millis === 0 ? `${short(millis)}ms` : `${short(millis * 1e6)}ns`
+}
+
+const tellDelay = ({ max, min }: Delay): string =>
+  Duration.equals(min, max) ? tellDuration(min) : `${tellDuration(min)} to ${tellDuration(max)}`
+
+/** How many delays are told one by one. */
+const told = 4
+
+const tellDelays = ({ attempts, delays }: Rule): string => {
+  const last = tellDelay(delays.at(-1)!)
+  const before = delays.slice(0, -1).map(tellDelay)
+  const repeats = delays.length < attempts - 1
+  if (before.length === 0) return repeats ? `${last} each` : last
+  if (before.length > told) before.splice(told, Infinity, "and so on")
+  return [...before, repeats ? `then ${last} each` : `then ${last}`].join(", ")
+}
+
+const tellPushback = ({ pushback: { longest, restarts, stops } }: Rule): string => {
+  if (longest === undefined) return stops ? "only a wish for no further attempt is granted" : "not listened to"
+  const most = Duration.isFinite(longest) ? `, at most ${tellDuration(longest)}` : ""
+  const after = restarts ? ", and the delays start anew" : ""
+  return `slept as asked${most}${after}; ${stops ? "stops if asked" : "does not stop"}`
+}
+
+/**
+ * What a policy does, as text.
+ *
+ * @example
+ * import { Schedule } from "effect"
+ * import { Retry } from "trunkline"
+ *
+ * const policy = Retry.onCodes(["ABORTED"], Schedule.spaced("1 second")).pipe(Retry.maxAttempts(3))
+ * Retry.explain(policy).split("\n").slice(0, 3) // => ["ABORTED", "  attempts: at most 3", "  delays: 1s each"]
+ *
+ * @category explaining
+ * @since 0.1.0
+ */
+export const explain = (policy: RetryPolicy): string => {
+  const { notRetried, retriesPermanent, rules, unknown } = describe(policy)
+  const retriesUnavailable = rules.some(({ on }) => on.includes("UNAVAILABLE"))
+  return [
+    ...rules.flatMap((rule) => [
+      rule.on.join(", "),
+      `  attempts: ${Number.isFinite(rule.attempts) ? `at most ${rule.attempts}` : "without limit"}`,
+      `  delays: ${tellDelays(rule)}`,
+      `  time: ${rule.total === undefined ? "without limit" : `the last attempt begins ${tellDuration(rule.total)} after the start at the latest`}`,
+      `  pushback: ${tellPushback(rule)}`
+    ]),
+    ...(retriesUnavailable ? [`Certificate and login failures: ${retriesPermanent ? "retried" : "not retried"}`] : []),
+    ...(notRetried.length > 0 ? [`Not retried: ${notRetried.join(", ")}`] : []),
+    ...(unknown.length > 0 ? [`Not known before it happens: ${unknown.join(", ")}`] : [])
+  ].join("\n")
+}

@@ -1,0 +1,28 @@
+/**
+ * Which attempts are made again at no cost.
+ *
+ * An attempt that no handler can have seen is no attempt: it is made again at once, without asking the policy or the
+ * budget, and is not counted. A refusal is forgiven once, because a server that refuses again means it; what never left
+ * this process is forgiven up to a guard, because so many in a row are no race.
+ *
+ * @see https://github.com/grpc/proposal/blob/master/A6-client-retries.md
+ */
+import type { RpcError } from "../status/RpcError.ts"
+
+/** Attempts in one call that may end before they left. */
+export const guard = 100
+
+/** The free tries of one call. */
+export class FreeTries {
+  #refused = false
+  #unsent = 0
+
+  /** Whether the attempt that ended so is made again for nothing. A call that had no peer has nobody else to turn to. */
+  allows(error: RpcError): boolean {
+    if (error.peer === undefined || error.code !== "UNAVAILABLE") return false
+    if (error.progress === "not_started") return ++this.#unsent <= guard
+    if (error.progress !== "refused" || this.#refused) return false
+    this.#refused = true
+    return true
+  }
+}

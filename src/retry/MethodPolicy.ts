@@ -1,0 +1,106 @@
+/**
+ * What somebody else decided about a method: its service config, or the defaults its owner generated.
+ *
+ * It stands between the call and the client: what a call says of itself wins over its method's policy, and that wins over
+ * the client's. Clients look each method up once, when they are made.
+ */
+import { Context, Layer } from "effect"
+import type { CallOptions } from "../call/CallOptions.ts"
+import type * as Method from "../call/Method.ts"
+import type { Hedge } from "./Hedge.ts"
+import type { RetryPolicy } from "./Retry.ts"
+
+/**
+ * What holds for the calls of one method that do not say otherwise. A method is retried or hedged; with both, it is
+ * hedged.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MethodPolicy {
+  /** Milliseconds for the whole call, if the call has no deadline of its own. */
+  readonly deadlineMillis?: number | undefined
+  readonly whenNotReady?: CallOptions["whenNotReady"]
+  readonly retry?: RetryPolicy | undefined
+  readonly hedge?: Hedge | undefined
+  /** Bytes of the largest message to send and to receive, if the call has no limits of its own. */
+  readonly maxSendBytes?: number | undefined
+  readonly maxReceiveBytes?: number | undefined
+}
+
+/**
+ * The policies of methods.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MethodPolicies {
+  readonly for: (method: Method.Any) => MethodPolicy | undefined
+}
+
+/**
+ * The policies of the methods of clients made in this context; by default there are none.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Current = Context.Reference<MethodPolicies>("trunkline/retry/MethodPolicy", {
+  defaultValue: () => ({ for: () => undefined })
+})
+
+/**
+ * The policies of the methods of the clients above this layer.
+ *
+ * @example
+ * import { Backoff, MethodPolicy, Retry } from "trunkline"
+ *
+ * const Reads = MethodPolicy.layer({
+ *   for: (method) =>
+ *     method.idempotency === "no_side_effects"
+ *       ? { deadlineMillis: 1000, retry: Retry.onCodes(["UNAVAILABLE"], Backoff.exponential()) }
+ *       : undefined
+ * })
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (policies: MethodPolicies): Layer.Layer<never> => Layer.succeed(Current, policies)
+
+/**
+ * The policies of some methods, each asked for once.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const resolve = (
+  policies: MethodPolicies,
+  methods: Iterable<Method.Any>
+): ReadonlyMap<Method.Any, MethodPolicy> => {
+  const resolved = new Map<Method.Any, MethodPolicy>()
+  for (const method of methods) {
+    const policy = policies.for(method)
+    if (policy !== undefined) resolved.set(method, policy)
+  }
+  return resolved
+}
+
+/**
+ * A call's options with what its method's policy adds to them.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const applyTo = (options: CallOptions, policy: MethodPolicy | undefined): CallOptions =>
+  policy === undefined
+    ? options
+    : {
+        ...options,
+        deadlineMillis: own(options.deadlineMillis, policy.deadlineMillis),
+        whenNotReady: options.whenNotReady ?? policy.whenNotReady,
+        maxSendBytes: own(options.maxSendBytes, policy.maxSendBytes),
+        maxReceiveBytes: own(options.maxReceiveBytes, policy.maxReceiveBytes)
+      }
+
+/** `Infinity` is a call that says nothing. */
+const own = (said: number, otherwise: number | undefined): number =>
+  said === Infinity && otherwise !== undefined ? otherwise : said

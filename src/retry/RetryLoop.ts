@@ -1,0 +1,71 @@
+/**
+ * What a call does after its first attempt has failed.
+ *
+ * Nothing of it exists before. Then attempts follow each other as the policy, the budget and the deadline allow, each on
+ * another peer where there is one; the call ends with a success, or with the last real error and the story of every
+ * attempt.
+ */
+import { Effect, Result } from "effect"
+import type { Call } from "../call/Call.ts"
+import * as Deadline from "../call/Deadline.ts"
+import * as RpcError from "../status/RpcError.ts"
+import { FreeTries } from "./FreeTries.ts"
+import type { RetryPolicy } from "./Retry.ts"
+import type { RetryBudget } from "./RetryBudget.ts"
+import * as Verdict from "./Verdict.ts"
+
+/** An attempt that never reached a peer because time ran out says less than the error before it. */
+export const neverTried = (error: RpcError.RpcError): boolean =>
+  error.code === "DEADLINE_EXCEEDED" && error.origin === "local" && error.peer === undefined
+
+/** Adds a failed attempt to the call's story. */
+export const note = (call: Call, error: RpcError.RpcError, now: number, delayMillis = 0): void => {
+  const attempt = { peer: error.peer, code: error.code, elapsedMillis: now - call.attemptStart, delayMillis }
+  call.failed = [...call.failed, attempt]
+}
+
+/** The last error of a call, with the story. */
+export const told = (call: Call, error: RpcError.RpcError, stopped: RpcError.Stopped): RpcError.RpcError =>
+  RpcError.annotate(error, { attempts: call.failed, stopped })
+
+const unsealed = () => false
+
+/**
+ * Goes on after the first failure. `attempt` reads the call each time it is run; `sealed` says that the requests of the
+ * call cannot be sent again.
+ */
+export const afterFailure = Effect.fnUntraced(function* <A, R>(
+  attempt: Effect.Effect<A, RpcError.RpcError, R>,
+  call: Call,
+  policy: RetryPolicy,
+  budget: RetryBudget,
+  first: RpcError.RpcError,
+  sealed: () => boolean = unsealed
+): Effect.fn.Return<A, RpcError.RpcError, R> {
+  const step = yield* Verdict.start(policy, Deadline.nowUnsafe(call.clock) - call.start)
+  const free = new FreeTries()
+  let error = first
+
+  while (true) {
+    const now = Deadline.nowUnsafe(call.clock)
+    if (now < call.deadline && !sealed() && free.allows(error)) {
+      call.repeatAttempt(now)
+    } else {
+      const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, sealed())
+      if (typeof verdict === "string") {
+        note(call, error, now)
+        return yield* told(call, error, verdict)
+      }
+      note(call, error, now, verdict)
+      yield* Effect.sleep(verdict)
+      const woken = Deadline.nowUnsafe(call.clock)
+      // A sleep may end late; an attempt without time left would only add to what made it late.
+      if (woken >= call.deadline) return yield* told(call, error, "deadline")
+      call.nextAttempt(woken)
+    }
+    const result = yield* Effect.result(attempt)
+    if (Result.isSuccess(result)) return result.success
+    if (neverTried(result.failure)) return yield* told(call, error, "deadline")
+    error = result.failure
+  }
+})
