@@ -48,6 +48,10 @@ export * as Resume from "./retry/Resume.ts"
 export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
 
+// Seeing it.
+export * as TraceContext from "./observe/TraceContext.ts"
+export * as Tracing from "./observe/Tracing.ts"
+
 // Which endpoints exist now.
 export * as Discovery from "./discovery/Discovery.ts"
 export * as DnsDiscovery from "./discovery/DnsDiscovery.ts"

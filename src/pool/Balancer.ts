@@ -62,6 +62,8 @@ const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: numb
   })
 
 const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
+  target: pool.target,
+
   unary: (method, request, call) =>
     onPeer(
       pool,

@@ -51,14 +51,19 @@ const coded = <A>(method: Method.Any, what: string, f: () => A): Effect.Effect<A
     catch: () => RpcError.make("INTERNAL", `cannot ${what} of ${method.path}`, { method: method.path })
   })
 
-const decode = (method: Method.Any, bytes: Uint8Array) =>
+const decode = (method: Method.Any, bytes: Uint8Array, call: ServerCall) =>
   coded(method, "decode the request", () => {
+    call.receivedBytes += bytes.length
     const message = (method.request as AnyCodec).decode(bytes)
     return Compression.arrivedCompressed(bytes) ? Compression.markArrived(message) : message
   })
 
-const encode = (method: Method.Any, message: unknown) =>
-  coded(method, "encode the response", () => (method.response as AnyCodec).encode(message))
+const encode = (method: Method.Any, message: unknown, call: ServerCall) =>
+  coded(method, "encode the response", () => {
+    const bytes = (method.response as AnyCodec).encode(message)
+    call.sentBytes += bytes.length
+    return bytes
+  })
 
 /** Whether to compress a response, if the client takes it so. */
 const isCompressed = (call: ServerCall, message: unknown): boolean =>
@@ -116,9 +121,9 @@ export const unary = (
     incoming,
     outgoing,
     Effect.fnUntraced(function* (call) {
-      const request = yield* decode(handler.method, bytes)
+      const request = yield* decode(handler.method, bytes, call)
       const response = yield* handler.arrows.unary(handler.method as AnyMethod, request, call)
-      const message = yield* encode(handler.method, response.message)
+      const message = yield* encode(handler.method, response.message, call)
       call.flushHeaders(response.headers)
       yield* outgoing.message(message, isCompressed(call, response.message))
       return response.trailers
@@ -140,13 +145,13 @@ export const stream = (
   serve(handler, incoming, outgoing, (call) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message))
+        const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message, call))
         const response = yield* handler.arrows.stream(handler.method as AnyMethod, requests, call)
         const flush = Effect.map(response.headers, (headers) => call.flushHeaders(headers))
         yield* response.messages.pipe(
           Stream.onFirst(() => flush),
           Stream.runForEach((message) =>
-            Effect.flatMap(encode(handler.method, message), (bytes) =>
+            Effect.flatMap(encode(handler.method, message, call), (bytes) =>
               outgoing.message(bytes, isCompressed(call, message))
             )
           )

@@ -6,7 +6,7 @@
  * caller as `INTERNAL` without a word of it. The call comes as the second argument: request metadata, deadline, and the
  * metadata to send back.
  */
-import { type Context, Effect, Function, Stream } from "effect"
+import { Context, Effect, Function, Stream } from "effect"
 import * as DeclaredError from "../call/DeclaredError.ts"
 import * as Interceptor from "../call/Interceptor.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
@@ -127,14 +127,16 @@ const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
   }
 }
 
-const withContext =
-  <R>(run: AnyFunction, context: Context.Context<R>): AnyFunction =>
-  (request, call) => {
+/** A handler has the context it was built in; what is said of the call itself, such as its span, wins over that. */
+const withContext = <R>(run: AnyFunction, context: Context.Context<R>): AnyFunction => {
+  const inCall = <C>(calling: Context.Context<C>): Context.Context<R | C> => Context.merge(context, calling)
+  return (request, call) => {
     const answer = run(request, call)
     return Stream.isStream(answer)
-      ? Stream.provideContext(answer, context)
-      : Effect.provideContext(answer as Effect.Effect<unknown>, context)
+      ? Stream.updateContext(answer, inCall)
+      : Effect.updateContext(answer as Effect.Effect<unknown>, inCall)
   }
+}
 
 interface Options<R> {
   /** Runs when a server of these begins to stop and still accepts calls. */

@@ -6,6 +6,7 @@
  */
 import { Context, Data, Effect } from "effect"
 import * as Interceptor from "../call/Interceptor.ts"
+import * as Tracing from "../observe/Tracing.ts"
 import type { Handler, Handlers } from "./Handlers.ts"
 
 /**
@@ -95,7 +96,10 @@ export const build = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<Application, MethodCollision, R> {
   const context = yield* Effect.context<R>()
-  const interceptor = options.interceptor ?? Interceptor.identity
+  const interceptor = Interceptor.compose([
+    Tracing.server(yield* Tracing.Current),
+    options.interceptor ?? Interceptor.identity
+  ])
   const handlers = yield* Effect.forEach(options.handlers, (handlers) => handlers.build)
   const router = new Map<string, Handler>()
   for (const { arrows, method } of handlers.flat()) {
