@@ -20,13 +20,16 @@ export const attributesOf = (method: Method.Any): Readonly<Record<string, unknow
   "rpc.method": method.name
 })
 
-/** An address and its port under the names of a namespace, as far as it has both. */
+const scheme = /^(?:unix:(?:\/\/)?|[a-z][a-z0-9+.-]*:\/+|(?:dns|ipv4|ipv6):)/
+const hostAndPort = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/
+
+/** An address under the names of a namespace: with its port, unless it is a list or something else that has none. */
 export const place = (namespace: string, address: string | undefined): Readonly<Record<string, unknown>> => {
   if (address === undefined) return {}
-  const [, host, port] = /^(?:[a-z][a-z0-9+.-]*:\/*)?(.*?)(?::(\d+))?$/.exec(address) ?? []
-  const bare = host?.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host
+  const bare = address.replace(scheme, "")
+  const [, v6, host, port] = hostAndPort.exec(bare) ?? []
   return {
-    [`${namespace}.address`]: bare,
+    [`${namespace}.address`]: v6 ?? host ?? bare,
     ...(port === undefined ? undefined : { [`${namespace}.port`]: Number(port) })
   }
 }

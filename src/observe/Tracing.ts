@@ -6,7 +6,7 @@
  * a tracer, or when it is made inside of a span; otherwise it costs a look at the fiber. The interceptors here are those
  * that clients and servers have already.
  */
-import { Context, Duration, Effect, type Fiber, Layer, Stream, type Tracer } from "effect"
+import { Context, Duration, Effect, type Fiber, Layer, References, Stream, type Tracer } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
@@ -96,7 +96,7 @@ export const calls = (target?: string): Interceptor => {
             Spans.annotate(span, {
               "trunkline.attempts": call.attempt,
               "trunkline.stopped": error?.stopped,
-              "error.type": error && ErrorType.ofCall(error)
+              "error.type": error && ErrorType.ofCall(error, call)
             })
             Spans.end(span, Spans.nowOf(fiber, call), end, error)
           }
@@ -130,13 +130,14 @@ const inject = (fiber: AnyFiber, call: Call, span: Tracer.Span): (() => void) =>
 }
 
 /** What is known of an attempt when it has ended. */
-const tellPeer = (span: Tracer.Span, call: Call, started: bigint): void => {
+const tellPeer = (fiber: AnyFiber, span: Tracer.Span, call: Call): void => {
   const { attemptStart, peer, picked } = call
   if (peer !== undefined) Spans.annotate(span, { "trunkline.peer": peer, ...Spans.place("network.peer", peer) })
   if (picked === undefined || picked <= attemptStart) return
   const waited = picked - attemptStart
   span.attribute("trunkline.wait_ms", waited)
-  span.event("Delayed LB pick complete", started === 0n ? 0n : started + BigInt(Math.round(waited * 1e6)))
+  const at = span.status.startTime + BigInt(Math.round(waited * 1e6))
+  span.event("Delayed LB pick complete", fiber.getRef(References.TracerTimingEnabled) ? at : 0n)
 }
 
 /**
@@ -162,10 +163,10 @@ export const attempts = (options?: Options): Interceptor =>
           end: (end) => {
             restore()
             const error = Spans.errorOf(end)
-            tellPeer(span, call, span.status.startTime)
+            tellPeer(fiber, span, call)
             Spans.annotate(span, {
               "trunkline.pushback_ms": error && pushbackOf(error),
-              "error.type": error && ErrorType.ofCall(error)
+              "error.type": error && ErrorType.ofCall(error, call)
             })
             Spans.end(span, Spans.nowOf(fiber, call), end, error)
           }
