@@ -49,6 +49,9 @@ export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
 
 // Seeing it.
+export * as Instruments from "./observe/Instruments.ts"
+export * as Metrics from "./observe/Metrics.ts"
+export * as Sampled from "./observe/Sampled.ts"
 export * as TraceContext from "./observe/TraceContext.ts"
 export * as Tracing from "./observe/Tracing.ts"
 

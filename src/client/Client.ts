@@ -17,8 +17,10 @@ import * as Service_ from "../call/Service.ts"
 import * as Tracing from "../observe/Tracing.ts"
 import * as Attempts from "../retry/Attempts.ts"
 import * as MethodPolicy from "../retry/MethodPolicy.ts"
+import * as RetryBudget from "../retry/RetryBudget.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
+import * as ClientMetrics from "./ClientMetrics.ts"
 
 type Failure = RpcError.RpcError
 
@@ -217,7 +219,10 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   const policies = MethodPolicy.resolve(yield* MethodPolicy.Current, Object.values(service.methods))
   const transport = yield* Transport
   const tracing = yield* Tracing.Current
-  const inner = [yield* Interceptor.Current, yield* Attempts.make(policies)]
+  const budget = (yield* RetryBudget.Current) ?? (yield* RetryBudget.make())
+  const measured = yield* ClientMetrics.make(service, transport.target, budget)
+  const attempts = yield* Effect.provideService(Attempts.make(policies), RetryBudget.Current, budget)
+  const inner = [measured.calls, yield* Interceptor.Current, attempts, measured.attempts]
   const traced = [Tracing.calls(transport.target), ...inner, Tracing.attempts(tracing)]
 
   const carrierOf = (method: AnyMethod): Carrier => {

@@ -48,6 +48,19 @@ class Watch {
   }
 }
 
+/** Runs what an observation is of, from its begin to its end. */
+export const around = <A, R>(
+  observation: Observation,
+  run: Effect.Effect<A, RpcError, R>
+): Effect.Effect<A, RpcError, R> =>
+  Effect.suspend(() => {
+    const watch = new Watch()
+    return Effect.onExitPrimitive(
+      Effect.suspend(() => watch.begin(observation, () => run)),
+      (exit) => watch.end(exit)
+    )
+  })
+
 /** An interceptor that watches every call. */
 export const interceptor = (begin: (method: Method.Any, call: Call) => Effect.Effect<Observation>): Interceptor => ({
   unary: (next) => (method, request, call) =>

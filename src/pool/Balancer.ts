@@ -16,6 +16,7 @@ import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
 import { Lease } from "./Lease.ts"
 import * as PeerPool from "./PeerPool.ts"
+import * as PoolMetrics from "./PoolMetrics.ts"
 
 /**
  * How to balance.
@@ -116,7 +117,9 @@ const makePool = Effect.fnUntraced(function* <R>(
 ): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
   const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
-  return yield* PeerPool.make(options, registry)
+  const pool = yield* PeerPool.make(options, registry)
+  yield* PoolMetrics.register(pool)
+  return pool
 })
 
 /**

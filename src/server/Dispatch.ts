@@ -11,6 +11,7 @@ import * as Compression from "../call/Compression.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Metadata from "../call/Metadata.ts"
 import type * as Method from "../call/Method.ts"
+import * as Observation from "../observe/Observation.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Handler } from "./Handlers.ts"
 import { ServerCall } from "./ServerCall.ts"
@@ -83,7 +84,7 @@ const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, mill
  * fails with the error to report, which carries the trailers set before it.
  */
 const serve = (
-  { method }: Handler,
+  { method, observe }: Handler,
   incoming: Incoming,
   outgoing: Outgoing,
   handle: (call: ServerCall) => Effect.Effect<Metadata.Metadata, RpcError.RpcError>
@@ -92,7 +93,7 @@ const serve = (
     const { metadata, remote, timeoutMillis } = incoming
     const options = { ...CallOptions.Current.defaultValue(), metadata, deadlineMillis: timeoutMillis }
     const call = new ServerCall(method.path, remote, outgoing.headers, options, clock, Deadline.none)
-    return Effect.suspend(() => handle(call)).pipe(
+    const served = Effect.suspend(() => handle(call)).pipe(
       Effect.provideService(Deadline.Current, call.deadline),
       (handled) => withinDeadline(handled, timeoutMillis),
       Effect.catchCause((cause) => {
@@ -102,6 +103,7 @@ const serve = (
         return Effect.fail(RpcError.annotate(error, { trailers: Metadata.override(call.trailers, error.trailers) }))
       })
     )
+    return observe === undefined ? served : Observation.around(observe(method, call), served)
   })
 
 /**

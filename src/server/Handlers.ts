@@ -9,9 +9,11 @@
 import { Context, Effect, Function, Stream } from "effect"
 import * as DeclaredError from "../call/DeclaredError.ts"
 import * as Interceptor from "../call/Interceptor.ts"
+import type { Call } from "../call/Call.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service from "../call/Service.ts"
+import type { Observation } from "../observe/Observation.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { ServerCall } from "./ServerCall.ts"
 
@@ -56,6 +58,8 @@ export type Implementation<S extends Service.Input, R> = {
 export interface Handler {
   readonly method: Method.Any
   readonly arrows: Arrows
+  /** Watches a call from before its request is decoded until after its response is encoded. */
+  readonly observe?: ((method: Method.Any, call: Call) => Observation) | undefined
 }
 
 /**
