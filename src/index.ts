@@ -27,6 +27,8 @@ export * as Validation from "./call/Validation.ts"
 
 // Calling and serving.
 export * as Client from "./client/Client.ts"
+export * as Operation from "./client/Operation.ts"
+export * as Paging from "./client/Paging.ts"
 export * as ErrorMapper from "./server/ErrorMapper.ts"
 export * as Handlers from "./server/Handlers.ts"
 export * as Server from "./server/Server.ts"
@@ -38,6 +40,7 @@ export * as Reflection from "./services/Reflection.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
+export * as GapicConfig from "./retry/GapicConfig.ts"
 export * as Hedge from "./retry/Hedge.ts"
 export * as HttpStatus from "./retry/HttpStatus.ts"
 export * as Jitter from "./retry/Jitter.ts"
@@ -47,6 +50,7 @@ export * as Replay from "./retry/Replay.ts"
 export * as Resume from "./retry/Resume.ts"
 export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
+export * as ServiceConfig from "./retry/ServiceConfig.ts"
 
 // Seeing it.
 export * as Instruments from "./observe/Instruments.ts"

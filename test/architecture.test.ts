@@ -85,7 +85,15 @@ const barrels = ["index.ts", "testing/index.ts"]
 const doors: ReadonlyArray<{ readonly party: RegExp; readonly only: ReadonlyArray<string> }> = [
   { party: /^effect(\/|$)/, only: [""] },
   { party: /^@grpc\/grpc-js$/, only: ["grpcjs/"] },
-  { party: /^@bufbuild\/protobuf(\/|$)/, only: ["status/ErrorDetails.ts", "status/gen/", "call/", "services/"] },
+  {
+    party: /^@bufbuild\/protobuf(\/|$)/,
+    // The last three: pages and operations are told from messages, by their descriptors.
+    // oxfmt-ignore
+    only: [
+      "status/ErrorDetails.ts", "status/gen/", "call/", "services/",
+      "client/Paging.ts", "client/Operation.ts", "client/gen/"
+    ]
+  },
   { party: /^node:/, only: ["grpcjs/", "http2/", "registries/", "discovery/NodeDns.ts"] }
 ]
 

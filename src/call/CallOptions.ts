@@ -4,7 +4,9 @@
  * Options live in the fiber's context, so they apply to every call inside the effect they are put on and an inner one
  * replaces an outer one. They are values: nothing set for one call leaks into another.
  */
-import { Context, Duration, Effect, Stream } from "effect"
+import { Context, Duration } from "effect"
+import * as Ambient from "./Ambient.ts"
+import type { Combinator } from "./Ambient.ts"
 import type { CallCredentials } from "./CallCredentials.ts"
 import type { Encoding } from "./Compression.ts"
 import * as Metadata from "./Metadata.ts"
@@ -67,21 +69,13 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
   })
 })
 
-// oxlint-disable-next-line typescript/no-explicit-any -- any effect or stream, returned with the type it had
-type Combinator = <A extends Effect.Effect<any, any, any> | Stream.Stream<any, any, any>>(self: A) => A
-
 /**
  * Changes the options of every call inside an effect or a stream.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const update =
-  (change: (options: CallOptions) => CallOptions): Combinator =>
-  (self) =>
-    (Stream.isStream(self)
-      ? Stream.updateService(self, Current, change)
-      : Effect.updateService(self as Effect.Effect<unknown>, Current, change)) as never
+export const update = (change: (options: CallOptions) => CallOptions): Combinator => Ambient.update(Current, change)
 
 /**
  * Bounds the whole call: every attempt, every wait for a peer and every sleep between. The clock starts when the call

@@ -99,13 +99,18 @@ export abstract class Exchange {
       origin: "local",
       method: this.method.path,
       peer: this.session.endpoint.id,
-      headers: this.rawHeaders.length === 0 ? undefined : this.headers,
+      headers: this.#answered,
       progress
     })
   }
 
   get headers(): Metadata {
     return fromRaw(this.rawHeaders)
+  }
+
+  /** The headers, if there were any. */
+  get #answered(): Metadata | undefined {
+    return this.rawHeaders.length === 0 ? undefined : this.headers
   }
 
   get trailers(): Metadata {
@@ -146,7 +151,7 @@ export abstract class Exchange {
     try {
       stream = session.request(fields)
     } catch {
-      return this.localError("UNAVAILABLE", `the connection to ${session.endpoint.id} is closed`, "not_started")
+      return this.localError("UNAVAILABLE", `there is no connection to ${session.endpoint.id}`, "not_started")
     }
     this.stream = stream
     ;(stream as Owned)[exchange] = this
@@ -247,7 +252,7 @@ export abstract class Exchange {
       origin: "remote",
       method: this.method.path,
       peer: this.session.endpoint.id,
-      headers: this.headers,
+      headers: this.#answered,
       trailers: this.trailers
     })
   }

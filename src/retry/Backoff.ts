@@ -94,6 +94,12 @@ const make = (initial: number, max: number, multiplier: number, next: (run: Run)
     { [TypeId]: TypeId, max: fromNanos(max) } as const
   )
 
+/** An envelope that grows, and what the jitter makes of it. All times are in nanoseconds. */
+const growing = (initial: number, max: number, multiplier: number, jitter: Jitter.Jitter): Backoff =>
+  make(initial, max, multiplier, ({ draw, index, initial, multiplier }) =>
+    jitter(index === 0 ? initial : Math.min(initial * multiplier ** index, max), draw, index)
+  )
+
 /**
  * Exponential backoff: the envelope starts at `initial`, grows by `multiplier` up to `max`, and the jitter makes a delay
  * of it. As gax does it unless told otherwise: delays are uniform between 1 ns and the envelope, and `max` does not cap
@@ -108,17 +114,13 @@ const make = (initial: number, max: number, multiplier: number, next: (run: Run)
  * @category constructors
  * @since 0.1.0
  */
-export const exponential = (options?: Exponential): Backoff => {
-  const jitter = options?.jitter ?? Jitter.full
-  const max = nanosOr(options?.max, "30 seconds")
-  return make(
+export const exponential = (options?: Exponential): Backoff =>
+  growing(
     nanosOr(options?.initial, "1 second"),
-    max,
+    nanosOr(options?.max, "30 seconds"),
     factorOr(options?.multiplier, 2),
-    ({ draw, index, initial, multiplier }) =>
-      jitter(index === 0 ? initial : Math.min(initial * multiplier ** index, max), draw, index)
+    options?.jitter ?? Jitter.full
   )
-}
 
 /**
  * Decorrelated jitter: each delay is uniform between `initial` and the delay before it times `multiplier`, up to `max`.
@@ -146,7 +148,8 @@ export const decorrelated = (options?: {
 }
 
 /**
- * As a gRPC service config asks: `min(initial * multiplier ^ n, max)`, the first too, ±20 %.
+ * As a gRPC service config asks: `min(initial * multiplier ^ n, max)`, the first too, ±20 %. Here a multiplier below 1 means
+ * what it says: delays shrink.
  *
  * @see https://github.com/grpc/proposal/blob/master/A6-client-retries.md
  * @category constructors
@@ -154,12 +157,13 @@ export const decorrelated = (options?: {
  */
 export const serviceConfig = (options?: Exponential): Backoff => {
   const max = nanosOr(options?.max, "30 seconds")
-  return exponential({
-    multiplier: options?.multiplier,
-    initial: fromNanos(Math.min(nanosOr(options?.initial, "1 second"), max)),
-    max: fromNanos(max),
-    jitter: options?.jitter ?? Jitter.proportional(0.2)
-  })
+  const { multiplier = 2 } = options ?? {}
+  return growing(
+    Math.min(nanosOr(options?.initial, "1 second"), max),
+    max,
+    multiplier > 0 ? multiplier : 2,
+    options?.jitter ?? Jitter.proportional(0.2)
+  )
 }
 
 /**

@@ -9,7 +9,9 @@
  *
  * @see https://github.com/grpc/proposal/blob/master/A6-client-retries.md
  */
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Duration, Layer } from "effect"
+import * as Ambient from "../call/Ambient.ts"
+import type { Combinator } from "../call/Ambient.ts"
 import type { Code } from "../status/Code.ts"
 
 /**
@@ -34,7 +36,7 @@ export interface Percentile {
 export interface Options {
   /** How long to wait for an answer before the next copy is sent. */
   readonly after: Duration.Input | Percentile
-  /** Copies in all, the first included; at most 5. Default 2. */
+  /** Copies in all, the first included. Default 2. */
   readonly maxAttempts?: number | undefined
   /** Codes after which the other copies go on and the next is sent at once. Default none: every error is final. */
   readonly nonFatalCodes?: ReadonlyArray<Code> | undefined
@@ -52,9 +54,6 @@ export interface Hedge {
   readonly maxAttempts: number
   readonly nonFatalCodes: ReadonlySet<Code>
 }
-
-/** No client may send more copies than this, whatever it was told (gRFC A6). */
-const mostAttempts = 5
 
 const isPercentile = (after: Options["after"]): after is Percentile =>
   typeof after === "object" && after !== null && "percentile" in after
@@ -75,7 +74,7 @@ export const make = (options: Options): Hedge => ({
   after: isPercentile(options.after)
     ? { percentile: options.after.percentile, minSamples: Math.max(1, options.after.minSamples ?? 20) }
     : Duration.toMillis(options.after),
-  maxAttempts: Math.min(mostAttempts, Math.max(1, Math.floor(options.maxAttempts ?? 2))),
+  maxAttempts: Math.max(1, Math.floor(options.maxAttempts ?? 2)),
   nonFatalCodes: new Set(options.nonFatalCodes)
 })
 
@@ -98,15 +97,12 @@ export const Current = Context.Reference<Hedge | undefined>("trunkline/retry/Hed
 })
 
 /**
- * Hedges the calls of an effect, instead of what their client says.
+ * Hedges the calls of an effect or a stream, instead of what their client says.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const withHedge =
-  (hedge: Hedge) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.provideService(self, Current, hedge)
+export const withHedge = (hedge: Hedge): Combinator => Ambient.provide(Current, hedge)
 
 /**
  * Hedges the calls of the clients above this layer. Meant for calls that may run twice: a call declared

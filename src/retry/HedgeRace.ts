@@ -198,16 +198,16 @@ export const run = <A, R>(
 ): Effect.Effect<A, RpcError.RpcError, R> =>
   Effect.flatMap(Scope.make(), (scope) => {
     const race = new Race(racer, call, hedge, budget, delayOf(hedge, latencies, call.start), scope)
-    return Effect.onExit(decide(race, call, budget, latencies), (exit) =>
-      Effect.andThen(
-        Scope.close(scope, Exit.void),
+    /** Lets go of what came second, some of it while it was being cancelled. */
+    const leaveOthers = (result: A | undefined) =>
+      Effect.suspend(() =>
         Effect.forEach(
-          race.ended.filter(
-            ({ exit: end }) => Exit.isSuccess(end) && !(Exit.isSuccess(exit) && end.value === exit.value)
-          ),
-          ({ exit: second }) => (Exit.isSuccess(second) ? racer.leave(second.value) : Effect.void),
+          race.ended,
+          ({ exit }) => (Exit.isSuccess(exit) && exit.value !== result ? racer.leave(exit.value) : Effect.void),
           { discard: true }
         )
       )
+    return Effect.onExit(decide(race, call, budget, latencies), (exit) =>
+      Effect.andThen(Scope.close(scope, Exit.void), leaveOthers(Exit.isSuccess(exit) ? exit.value : undefined))
     )
   })

@@ -11,6 +11,14 @@ import type { Hedge } from "./Hedge.ts"
 import type { RetryPolicy } from "./Retry.ts"
 
 /**
+ * What a policy does, as text.
+ *
+ * @category explaining
+ * @since 0.1.0
+ */
+export { explain } from "./PolicyText.ts"
+
+/**
  * What holds for the calls of one method that do not say otherwise. A method is retried or hedged; with both, it is
  * hedged.
  *
@@ -20,6 +28,10 @@ import type { RetryPolicy } from "./Retry.ts"
 export interface MethodPolicy {
   /** Milliseconds for the whole call, if the call has no deadline of its own. */
   readonly deadlineMillis?: number | undefined
+  /** Milliseconds for the first attempt and how that grows, as in `CallOptions`, if the call has no such limit of its own. */
+  readonly timeoutMillis?: number | undefined
+  readonly timeoutMultiplier?: number | undefined
+  readonly maxTimeoutMillis?: number | undefined
   readonly whenNotReady?: CallOptions["whenNotReady"]
   readonly retry?: RetryPolicy | undefined
   readonly hedge?: Hedge | undefined
@@ -90,16 +102,21 @@ export const resolve = (
  * @category combinators
  * @since 0.1.0
  */
-export const applyTo = (options: CallOptions, policy: MethodPolicy | undefined): CallOptions =>
-  policy === undefined
-    ? options
-    : {
-        ...options,
-        deadlineMillis: own(options.deadlineMillis, policy.deadlineMillis),
-        whenNotReady: options.whenNotReady ?? policy.whenNotReady,
-        maxSendBytes: own(options.maxSendBytes, policy.maxSendBytes),
-        maxReceiveBytes: own(options.maxReceiveBytes, policy.maxReceiveBytes)
-      }
+export const applyTo = (options: CallOptions, policy: MethodPolicy | undefined): CallOptions => {
+  if (policy === undefined) return options
+  // The time of attempts and its growth are said together.
+  const attempts = options.timeoutMillis === Infinity ? policy : options
+  return {
+    ...options,
+    deadlineMillis: own(options.deadlineMillis, policy.deadlineMillis),
+    timeoutMillis: attempts.timeoutMillis ?? Infinity,
+    timeoutMultiplier: attempts.timeoutMultiplier ?? 1,
+    maxTimeoutMillis: attempts.maxTimeoutMillis ?? Infinity,
+    whenNotReady: options.whenNotReady ?? policy.whenNotReady,
+    maxSendBytes: own(options.maxSendBytes, policy.maxSendBytes),
+    maxReceiveBytes: own(options.maxReceiveBytes, policy.maxReceiveBytes)
+  }
+}
 
 /** `Infinity` is a call that says nothing. */
 const own = (said: number, otherwise: number | undefined): number =>

@@ -9,6 +9,8 @@
  * of calls and no call's wishes reach another.
  */
 import { Cause, Clock, Config, Context, Duration, Effect, Layer, Pull, Schedule } from "effect"
+import * as Ambient from "../call/Ambient.ts"
+import type { Combinator } from "../call/Ambient.ts"
 import type { Code } from "../status/Code.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import * as Backoff from "./Backoff.ts"
@@ -323,15 +325,12 @@ export const make = (settings: Settings): RetryPolicy =>
   )
 
 /**
- * Gives the calls of an effect a policy of their own, instead of their client's.
+ * Gives the calls of an effect or a stream a policy of their own, instead of their client's.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const withPolicy =
-  (policy: RetryPolicy) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.provideService(self, Current, policy)
+export const withPolicy = (policy: RetryPolicy): Combinator => Ambient.provide(Current, policy)
 
 /**
  * The policy of the clients above this layer.

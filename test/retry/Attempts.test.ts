@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schedule, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CallOptions, Deadline, Hedge, MethodPolicy, Retry, RetryBudget, RpcError } from "trunkline"
 import { atOnce, everySecond, failure, scripted, unavailable } from "./scripted.ts"
@@ -285,6 +285,25 @@ describe("the budget", () => {
       )
       assert.strictEqual(end.stopped, "budget")
       assert.isBelow(seen.length, 50)
+    })
+  )
+})
+
+describe("a call that succeeds at once", () => {
+  it.effect("starts no schedule; one that fails starts one", () =>
+    Effect.gen(function* () {
+      let started = 0
+      const counted = Schedule.fromStep(
+        Effect.sync(() => {
+          started++
+          return () => Effect.succeed([0, Duration.zero] as const)
+        })
+      ) as Retry.RetryPolicy
+      const { letters } = yield* scripted((n) => (n === 101 ? Effect.fail(unavailable) : done))
+      for (let i = 0; i < 100; i++) yield* letters.one("a").pipe(Retry.withPolicy(counted))
+      assert.strictEqual(started, 0)
+      yield* letters.one("a").pipe(Retry.withPolicy(counted))
+      assert.strictEqual(started, 1)
     })
   )
 })

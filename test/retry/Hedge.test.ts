@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallOptions, Hedge, RetryBudget, RpcError } from "trunkline"
+import { Call, CallOptions, Deadline, Hedge, RetryBudget, RpcError } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
+import * as HedgeRace from "../../src/retry/HedgeRace.ts"
 import { backends, hosts, settle } from "./backends.ts"
 import { failure, scripted } from "./scripted.ts"
 
@@ -17,9 +18,9 @@ const three = Hedge.make({ after: "100 millis", maxAttempts: 3, nonFatalCodes: [
 const slowly = (millis: number, text: string) => Effect.as(Effect.sleep(millis), text)
 
 describe("a policy", () => {
-  it("has at least one and at most five copies", () => {
+  it("has at least one copy, and as many as it says", () => {
     const copies = [-1, 0, 1, 2.9, 5, 100].map((maxAttempts) => Hedge.make({ after: 0, maxAttempts }).maxAttempts)
-    assert.deepStrictEqual(copies, [1, 1, 1, 2, 5, 5])
+    assert.deepStrictEqual(copies, [1, 1, 1, 2, 5, 100])
   })
 })
 
@@ -87,18 +88,46 @@ describe("a fixed delay", () => {
     }).pipe(Effect.scoped, inMemory)
   )
 
-  it.effect("and two answers at the same instant are one result", () =>
+  it.effect("of a copy that is sent avoids the peers its siblings are on", () =>
     Effect.gen(function* () {
-      const { leases, letters, pending } = yield* backends({
-        many: (n) => Stream.fromEffect(slowly(n === 1 ? 200 : 100, `${n}`))
+      const avoided: Array<ReadonlyArray<string>> = []
+      const { letters } = yield* scripted((n, call) => {
+        avoided.push(call.tried)
+        call.peer = `peer ${n}`
+        return n === 3 ? Effect.succeed("third") : Effect.never
       })
-      const call = yield* Effect.forkChild(Stream.runCollect(letters.many("a")).pipe(Hedge.withHedge(after100)))
+      const call = yield* Effect.forkChild(letters.one("a").pipe(Hedge.withHedge(three)))
       yield* TestClock.adjust(200)
-      assert.strictEqual((yield* Fiber.join(call)).length, 1)
-      yield* settle
-      assert.strictEqual(pending(), 0)
-      assert.strictEqual(leases().started, 2)
-    }).pipe(inMemory)
+      assert.strictEqual(yield* Fiber.join(call), "third")
+      assert.deepStrictEqual(avoided, [[], ["peer 1"], ["peer 1", "peer 2"]])
+    })
+  )
+
+  it.effect("and two answers at one instant are one result; any other is left, however fibers take turns", () =>
+    Effect.gen(function* () {
+      for (let turn = 4; turn <= 40; turn++) {
+        const won: Array<number> = []
+        const left: Array<number> = []
+        const racer = {
+          attempt: ({ attempt }: Call.Call) =>
+            Effect.map(Effect.sleep(attempt === 1 ? 200 : 100), () => {
+              won.push(attempt)
+              return attempt
+            }),
+          leave: (attempt: number) => Effect.sync(() => left.push(attempt))
+        }
+        const call = new Call.Call(CallOptions.Current.defaultValue(), yield* Clock.Clock, Deadline.none)
+        const race = HedgeRace.run(racer, call, after100, RetryBudget.infinite, undefined)
+        const fiber = yield* Effect.forkChild(Effect.provideService(race, Scheduler.MaxOpsBeforeYield, turn))
+        for (let i = 0; i < 5; i++) {
+          for (let j = 0; j < 100; j++) yield* Effect.yieldNow
+          yield* TestClock.adjust(50)
+        }
+        const winner = yield* Fiber.join(fiber)
+        assert.deepStrictEqual([winner, ...left].sort(), won.sort())
+        assert.strictEqual(call.attempt, winner)
+      }
+    })
   )
 })
 

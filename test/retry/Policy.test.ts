@@ -1,6 +1,19 @@
 /** The rules of policies, each as the sleeps between attempts that `Effect.retry` makes of it on a test clock. */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Duration, Effect, Fiber, Function, Layer, Random, Ref, Schedule, Schema } from "effect"
+import {
+  Config,
+  ConfigProvider,
+  Duration,
+  Effect,
+  Fiber,
+  Function,
+  Layer,
+  Pull,
+  Random,
+  Ref,
+  Schedule,
+  Schema
+} from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Code, HttpStatus, Jitter, Retry, RpcError } from "trunkline"
 import { always, highest, timeline } from "./timeline.ts"
@@ -147,6 +160,17 @@ describe("totalTimeout", () => {
     })
   )
 
+  it.effect("a wall clock that steps back gives no time away for good", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(100_000)
+      const step = yield* Schedule.toStep(Schedule.forever.pipe(Retry.totalTimeout(700)))
+      yield* step(100_300, unavailable)
+      yield* step(5000, unavailable)
+      yield* step(5700, unavailable)
+      assert.strictEqual(yield* Pull.catchDone(step(5701, unavailable), () => Effect.succeed("stopped")), "stopped")
+    })
+  )
+
   it.effect("counts what ran before the policy was started", () =>
     Effect.gen(function* () {
       const bounded = policy.pipe(Retry.totalTimeout(700))
@@ -218,6 +242,12 @@ describe("retriable", () => {
       [mark({ maxAttempts: 4 }), mark({ maxAttempts: 3 }), ...times(9, unavailable)],
       [100, 200]
     ],
+    [
+      "and no later one that is more",
+      [mark({ maxAttempts: 3 }), mark({ maxAttempts: 4 }), ...times(9, unavailable)],
+      [100, 200]
+    ],
+    ["a factor outlives marks without one", [mark({ factor: 3 }), mark({ delay: 1 }), unavailable], [100, 300, 900]],
     ["zero is no limit", [mark({ maxAttempts: 0 }), unavailable, unavailable], [100, 200, 400]],
     ["a limit already reached", [unavailable, unavailable, mark({ maxAttempts: 2 })], [100, 200]]
   ])("%s", ([_name, errors, sleeps]) =>

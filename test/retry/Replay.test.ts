@@ -166,18 +166,32 @@ describe("what is kept is bounded", () => {
     }).pipe(inMemory)
   )
 
-  it.effect("the client's share is given back when calls end", () =>
+  it.effect("the client's share is given back when calls end, and shared while they run", () =>
     Effect.gen(function* () {
-      const rig = yield* backends({ sum: failing(0, 0) }).pipe(Effect.provide(Replay.layer({ perClientBytes: 18 })))
-      for (let i = 0; i < 5; i++) {
-        yield* rig.letters.sum(letters("abcdef")).pipe(CallOptions.replayable)
-      }
-      const again = yield* backends({ sum: failing(1, 6) }).pipe(Effect.provide(Replay.layer({ perClientBytes: 18 })))
-      const first = Effect.exit(again.letters.sum(letters("abcdef"))).pipe(
-        Retry.withPolicy(atOnce),
-        CallOptions.replayable
-      )
-      assert.strictEqual((yield* first)._tag, "Success")
-    }).pipe(Effect.scoped, inMemory)
+      const rig = yield* backends({
+        sum: (n, requests) =>
+          Effect.flatMap(joined(requests), (all) =>
+            n === 6 || n === 9
+              ? Effect.andThen(Effect.sleep(100), unavailable)
+              : Effect.as(Effect.sleep(n === 8 ? 1000 : 0), all)
+          )
+      }).pipe(Effect.provide(Replay.layer({ perClientBytes: 18 })))
+      const call = rig.letters.sum(letters("abcdef")).pipe(Retry.withPolicy(atOnce), CallOptions.replayable)
+      const finish = Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(Effect.exit(call))
+        yield* TestClock.adjust(100)
+        return fiber
+      })
+      for (let i = 0; i < 5; i++) yield* Fiber.join(yield* finish)
+      // The sixth attempt fails and is followed by a seventh: what five calls kept is free again.
+      assert.strictEqual((yield* Fiber.join(yield* finish))._tag, "Success")
+      assert.strictEqual(rig.served.length, 7)
+      // The eighth takes a second; meanwhile the ninth fails, and had no room.
+      const slow = yield* finish
+      assert.strictEqual((yield* Fiber.join(yield* finish))._tag, "Failure")
+      yield* TestClock.adjust(1000)
+      assert.strictEqual((yield* Fiber.join(slow))._tag, "Success")
+      assert.strictEqual(rig.served.length, 9)
+    }).pipe(inMemory)
   )
 })

@@ -1,8 +1,23 @@
 /** What only a real socket can show. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
-import { Balancer, CallOptions, Client, Handlers, PeerRegistry, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
+import {
+  Balancer,
+  Call,
+  CallOptions,
+  Client,
+  Connector,
+  Deadline,
+  Handlers,
+  PeerRegistry,
+  Retry,
+  RoundRobin,
+  RpcError,
+  Service,
+  StaticDiscovery
+} from "trunkline"
 import { echoHandlers } from "../echo.ts"
+import { endpoint } from "../endpoints.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { adapters, type ConnectorOptions, type ServerOptions } from "./adapters.ts"
 import { selfSigned } from "./certificate.ts"
@@ -250,6 +265,59 @@ describe.each(adapters)("$name", (adapter) => {
     )
   })
 
+  describe("how far a call got", () => {
+    /** The unary call of a connection, whatever its state. */
+    const callOn = (connection: Connector.Connection) =>
+      Effect.flatMap(Clock.Clock, (clock) => {
+        const call = new Call.Call(CallOptions.Current.defaultValue(), clock, Deadline.none)
+        return connection.transport.unary(Service.from(EchoService).methods.echo, {}, call)
+      })
+
+    it.live("nowhere: no connection, and one that is closed", () =>
+      Effect.gen(function* () {
+        const connector = Context.get(yield* Layer.build(adapter.connector()), Connector.Connector)
+        const scope = yield* Scope.make()
+        const connection = yield* Scope.provide(connector.connect(endpoint("127.0.0.1:1")), scope)
+        const refused = yield* Effect.flip(callOn(connection))
+        yield* Scope.close(scope, Exit.void)
+        const closed = yield* Effect.flip(callOn(connection))
+        for (const error of [refused, closed]) {
+          assert.deepStrictEqual(
+            [error.code, error.progress, error.origin, error.answered],
+            ["UNAVAILABLE", "not_started", "local", false]
+          )
+        }
+        assert.match(refused.message, /no connection/i)
+      })
+    )
+
+    it.live("to a handler: it may have run, and answered or not", () =>
+      Effect.gen(function* () {
+        const handlers = Handlers.make(EchoService, {
+          echo: (request, call) =>
+            Effect.andThen(request.count > 0 ? call.sendHeaders : Effect.void, RpcError.make("UNAVAILABLE", "later")),
+          lookup: () => Effect.succeed({}),
+          expand: () => Stream.empty,
+          collect: () => Effect.succeed({}),
+          chat: () => Stream.empty
+        })
+        const server = yield* serveEcho({ handlers: [handlers] })
+        const echo = yield* clientOf([server.address])
+        const bare = yield* Effect.flip(echo.echo({}))
+        const begun = yield* Effect.flip(echo.echo({ count: 1 })).pipe(
+          Retry.withPolicy(Retry.onCodes(["UNAVAILABLE"], Schedule.forever))
+        )
+        assert.deepStrictEqual(
+          [bare, begun].map(({ answered, progress, stopped }) => [progress, answered, stopped]),
+          [
+            ["processed", false, "not_retryable"],
+            ["processed", true, "committed"]
+          ]
+        )
+      })
+    )
+  })
+
   describe("bad input is a typed error that names what was wrong", () => {
     const failure = (addresses: ReadonlyArray<string>, connector?: ConnectorOptions) =>
       Effect.flatMap(clientOf(addresses, connector), (echo) => echo.lookup({})).pipe(Effect.flip)
@@ -282,6 +350,7 @@ describe.each(adapters)("$name", (adapter) => {
         assert(RpcError.isRpcError(error))
         assert.strictEqual(error.code, "UNAVAILABLE")
         assert.match(error.message, /127\.0\.0\.1:1 \w+ \(.*ECONNREFUSED/)
+        assert.isFalse(Retry.isPermanent(error))
       })
     )
 
@@ -303,6 +372,18 @@ describe.each(adapters)("$name", (adapter) => {
         const error = yield* failure([server.address], { tls: { ca: cert } })
         assert(RpcError.isRpcError(error))
         assert.match(error.message, /other\.example|altnames/)
+        assert.isTrue(Retry.isPermanent(error))
+      })
+    )
+
+    it.live("a certificate nobody vouches for", () =>
+      Effect.gen(function* () {
+        const { cert, key } = yield* selfSigned("localhost")
+        const server = yield* serveEcho({ tls: { cert, key } })
+        const error = yield* failure([server.address], { tls: {} })
+        assert(RpcError.isRpcError(error))
+        assert.match(error.message, /self.signed|issuer/)
+        assert.isTrue(Retry.isPermanent(error))
       })
     )
 

@@ -1,0 +1,96 @@
+/**
+ * What retries add to a call that needs none.
+ *
+ * A transport that answers at once takes the wire out of it. Both contenders make the same call through the same code; one
+ * goes through the client's interceptors, with a policy and a budget, the other does not. They take turns, and the median
+ * of the differences counts.
+ *
+ *   npm run -s bench:success
+ */
+import { Clock, Effect, Stream } from "effect"
+import { getHeapStatistics } from "node:v8"
+import { Backoff, Call, CallOptions, Client, Deadline, type Interceptor, Retry, Service, Transport } from "trunkline"
+import { EchoService } from "../gen/echo_pb.ts"
+import * as Statistics from "./Statistics.ts"
+
+const calls = 100_000
+const rounds = 25
+
+const answer = Effect.succeed({ message: { text: "hello" }, headers: new Map(), trailers: new Map() })
+
+const transport: Interceptor.Arrows = {
+  unary: () => answer as never,
+  stream: () =>
+    Effect.succeed({ headers: Effect.succeed(new Map()), messages: Stream.empty, trailers: answer }) as never
+}
+
+const { echo } = Service.from(EchoService).methods
+
+/** What a client does for a call besides its interceptors. */
+const bare = Effect.map(
+  Effect.withFiber((fiber) =>
+    transport.unary(
+      echo as never,
+      {},
+      new Call.Call(fiber.getRef(CallOptions.Current), fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
+    )
+  ),
+  ({ message }) => message
+)
+
+const policy = Retry.onCodes(["UNAVAILABLE"], Backoff.exponential()).pipe(Retry.maxAttempts(4))
+
+const retried = Effect.gen(function* () {
+  const client = yield* Client.make(EchoService)
+  return client.echo({})
+}).pipe(Effect.provide(Retry.layer(policy)), Effect.provideService(Transport.Transport, transport))
+
+interface Cost {
+  readonly nanos: number
+  readonly bytes: number
+}
+
+const gc = (globalThis as { gc?: () => void }).gc
+
+/** The young generation holds a whole round, so that what is allocated is still there to be counted. */
+const measure = Effect.fnUntraced(function* (call: Effect.Effect<unknown, unknown>) {
+  gc?.()
+  const heap = getHeapStatistics().used_heap_size
+  const start = process.hrtime.bigint()
+  for (let i = 0; i < calls; i++) yield* call
+  const nanos = Number(process.hrtime.bigint() - start) / calls
+  return { nanos, bytes: (getHeapStatistics().used_heap_size - heap) / calls } satisfies Cost
+})
+
+const main = Effect.gen(function* () {
+  const through = yield* retried
+  yield* measure(bare)
+  yield* measure(through)
+  const pairs: Array<readonly [Cost, Cost]> = []
+  for (let i = 0; i < rounds; i++) {
+    const first = yield* measure(i % 2 === 0 ? bare : through)
+    const second = yield* measure(i % 2 === 0 ? through : bare)
+    pairs.push(i % 2 === 0 ? [first, second] : [second, first])
+  }
+  const median = (of: (pair: readonly [Cost, Cost]) => number) => Statistics.spread(pairs.map(of)).median
+  const line = (name: string, nanos: number, bytes: number) =>
+    console.log(`${name.padEnd(28)}${nanos.toFixed(0).padStart(8)}${bytes.toFixed(0).padStart(12)}`)
+  console.log(`${"".padEnd(28)}${"ns/call".padStart(8)}${"bytes/call".padStart(12)}`)
+  line(
+    "without interceptors",
+    median(([a]) => a.nanos),
+    median(([a]) => a.bytes)
+  )
+  line(
+    "with a policy and a budget",
+    median(([, b]) => b.nanos),
+    median(([, b]) => b.bytes)
+  )
+  line(
+    "difference",
+    median(([a, b]) => b.nanos - a.nanos),
+    median(([a, b]) => b.bytes - a.bytes)
+  )
+})
+
+Effect.runPromise(main as Effect.Effect<void>)
