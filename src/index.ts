@@ -55,6 +55,7 @@ export * as ServiceConfig from "./retry/ServiceConfig.ts"
 // Seeing it.
 export * as Instruments from "./observe/Instruments.ts"
 export * as Metrics from "./observe/Metrics.ts"
+export * as RequestId from "./observe/RequestId.ts"
 export * as Sampled from "./observe/Sampled.ts"
 export * as TraceContext from "./observe/TraceContext.ts"
 export * as Tracing from "./observe/Tracing.ts"
@@ -91,8 +92,10 @@ export * as RoundRobin from "./picker/RoundRobin.ts"
 // Peers and a picker: a transport.
 export * as Balancer from "./pool/Balancer.ts"
 export * as NoPeerReady from "./pool/NoPeerReady.ts"
+export * as PeerLogger from "./pool/PeerLogger.ts"
 export * as PeerPool from "./pool/PeerPool.ts"
 export * as PoolClosed from "./pool/PoolClosed.ts"
+export * as PoolMetrics from "./pool/PoolMetrics.ts"
 
 // The wire.
 export * as GrpcJsConnector from "./grpcjs/GrpcJsConnector.ts"
