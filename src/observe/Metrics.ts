@@ -152,10 +152,7 @@ class CallObservation implements Observation.Observation {
   constructor(method: ClientMethod, call: Call) {
     this.#method = method
     this.#call = call
-  }
-
-  begin(): void {
-    this.#call.tally = this.#tally
+    call.tally = this.#tally
   }
 
   end(end: Observation.End): void {
@@ -179,11 +176,8 @@ class AttemptObservation implements Observation.Observation {
   constructor(method: ClientMethod, call: Call) {
     this.#method = method
     this.#call = call
-  }
-
-  begin(): void {
-    this.#method.started.updateUnsafe(1, this.#method.registry)
-    const { attemptStart, attemptType, tally } = this.#call
+    method.started.updateUnsafe(1, method.registry)
+    const { attemptStart, attemptType, tally } = call
     if (tally === undefined) return
     if (attemptType === "retry") tally.retries++
     else if (attemptType === "hedge") tally.hedges++
@@ -232,8 +226,8 @@ export const client = Effect.fnUntraced(function* (
   const registry = yield* Effect.context<never>()
   const of = byMethod(methods, (label) => new ClientMethod(registry, label, target))
   return {
-    calls: Observation.interceptor((method, call) => Effect.succeed(new CallObservation(of(method), call))),
-    attempts: Observation.interceptor((method, call) => Effect.succeed(new AttemptObservation(of(method), call)))
+    calls: Observation.interceptor((method, call) => new CallObservation(of(method), call)),
+    attempts: Observation.interceptor((method, call) => new AttemptObservation(of(method), call))
   }
 })
 
@@ -269,10 +263,7 @@ class ServedObservation implements Observation.Observation {
   constructor(method: ServerMethod, call: Call) {
     this.#method = method
     this.#call = call
-  }
-
-  begin(): void {
-    this.#method.started.updateUnsafe(1, this.#method.registry)
+    method.started.updateUnsafe(1, method.registry)
   }
 
   end(end: Observation.End): void {

@@ -7,95 +7,117 @@
  */
 import { Effect, Exit, Stream, Tracer } from "effect"
 import type { Call } from "../call/Call.ts"
-import type { Interceptor } from "../call/Interceptor.ts"
+import type { Interceptor, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import type { RpcError } from "../status/RpcError.ts"
 
 /** How a call ended. A stream that its reader left was interrupted. */
 export type End = Exit.Exit<unknown, RpcError>
 
-/** One call being watched. */
+/** One call being watched, from when it is made. */
 export interface Observation {
-  /** Runs when the call begins; from then on nothing keeps `end` from running. */
-  readonly begin?: (() => void) | undefined
   /** Runs exactly once. */
   readonly end: (end: End) => void
-  /** What the call runs in, if it is a span. */
-  readonly span?: Tracer.AnySpan | undefined
+}
+
+/** One call being watched that is a span. */
+export interface InSpan extends Observation {
+  readonly span: Tracer.AnySpan
 }
 
 const left: End = Exit.interrupt()
 
-/** Interruption, wherever it lands, finds a call that has begun under the handler that ends it. */
-class Watch {
-  #observation: Observation | undefined
-
-  begin<A, R>(observation: Observation, run: () => Effect.Effect<A, RpcError, R>): Effect.Effect<A, RpcError, R> {
-    this.#observation = observation
-    observation.begin?.()
-    const { span } = observation
-    return span === undefined ? run() : Effect.provideService(Effect.suspend(run), Tracer.ParentSpan, span)
-  }
-
-  get span(): Tracer.AnySpan | undefined {
-    return this.#observation?.span
-  }
-
-  end(end: End): undefined {
-    const observation = this.#observation
-    this.#observation = undefined
-    observation?.end(end)
-  }
-}
-
-/** Runs what an observation is of, from its begin to its end. */
+/** Runs something from the begin of its observation to its end. Interruption, wherever it lands, finds both or neither. */
 export const around = <A, R>(
-  observation: Observation,
-  run: Effect.Effect<A, RpcError, R>
+  begin: () => Observation,
+  run: () => Effect.Effect<A, RpcError, R>
 ): Effect.Effect<A, RpcError, R> =>
   Effect.suspend(() => {
-    const watch = new Watch()
+    let observation: Observation | undefined
     return Effect.onExitPrimitive(
-      Effect.suspend(() => watch.begin(observation, () => run)),
-      (exit) => watch.end(exit)
+      Effect.suspend(() => {
+        observation = begin()
+        return run()
+      }),
+      (exit) => {
+        observation?.end(exit)
+        return undefined
+      }
     )
   })
 
-/** An interceptor that watches every call. */
-export const interceptor = (begin: (method: Method.Any, call: Call) => Effect.Effect<Observation>): Interceptor => ({
-  unary: (next) => (method, request, call) =>
-    Effect.suspend(() => {
-      const watch = new Watch()
-      return Effect.onExitPrimitive(
-        Effect.flatMap(begin(method, call), (observation) =>
-          watch.begin(observation, () => next(method, request, call))
-        ),
-        (exit) => watch.end(exit)
-      )
-    }),
-  stream: (next) => (method, requests, call) =>
-    Effect.suspend(() => {
-      const watch = new Watch()
-      const ended = (end: End) => Effect.sync(() => watch.end(end))
-      const start = Effect.flatMap(begin(method, call), (observation) =>
-        watch.begin(observation, () => next(method, requests, call))
-      )
-      const started = Effect.map(start, (response) => {
-        const { span } = watch
-        const messages = response.messages.pipe(
+type Started = StreamResponse<unknown>
+
+/** `around` a stream, which goes on when it has started. What starts it hands over the observation. */
+const aroundStream = <R>(start: (watch: (observation: Observation) => void) => Effect.Effect<Started, RpcError, R>) =>
+  Effect.suspend(() => {
+    let observation: Observation | undefined
+    const end = (end: End): undefined => {
+      const ended = observation
+      observation = undefined
+      ended?.end(end)
+    }
+    const ended = (how: End) => Effect.sync(() => end(how))
+    const started = Effect.map(
+      start((begun) => {
+        observation = begun
+      }),
+      (response) => ({
+        ...response,
+        messages: response.messages.pipe(
           Stream.tapCause((cause) => ended(Exit.failCause(cause))),
           Stream.onEnd(ended(Exit.void)),
           // Whoever reads may stop, or fail for reasons of its own.
           Stream.ensuring(ended(left))
         )
-        return {
-          ...response,
-          messages: span === undefined ? messages : Stream.provideService(messages, Tracer.ParentSpan, span)
-        }
       })
-      return Effect.andThen(
-        Effect.addFinalizer(() => ended(left)),
-        Effect.onExitPrimitive(started, (exit) => (Exit.isFailure(exit) ? watch.end(exit) : undefined))
+    )
+    return Effect.andThen(
+      Effect.addFinalizer(() => ended(left)),
+      Effect.onExitPrimitive(started, (exit) => (Exit.isFailure(exit) ? end(exit) : undefined))
+    )
+  })
+
+/** An interceptor that watches every call. */
+export const interceptor = (begin: (method: Method.Any, call: Call) => Observation): Interceptor => ({
+  unary: (next) => (method, request, call) =>
+    around(
+      () => begin(method, call),
+      () => next(method, request, call)
+    ),
+  stream: (next) => (method, requests, call) =>
+    aroundStream((watch) =>
+      Effect.suspend(() => {
+        watch(begin(method, call))
+        return next(method, requests, call)
+      })
+    ) as never
+})
+
+const within = <A, R>(span: Tracer.AnySpan, run: () => Effect.Effect<A, RpcError, R>) =>
+  Effect.provideService(Effect.suspend(run), Tracer.ParentSpan, span)
+
+/** An interceptor that makes every call a span, in which the rest of it runs. */
+export const inSpan = (begin: (method: Method.Any, call: Call) => Effect.Effect<InSpan>): Interceptor => ({
+  unary: (next) => (method, request, call) =>
+    Effect.flatMap(begin(method, call), (observation) =>
+      around(
+        () => observation,
+        () => within(observation.span, () => next(method, request, call))
       )
-    })
+    ),
+  stream: (next) => (method, requests, call) =>
+    aroundStream((watch) =>
+      Effect.flatMap(begin(method, call), (observation) => {
+        watch(observation)
+        const { span } = observation
+        return Effect.map(
+          within(span, () => next(method, requests, call)),
+          (response) => ({
+            ...response,
+            messages: Stream.provideService(response.messages, Tracer.ParentSpan, span)
+          })
+        )
+      })
+    ) as never
 })

@@ -82,7 +82,7 @@ const pushbackOf = (error: RpcError.RpcError): number | undefined => {
  */
 export const calls = (target?: string): Interceptor => {
   const site = Spans.place("server", target)
-  return Observation.interceptor((method, call) =>
+  return Observation.inSpan((method, call) =>
     Effect.withFiber((fiber) =>
       Effect.map(
         Effect.makeSpan(Spans.nameOf(method), {
@@ -147,7 +147,7 @@ const tellPeer = (fiber: AnyFiber, span: Tracer.Span, call: Call): void => {
  * @since 0.1.0
  */
 export const attempts = (options?: Options): Interceptor =>
-  Observation.interceptor((method, call) =>
+  Observation.inSpan((method, call) =>
     Effect.withFiber((fiber) => {
       tellParent(fiber, call)
       const attributes = {
@@ -191,7 +191,7 @@ interface Served extends Call {
 }
 
 const served = (believed: boolean) =>
-  Observation.interceptor((method, call: Served) =>
+  Observation.inSpan((method, call: Served) =>
     Effect.withFiber((fiber) => {
       const parent = believed ? TraceContext.parentOf(call.options.metadata) : undefined
       const attributes = {
@@ -203,7 +203,7 @@ const served = (believed: boolean) =>
       const origin = parent === undefined ? { root: true } : { parent }
       return Effect.map(
         Effect.makeSpan(Spans.nameOf(method), { kind: "server", attributes, ...origin }),
-        (span): Observation.Observation => ({
+        (span): Observation.InSpan => ({
           span,
           end: (end) => {
             const error = Spans.errorOf(end)

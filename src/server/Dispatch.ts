@@ -103,7 +103,11 @@ const serve = (
         return Effect.fail(RpcError.annotate(error, { trailers: Metadata.override(call.trailers, error.trailers) }))
       })
     )
-    return observe === undefined ? served : Observation.around(observe(method, call), served)
+    if (observe === undefined) return served
+    return Observation.around(
+      () => observe(method, call),
+      () => served
+    )
   })
 
 /**
