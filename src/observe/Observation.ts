@@ -27,24 +27,28 @@ export interface InSpan extends Observation {
 
 const left: End = Exit.interrupt()
 
-/** Runs something from the begin of its observation to its end. Interruption, wherever it lands, finds both or neither. */
+/**
+ * Runs something from the begin of its observation to its end. Interruption, wherever it lands, finds both or neither. It
+ * may run again when it has ended, as attempts do, but not twice at one time.
+ */
 export const around = <A, R>(
   begin: () => Observation,
   run: () => Effect.Effect<A, RpcError, R>
-): Effect.Effect<A, RpcError, R> =>
-  Effect.suspend(() => {
-    let observation: Observation | undefined
-    return Effect.onExitPrimitive(
-      Effect.suspend(() => {
-        observation = begin()
-        return run()
-      }),
-      (exit) => {
-        observation?.end(exit)
-        return undefined
-      }
-    )
-  })
+): Effect.Effect<A, RpcError, R> => {
+  let observation: Observation | undefined
+  return Effect.onExitPrimitive(
+    Effect.suspend(() => {
+      observation = begin()
+      return run()
+    }),
+    (exit) => {
+      const ended = observation
+      observation = undefined
+      ended?.end(exit)
+      return undefined
+    }
+  )
+}
 
 type Started = StreamResponse<unknown>
 
