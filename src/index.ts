@@ -36,7 +36,9 @@ export * as ServerCall from "./server/ServerCall.ts"
 
 // The standard services.
 export * as Health from "./services/Health.ts"
+export * as LoadReport from "./services/LoadReport.ts"
 export * as Reflection from "./services/Reflection.ts"
+export * as ServerLoad from "./services/ServerLoad.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
@@ -74,20 +76,29 @@ export * as Transport from "./transport/Transport.ts"
 export * as Watched from "./transport/Watched.ts"
 
 // One backend and all that is known of it.
+export * as FailureAccrual from "./peer/FailureAccrual.ts"
+export * as OutlierDetection from "./peer/OutlierDetection.ts"
 export * as Peer from "./peer/Peer.ts"
 export * as PeerRegistry from "./peer/PeerRegistry.ts"
 export * as PeerStats from "./peer/PeerStats.ts"
 export * as PeerStatus from "./peer/PeerStatus.ts"
+export * as Signal from "./peer/Signal.ts"
+export * as SlowStart from "./peer/SlowStart.ts"
+export * as Verdict from "./peer/Verdict.ts"
 
 // Which peer takes this call.
 export * as LeastPending from "./picker/LeastPending.ts"
+export * as Locality from "./picker/Locality.ts"
+export * as Panic from "./picker/Panic.ts"
 export * as PeakEwma from "./picker/PeakEwma.ts"
 export * as PendingLoad from "./picker/PendingLoad.ts"
 export * as PickFirst from "./picker/PickFirst.ts"
 export * as Picker from "./picker/Picker.ts"
 export * as PowerOfTwo from "./picker/PowerOfTwo.ts"
+export * as Priority from "./picker/Priority.ts"
 export * as Random from "./picker/Random.ts"
 export * as RoundRobin from "./picker/RoundRobin.ts"
+export * as Subset from "./picker/Subset.ts"
 
 // Peers and a picker: a transport.
 export * as Balancer from "./pool/Balancer.ts"
@@ -96,6 +107,7 @@ export * as PeerLogger from "./pool/PeerLogger.ts"
 export * as PeerPool from "./pool/PeerPool.ts"
 export * as PoolClosed from "./pool/PoolClosed.ts"
 export * as PoolMetrics from "./pool/PoolMetrics.ts"
+export * as PoolStats from "./pool/PoolStats.ts"
 
 // The wire.
 export * as GrpcJsConnector from "./grpcjs/GrpcJsConnector.ts"

@@ -47,7 +47,12 @@ const rooms: Readonly<Record<string, Room>> = {
     answers: "the same wire straight on `node:http2`",
     mayImport: ["transport", "server", "discovery", "call", "status"]
   },
-  picker: { floor: 4, answers: "which peer takes this call", mayImport: ["peer", "discovery", "call", "status"] },
+  picker: {
+    floor: 4,
+    answers: "which peer takes this call",
+    // `Watched`, for policies that run policies on parts of the peers.
+    mayImport: ["peer", "transport", "discovery", "call", "status"]
+  },
   services: {
     floor: 4,
     answers: "the standard gRPC services, both sides",

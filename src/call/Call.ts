@@ -66,6 +66,8 @@ export class Call {
   receivedBytes = 0
   /** The id of the peer of the current attempt. */
   peer: string | undefined = undefined
+  /** Whether this attempt's peer was picked whatever signals say of it, because they speak against too many. */
+  panicked = false
   /** The ids of the peers earlier attempts failed on, and of those a copy of this call is on. */
   tried: ReadonlyArray<string> = nothing
   /** The attempts that have failed so far. */

@@ -10,8 +10,10 @@ import { Effect, Random, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
-import type { Outcome } from "../status/Outcome.ts"
+import type { Verdict } from "../peer/Verdict.ts"
 import type { PeerStats } from "../peer/PeerStats.ts"
+import type { Outcome } from "../status/Outcome.ts"
+import type { RpcError } from "../status/RpcError.ts"
 
 /**
  * No peer can take the call now: wait for the next picker.
@@ -24,12 +26,34 @@ export interface Queue {
 }
 
 /**
+ * The call fails with this error at once, unless it waits for a ready peer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Fail {
+  readonly _tag: "Fail"
+  readonly error: RpcError
+}
+
+/**
+ * The call fails with this error whatever it waits for: it is refused on purpose.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Drop {
+  readonly _tag: "Drop"
+  readonly error: RpcError
+}
+
+/**
  * The answer of a pick.
  *
  * @category models
  * @since 0.1.0
  */
-export type Pick = Peer | Queue
+export type Pick = Peer | Queue | Fail | Drop
 
 /**
  * Picks a peer. `now` is in milliseconds of the monotonic clock, for metrics that decay.
@@ -52,12 +76,14 @@ export interface PeerSet {
   readonly peers: ReadonlyArray<Peer>
   /** Those with a connection, whatever else is said of them. */
   readonly connected: ReadonlyArray<Peer>
-  /** Those with a connection that nothing speaks against. */
+  /** Those with a connection that may be sent calls. One on probation is among them until it has been sent its one call. */
   readonly ready: ReadonlyArray<Peer>
   /** What discovery last said of a peer. */
   readonly endpointOf: (peer: Peer) => Endpoint
   /** A peer's share of the calls in comparison with others: discovery's weight times what the signals make of it. */
   readonly weightOf: (peer: Peer) => number
+  /** What the pool's signals say of a peer. */
+  readonly verdictOf: (peer: Peer) => Verdict
 }
 
 /**
@@ -106,7 +132,7 @@ const connectIdle = (set: PeerSet): void => {
 
 /**
  * The policy of most balancers: keep every peer connected, and pick among the ready ones. `build` is called for each new
- * set with the random source of this pool and what it returned before, to carry a cursor over.
+ * set with the random source of this pool, what it returned before, to carry a cursor over, and the whole set.
  *
  * @example
  * import { Picker } from "trunkline"
@@ -117,7 +143,7 @@ const connectIdle = (set: PeerSet): void => {
  * @since 0.1.0
  */
 export const overReady = <P extends Picker>(
-  build: (ready: ReadonlyArray<Peer>, random: Random.Random, previous: P | undefined) => P,
+  build: (ready: ReadonlyArray<Peer>, random: Random.Random, previous: P | undefined, set: PeerSet) => P,
   options?: { readonly load?: Load | undefined }
 ): PickerPolicy => ({
   load: options?.load,
@@ -128,7 +154,7 @@ export const overReady = <P extends Picker>(
         return Stream.map(sets, (set) => {
           connectIdle(set)
           if (set.ready.length === 0) return empty
-          previous = build(set.ready, random, previous)
+          previous = build(set.ready, random, previous, set)
           return previous
         })
       })

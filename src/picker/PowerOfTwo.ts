@@ -4,13 +4,56 @@
  * Two distinct samples and a comparison get within a hair of the best peer at a cost that does not grow with the pool,
  * and, unlike an exact minimum, many clients with the same stale idea of the load do not all run to the same peer.
  *
+ * Where weights differ a peer is sampled as often as its weight says, and its load counts as much more as its weight is
+ * less. The load alone would not do: a new peer has the fewest calls, so it would win whatever its weight.
+ *
  * @see Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001
  */
+import type { Random } from "effect"
+import type { Peer } from "../peer/Peer.ts"
 import * as PendingLoad from "./PendingLoad.ts"
 import * as Picker from "./Picker.ts"
 
+/** Weights of peers added up: the place where each one's part of the line ends. */
+const line = (weights: ReadonlyArray<number>): Float64Array => {
+  let end = 0
+  return Float64Array.from(weights, (weight) => (end += weight))
+}
+
+/** Whose part of the line a place is in. */
+const find = (ends: Float64Array, place: number): number => {
+  let low = 0
+  let high = ends.length - 1
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (place < ends[middle]!) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+/** The better of two samples by weight. They may be one and the same: of two peers, both would always be sampled. */
+const weighted = (
+  ready: ReadonlyArray<Peer>,
+  weights: ReadonlyArray<number>,
+  load: Picker.Load,
+  random: Random.Random
+): Picker.Picker => {
+  const ends = line(weights)
+  const total = ends[ends.length - 1]!
+  return {
+    pick(_call, now) {
+      const i = find(ends, random.nextDoubleUnsafe() * total)
+      const j = find(ends, random.nextDoubleUnsafe() * total)
+      const a = ready[i]!
+      const b = ready[j]!
+      return load.cost(b.stats, now) / weights[j]! < load.cost(a.stats, now) / weights[i]! ? b : a
+    }
+  }
+}
+
 /**
- * Picks the less loaded of two distinct ready peers. The load is the pending calls unless another is given.
+ * Picks the less loaded of two distinct ready peers, in proportion to their weights. The load is the pending calls unless another is given.
  *
  * @example
  * import { PeakEwma, PowerOfTwo } from "trunkline"
@@ -23,9 +66,11 @@ import * as Picker from "./Picker.ts"
 export const make = (options?: { readonly load?: Picker.Load | undefined }): Picker.PickerPolicy => {
   const load = options?.load ?? PendingLoad.make()
   return Picker.overReady(
-    (ready, random) => {
+    (ready, random, _previous, set) => {
       const only = ready[0]!
       if (ready.length === 1) return { pick: () => only }
+      const weights = ready.map(set.weightOf)
+      if (weights.some((weight) => weight !== weights[0])) return weighted(ready, weights, load, random)
       return {
         pick(_call, now) {
           const i = Math.floor(random.nextDoubleUnsafe() * ready.length)

@@ -9,8 +9,14 @@ import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
+import * as FailureAccrual from "../peer/FailureAccrual.ts"
 import type * as Peer from "../peer/Peer.ts"
 import * as PeerRegistry from "../peer/PeerRegistry.ts"
+import type { Signal } from "../peer/Signal.ts"
+import * as Panic from "../picker/Panic.ts"
+import * as PeakEwma from "../picker/PeakEwma.ts"
+import type { PickerPolicy } from "../picker/Picker.ts"
+import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
@@ -19,12 +25,28 @@ import * as PeerPool from "./PeerPool.ts"
 import * as PoolMetrics from "./PoolMetrics.ts"
 
 /**
- * How to balance.
+ * How to balance. With neither `picker` nor `signals` it is `defaults`; beside a picker of your own there are no signals
+ * but those you name, because one that may eject every peer wants a picker that panics.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Options<R = never> extends PeerPool.Options<R>, Peer.Options {}
+export interface Options<R = never> extends Omit<PeerPool.Options<R>, "picker">, Peer.Options {
+  readonly picker?: PickerPolicy | undefined
+}
+
+/**
+ * What a balancer does of which only the discovery is said: the faster of two peers at random, where failures count as
+ * slow; a peer that failed 5 times in a row is left alone and then tried with one call; and if that leaves less than half
+ * of the connected peers, all of them are used.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaults: { readonly picker: PickerPolicy; readonly signals: ReadonlyArray<Signal> } = {
+  picker: Panic.below(PowerOfTwo.make({ load: PeakEwma.make() }), 0.5),
+  signals: [FailureAccrual.make()]
+}
 
 /**
  * Runs an attempt on the peer that takes the call. The lease is taken under the handler that ends it, so an interruption at
@@ -38,14 +60,17 @@ const onPeer = <A, R>(
 ): Effect.Effect<A, RpcError, R> =>
   Effect.suspend(() => {
     let lease: Lease | undefined
-    const take = (now: number): Lease | undefined => {
-      const peer = pool.choose(call, now)
-      return peer === undefined ? undefined : (lease = new Lease(peer, peer.lane!, pool.load, call, now))
+    const take = (now: number): Taken | undefined => {
+      const taken = pool.lease(call, now)
+      if (taken instanceof Lease) lease = taken
+      return taken
     }
     return Effect.onExitPrimitive(
       Effect.suspend(() => {
         const taken = take(Deadline.nowUnsafe(call.clock))
-        return taken === undefined ? Effect.flatMap(waited(pool, call, take), attempt) : attempt(taken)
+        return taken === undefined
+          ? Effect.flatMap(waited(pool, call, take), (taken) => begin(taken, attempt))
+          : begin(taken, attempt)
       }),
       (exit) => {
         if (lease !== undefined) ended(lease, exit)
@@ -54,12 +79,20 @@ const onPeer = <A, R>(
     )
   })
 
+/** What choosing comes to: a lease, or the reason why there is none. */
+type Taken = Lease | RpcError
+
+const begin = <A, R>(
+  taken: Taken,
+  attempt: (lease: Lease) => Effect.Effect<A, RpcError, R>
+): Effect.Effect<A, RpcError, R> => (taken instanceof Lease ? attempt(taken) : Effect.fail(taken))
+
 /** The attempt's own time starts when it has a peer, not when it began to wait for one. */
-const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: number) => Lease | undefined) =>
+const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: number) => Taken | undefined) =>
   pool.waitFor(call, (now) => {
-    const lease = take(now)
-    if (lease !== undefined) call.startClock(now)
-    return lease
+    const taken = take(now)
+    if (taken instanceof Lease) call.startClock(now)
+    return taken
   })
 
 const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
@@ -117,7 +150,9 @@ const makePool = Effect.fnUntraced(function* <R>(
 ): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
   const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
-  const pool = yield* PeerPool.make(options, registry)
+  const { picker, signals } = options
+  const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
+  const pool = yield* PeerPool.make({ ...options, ...chosen }, registry)
   yield* PoolMetrics.register(pool)
   return pool
 })

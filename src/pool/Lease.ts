@@ -2,7 +2,7 @@
  * One attempt's hold on a peer.
  *
  * Taking a lease and choosing the peer are one synchronous step, so a burst of calls sees its own effect. However the
- * attempt ends, the lease ends once: the call is counted off and the load metric is told.
+ * attempt ends, the lease ends once: the call is counted off, and the load metric and the signals are told.
  */
 import { Cause, Exit } from "effect"
 import type { Call } from "../call/Call.ts"
@@ -10,6 +10,7 @@ import * as Deadline from "../call/Deadline.ts"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Lane } from "../peer/Lane.ts"
 import type { Peer } from "../peer/Peer.ts"
+import type { Sink } from "../peer/Signal.ts"
 import type { Load } from "../picker/Picker.ts"
 import * as Outcome from "../status/Outcome.ts"
 import type { RpcError } from "../status/RpcError.ts"
@@ -21,6 +22,17 @@ const outcomeOf = (exit: Exit.Exit<unknown, RpcError>): Outcome.Outcome => {
 }
 
 /**
+ * Those who are told how attempts end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Observers {
+  readonly load: Load | undefined
+  readonly sinks: ReadonlyArray<Sink>
+}
+
+/**
  * A call counted onto a peer.
  *
  * @category models
@@ -29,17 +41,17 @@ const outcomeOf = (exit: Exit.Exit<unknown, RpcError>): Outcome.Outcome => {
 export class Lease {
   readonly #peer: Peer
   readonly #lane: Lane
-  readonly #load: Load | undefined
+  readonly #observers: Observers
   readonly #call: Call
   readonly #start: number
   #answered = false
   #ended = false
 
   /** Counts a call onto a peer that has a lane. */
-  constructor(peer: Peer, lane: Lane, load: Load | undefined, call: Call, now: number) {
+  constructor(peer: Peer, lane: Lane, observers: Observers, call: Call, now: number) {
     this.#peer = peer
     this.#lane = lane
-    this.#load = load
+    this.#observers = observers
     this.#call = call
     this.#start = now
     peer.stats.pending++
@@ -78,6 +90,10 @@ export class Lease {
 
   #observe(outcome: Outcome.Outcome, now: number): void {
     // What ends on a connection that is gone says nothing of the one that came after it.
-    if (this.#peer.lane === this.#lane) this.#load?.observe(this.#peer.stats, outcome, now - this.#start, now)
+    if (this.#peer.lane !== this.#lane) return
+    const { load, sinks } = this.#observers
+    const elapsed = now - this.#start
+    load?.observe(this.#peer.stats, outcome, elapsed, now)
+    for (let i = 0; i < sinks.length; i++) sinks[i]!(this.#peer, outcome, elapsed, now)
   }
 }

@@ -5,16 +5,17 @@ import { Data } from "effect"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
 import type { Peer } from "../peer/Peer.ts"
 import type { State } from "../peer/PeerStatus.ts"
+import type { Verdict } from "../peer/Verdict.ts"
 
 /**
- * One peer of the report.
+ * One peer of the report: its connectivity, or what keeps calls from it though it is connected.
  *
  * @category models
  * @since 0.1.0
  */
 export interface UnreadyPeer {
   readonly peer: string
-  readonly state: State
+  readonly state: State | "Probe" | "Ejected"
   readonly cause: string | undefined
 }
 
@@ -53,18 +54,11 @@ export class NoPeerReady extends Data.TaggedError("NoPeerReady")<{
  * @category constructors
  * @since 0.1.0
  */
-export const report = (peers: ReadonlyArray<Peer>): ReadonlyArray<UnreadyPeer> =>
-  peers.map((peer) => ({ peer: peer.id, state: peer.status.state, cause: peer.status.cause }))
-
-/**
- * The error of a call that finds the peers as they are now.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const make = (
-  target: string,
-  peers: ReadonlyArray<Peer>,
-  waitedMillis: number,
-  discovery: DiscoveryError | undefined
-): NoPeerReady => new NoPeerReady({ target, peers: report(peers), waitedMillis, discovery })
+export const report = (peers: ReadonlyArray<Peer>, verdictOf: (peer: Peer) => Verdict): ReadonlyArray<UnreadyPeer> =>
+  peers.map((peer) => {
+    const { cause, state } = peer.status
+    const verdict = verdictOf(peer)
+    return state === "Ready" && verdict.status !== "Ready"
+      ? { peer: peer.id, state: verdict.status, cause: verdict.cause }
+      : { peer: peer.id, state, cause }
+  })

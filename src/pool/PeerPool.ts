@@ -1,9 +1,9 @@
 /**
  * The peers of one target, kept in step with discovery, and the picker over them.
  *
- * Three streams meet here. Discovery's endpoint sets become peers, held in the registry while they are listed. The
- * peers' statuses become peer sets, coalesced to at most one per tick. The policy turns peer sets into pickers. A call
- * reads the current picker; only a call that finds nobody ready waits for the next one.
+ * Streams meet here. Discovery's endpoint sets become peers, held in the registry while they are listed. The peers'
+ * statuses and what the signals say of them become peer sets, coalesced to at most one per tick. The policy turns peer
+ * sets into pickers. A call reads the current picker; only a call that finds nobody ready waits for the next one.
  */
 import {
   Clock,
@@ -25,11 +25,15 @@ import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
 import type { PeerRegistry } from "../peer/PeerRegistry.ts"
+import type { Signal } from "../peer/Signal.ts"
 import * as Picker from "../picker/Picker.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as Watched from "../transport/Watched.ts"
-import * as NoPeerReady from "./NoPeerReady.ts"
+import * as Judgement from "./Judgement.ts"
+import { Lease } from "./Lease.ts"
+import { NoPeerReady, report } from "./NoPeerReady.ts"
 import { ConnectionsExhausted, PoolClosed } from "./PoolClosed.ts"
+import { PoolStats } from "./PoolStats.ts"
 
 /**
  * What a pool is made of.
@@ -40,6 +44,8 @@ import { ConnectionsExhausted, PoolClosed } from "./PoolClosed.ts"
 export interface Options<R> {
   readonly discovery: Discovery<R>
   readonly picker: Picker.PickerPolicy
+  /** What else speaks against a peer that is connected. Default nothing. */
+  readonly signals?: ReadonlyArray<Signal> | undefined
   /** How long a call without a deadline waits for a ready peer. Default 500 milliseconds. */
   readonly chooseTimeout?: Duration.Input | undefined
   /** Connects at once instead of at the first call. Default false: a program that makes no call opens no connection. */
@@ -62,11 +68,11 @@ export class PeerPool extends Context.Service<
     readonly target: string
     /** The peers in discovery's order. */
     readonly peers: () => ReadonlyArray<Peer>
-    /** The peers now, and whenever one comes, goes or changes its status; conflated. */
+    /** The peers now, and whenever one comes, goes, or changes its status or what is said of it; conflated. */
     readonly changes: Stream.Stream<Picker.PeerSet>
-    readonly load: Picker.Load | undefined
-    /** A ready peer, if there is one now. */
-    readonly choose: (call: Call, now: number) => Peer | undefined
+    readonly stats: PoolStats
+    /** Counts a call onto a peer if there is one now that takes it, or says why the call is not to wait for one. */
+    readonly lease: (call: Call, now: number) => Lease | RpcError.RpcError | undefined
     /** Waits as long as the call allows until `take`, asked whenever the picker has changed, returns something. */
     readonly waitFor: <A>(call: Call, take: (now: number) => A | undefined) => Effect.Effect<A, RpcError.RpcError>
     /**
@@ -107,27 +113,48 @@ export const make = Effect.fnUntraced(function* <R>(
   // A scope of its own, so that a pool that gives up shuts down while its owner lives on.
   const scope = yield* Scope.fork(outer)
 
+  const stats = new PoolStats()
   const peers = new Map<string, Peer>()
   const members = yield* Scope.provide(FiberMap.make<string>(), scope)
   const wanted = Latch.makeUnsafe(options.eager ?? false)
   const picker = Watched.make(Picker.empty)
+  const standing = Watched.make<void>(undefined)
   const changed = Watched.make<void>(undefined)
   const failed = Watched.make<void>(undefined)
   let endpointsById: ReadonlyMap<string, Endpoint> = new Map()
   let listed: ReadonlyArray<string> = []
   let waiting = 0
+  /** Whether the picker still picks a peer whose one call has just been sent. The next one is on its way. */
+  let outdated = false
   let discoveryError: DiscoveryError | undefined
   let poolClosed: PoolClosed | undefined
 
   const current = (): ReadonlyArray<Peer> => listed.flatMap((id) => peers.get(id) ?? [])
 
+  /** A peer came, went, or changed its connectivity or its standing: the signals want to know, too. */
+  const moved = (): void => {
+    standing.set()
+    changed.set()
+  }
+
+  const judgement = yield* Scope.provide(
+    Judgement.make(options.signals ?? [], {
+      peers: Stream.map(Watched.oncePerTick(standing), current),
+      changed: (stood) => (stood ? moved() : changed.set())
+    }),
+    scope
+  )
+  const { verdictOf } = judgement
+
+  const endpointOf = (peer: Peer): Endpoint => endpointsById.get(peer.id) ?? peer.endpoint
+  const weightOf = (peer: Peer): number => endpointOf(peer).weight * verdictOf(peer).weight
+
   const snapshot = (): Picker.PeerSet => {
     const all = current()
     const connected = all.filter((peer) => peer.status.state === "Ready")
-    const endpointOf = (peer: Peer) => endpointsById.get(peer.id) ?? peer.endpoint
-    return { peers: all, connected, ready: connected, endpointOf, weightOf: (peer) => endpointOf(peer).weight }
+    return { peers: all, connected, ready: connected.filter(judgement.allows), endpointOf, weightOf, verdictOf }
   }
-  const changes = Stream.map(changed.changes, snapshot)
+  const changes = Stream.map(Watched.oncePerTick(changed), snapshot)
 
   const close = (exhausted: ConnectionsExhausted | undefined): void => {
     poolClosed ??= new PoolClosed({ target, exhausted })
@@ -143,7 +170,7 @@ export const make = Effect.fnUntraced(function* <R>(
     const all = current()
     if (poolClosed !== undefined || all.length < listed.length) return Effect.void
     if (!all.every((peer) => peer.status.state === "Gone")) return Effect.void
-    const exhausted = new ConnectionsExhausted({ target, peers: NoPeerReady.report(all) })
+    const exhausted = new ConnectionsExhausted({ target, peers: report(all, verdictOf) })
     close(exhausted)
     return Effect.forkIn(Effect.andThen(Scope.close(scope, Exit.void), Deferred.fail(closed, exhausted)), outer)
   })
@@ -158,12 +185,12 @@ export const make = Effect.fnUntraced(function* <R>(
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
             peers.delete(endpoint.id)
-            changed.set()
+            moved()
           })
         )
         yield* Stream.runForEach(peer.changes, ({ cause, state }) =>
           Effect.suspend(() => {
-            changed.set()
+            moved()
             if (state === "Down" || (state === "Idle" && cause !== undefined)) failed.set()
             return state === "Gone" ? giveUp : Effect.void
           })
@@ -181,7 +208,7 @@ export const make = Effect.fnUntraced(function* <R>(
       yield* FiberMap.run(members, endpoint.id, member(endpoint), { onlyIfMissing: true, startImmediately: true })
     }
     yield* Effect.forEach(removed, (id) => Effect.forkIn(FiberMap.remove(members, id), scope), { discard: true })
-    changed.set()
+    moved()
   })
 
   const endpoints = yield* discovery.subscribe(Stream.drop(failed.changes, 1))
@@ -212,23 +239,52 @@ export const make = Effect.fnUntraced(function* <R>(
   /** From the first call that wants a peer to the idle timeout after the last. */
   const awake = Effect.gen(function* () {
     yield* wanted.await
-    const picking = Stream.runForEach(policy.pickers(changes), (next) => Effect.sync(() => picker.set(next)))
+    const picking = Stream.runForEach(policy.pickers(changes), (next) =>
+      Effect.sync(() => {
+        stats.rebuilds++
+        outdated = false
+        picker.set(next)
+      })
+    )
     yield* idleTimeout === Infinity ? picking : Effect.raceFirst(picking, untilIdle(Deadline.nowUnsafe(clock)))
     wanted.closeUnsafe()
+    outdated = false
     picker.set(Picker.empty)
     for (const peer of current()) peer.requestDisconnect()
   })
   yield* Effect.forkIn(Effect.forever(awake), scope)
 
-  const usable = (call: Call, picked: Picker.Pick): picked is Peer =>
-    picked._tag === "Peer" && picked.lane !== undefined && !call.tried.includes(picked.id)
+  const allowed = (call: Call, picked: Picker.Pick): picked is Peer =>
+    picked._tag === "Peer" && picked.lane !== undefined && (call.panicked || judgement.allows(picked))
 
-  const choose = (call: Call, now: number): Peer | undefined => {
-    let picked = picker.current().pick(call, now)
-    for (let i = 0; i < repicks && picked._tag === "Peer" && !usable(call, picked); i++) {
-      picked = picker.current().pick(call, now)
+  const pick = (call: Call, now: number): Picker.Pick => {
+    call.panicked = false
+    return picker.current().pick(call, now)
+  }
+
+  const choose = (call: Call, now: number): Peer | RpcError.RpcError | undefined => {
+    let picked = pick(call, now)
+    for (let i = 0; i < repicks && picked._tag === "Peer"; i++) {
+      if (allowed(call, picked) && !call.tried.includes(picked.id)) break
+      picked = pick(call, now)
     }
-    return picked._tag === "Peer" && picked.lane !== undefined ? picked : undefined
+    if (picked._tag === "Peer") return allowed(call, picked) ? picked : undefined
+    if (picked._tag === "Drop") return RpcError.annotate(picked.error, { progress: "dropped" })
+    return picked._tag === "Fail" && call.options.whenNotReady !== "wait" ? picked.error : undefined
+  }
+
+  const observers = { load: policy.load, sinks: judgement.sinks }
+
+  const lease = (call: Call, now: number): Lease | RpcError.RpcError | undefined => {
+    const chosen = choose(call, now)
+    if (chosen === undefined || chosen._tag === "RpcError") return chosen
+    if (call.panicked) stats.panicked++
+    else if (judgement.spend(chosen)) {
+      stats.probes++
+      outdated = true
+      changed.set()
+    }
+    return new Lease(chosen, chosen.lane!, observers, call, now)
   }
 
   /** How long this call may wait, and whether it is its deadline that says so. */
@@ -241,7 +297,8 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const nobody = (call: Call, since: number, deadline: boolean): RpcError.RpcError => {
     const waited = Deadline.nowUnsafe(call.clock) - since
-    const cause = poolClosed ?? NoPeerReady.make(target, current(), waited, discoveryError)
+    const peers = report(current(), verdictOf)
+    const cause = poolClosed ?? new NoPeerReady({ target, peers, waitedMillis: waited, discovery: discoveryError })
     const code = deadline && poolClosed === undefined ? "DEADLINE_EXCEEDED" : "UNAVAILABLE"
     return RpcError.make(code, cause.message, { cause, progress: "not_started" })
   }
@@ -250,18 +307,20 @@ export const make = Effect.fnUntraced(function* <R>(
     Effect.suspend(() => {
       const since = Deadline.nowUnsafe(call.clock)
       const { deadline, millis } = patience(call, since)
-      if (millis === 0 || poolClosed !== undefined) {
+      if ((millis === 0 && !outdated) || poolClosed !== undefined) {
         wanted.openUnsafe()
         return Effect.fail(nobody(call, since, deadline))
       }
       waiting++
       wanted.openUnsafe()
-      return picker.changes.pipe(
+      // Who does not want to wait is asked to, for a picker that is as good as there.
+      const pickers = millis === 0 ? Stream.take(picker.changes, 2) : picker.changes
+      return pickers.pipe(
         Stream.takeWhile(() => poolClosed === undefined),
         Stream.map(() => take(Deadline.nowUnsafe(call.clock))),
         Stream.filter((taken) => taken !== undefined),
         Stream.runHead,
-        Effect.timeoutOption(millis),
+        Effect.timeoutOption(millis === 0 ? chooseTimeout : millis),
         Effect.flatMap((taken) =>
           Option.match(Option.flatten(taken), {
             onNone: () => Effect.fail(nobody(call, since, deadline)),
@@ -280,8 +339,8 @@ export const make = Effect.fnUntraced(function* <R>(
     target,
     peers: current,
     changes,
-    load: policy.load,
-    choose,
+    stats,
+    lease,
     waitFor,
     closed: Deferred.await(closed)
   })

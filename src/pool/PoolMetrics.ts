@@ -66,6 +66,9 @@ export const register = Effect.fnUntraced(function* (
   yield* Sampled.counter(Instruments.disconnections(labels), () => census.sum("disconnected"))
   yield* Sampled.gauge(Instruments.openConnections(labels), () => inState("Ready"))
   yield* Sampled.gauge(Instruments.pending(labels), () => sumOf(pool.peers(), ({ pending }) => pending))
+  yield* Sampled.counter(Instruments.pickerRebuilds(labels), () => pool.stats.rebuilds)
+  yield* Sampled.counter(Instruments.panicked(labels), () => pool.stats.panicked)
+  yield* Sampled.counter(Instruments.probes(labels), () => pool.stats.probes)
   for (const state of states) {
     yield* Sampled.gauge(Instruments.peers({ ...labels, "trunkline.state": state }), () => inState(state))
   }

@@ -10,11 +10,17 @@
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
-import { Context, Effect, Layer, type Scope, Stream } from "effect"
+import { Context, Effect, FiberMap, Layer, Schedule, type Scope, Stream } from "effect"
+import * as CallOptions from "../call/CallOptions.ts"
+import * as Deadline from "../call/Deadline.ts"
 import * as Client from "../client/Client.ts"
+import type { Lane } from "../peer/Lane.ts"
+import { connectionBackoff, type Peer } from "../peer/Peer.ts"
+import type * as Signal from "../peer/Signal.ts"
+import * as Verdict from "../peer/Verdict.ts"
 import * as Handlers from "../server/Handlers.ts"
 import * as RpcError from "../status/RpcError.ts"
-import type { Transport } from "../transport/Transport.ts"
+import { Transport } from "../transport/Transport.ts"
 import * as Watched from "../transport/Watched.ts"
 import {
   Health as HealthService,
@@ -212,3 +218,100 @@ export const check = (service = ""): Effect.Effect<Status, RpcError.RpcError, Tr
  */
 export const watch = (service = ""): Stream.Stream<Status, RpcError.RpcError, Transport> =>
   Stream.unwrap(Effect.map(Client.make(HealthService), (client) => Stream.map(client.watch({ service }), heard)))
+
+/** Of a peer whose server has not said anything yet. */
+const unheard = Verdict.ejected("its server has not said yet whether it serves")
+
+const judged = (status: Status): Verdict.Verdict =>
+  status === "SERVING" ? Verdict.well : Verdict.ejected(`its server says ${status}`)
+
+/**
+ * Sends calls only to peers whose servers say that the service serves, by watching its health on each connection. Grpc-js
+ * does not do that by itself.
+ *
+ * A peer gets no call before its server has spoken, nor while a broken watch is not back; it is tried again with the
+ * backoff of connections, which starts anew once the server has spoken. A server without a health service counts as
+ * healthy, and that is logged once. A watch is one more stream on every connection.
+ *
+ * @example
+ * import { Balancer, Health, StaticDiscovery } from "trunkline"
+ *
+ * const Backends = Balancer.layer({
+ *   discovery: StaticDiscovery.make(["a:50051", "b:50051"]),
+ *   signals: [Health.signal({ service: "demo.Echo" })]
+ * })
+ *
+ * @see https://github.com/grpc/proposal/blob/master/A17-client-side-health-checking.md
+ * @category signals
+ * @since 0.1.0
+ */
+export const signal = (options?: {
+  /** `package.Service`; the server as a whole if left out. */
+  readonly service?: string | undefined
+  /** Delays between tries to watch again. Default `Peer.connectionBackoff`. */
+  readonly backoff?: Schedule.Schedule<unknown, RpcError.RpcError> | undefined
+}): Signal.Signal => ({
+  name: "health",
+  make: Effect.gen(function* () {
+    const watches = yield* FiberMap.make<Peer>()
+    const lanes = new Map<Peer, Lane>()
+    const verdicts = Watched.make<Signal.Verdicts>(new Map())
+    let told = false
+
+    const say = (peer: Peer, verdict: Verdict.Verdict): void =>
+      verdicts.set(new Map(verdicts.current()).set(peer, verdict))
+
+    const unimplemented = Effect.suspend(() => {
+      if (told) return Effect.void
+      told = true
+      return Effect.logWarning("a server has no health service; such servers count as healthy")
+    })
+
+    /** Watches for as long as the connection holds, whatever deadline and options the pool was made under. */
+    const follow = (peer: Peer, lane: Lane) =>
+      watch(options?.service).pipe(
+        Stream.tap((status) => Effect.sync(() => say(peer, judged(status)))),
+        Stream.tapError((error) =>
+          Effect.sync(() => {
+            if (error.code !== "UNIMPLEMENTED") say(peer, Verdict.ejected(`health: ${error.message}`))
+          })
+        ),
+        Stream.retry(
+          Schedule.while(options?.backoff ?? connectionBackoff, ({ input }) => input.code !== "UNIMPLEMENTED")
+        ),
+        Stream.runDrain,
+        Effect.catchReason("RpcError", "Unimplemented", () =>
+          Effect.andThen(
+            unimplemented,
+            Effect.sync(() => say(peer, Verdict.well))
+          )
+        ),
+        Effect.ignore,
+        Effect.provideService(CallOptions.Current, CallOptions.Current.defaultValue()),
+        Effect.provideService(Deadline.Current, Deadline.none),
+        Effect.provideService(Transport, lane.transport)
+      )
+
+    /** Begins to watch on new connections, and forgets those that are gone. */
+    const update = Effect.fnUntraced(function* (peers: ReadonlyArray<Peer>) {
+      const listed = new Set(peers)
+      for (const peer of lanes.keys()) {
+        if (listed.has(peer) && peer.lane === lanes.get(peer)) continue
+        lanes.delete(peer)
+        yield* FiberMap.remove(watches, peer)
+      }
+      const before = verdicts.current()
+      verdicts.set(new Map(peers.map((peer) => [peer, lanes.has(peer) ? (before.get(peer) ?? unheard) : unheard])))
+      for (const peer of peers) {
+        if (peer.lane === undefined || lanes.has(peer)) continue
+        lanes.set(peer, peer.lane)
+        yield* FiberMap.run(watches, peer, follow(peer, peer.lane))
+      }
+    })
+
+    return {
+      observe: undefined,
+      verdicts: (peers) => Stream.merge(Stream.drain(Stream.mapEffect(peers, update)), verdicts.changes)
+    }
+  })
+})

@@ -69,3 +69,13 @@ export const make = <A>(initial: A): Writable<A> => {
     }
   }
 }
+
+/**
+ * A value's changes, at most one per tick of the scheduler: the first at once, and what else happens in that tick after
+ * it, as one. Setters wake their watchers inline, so a watcher whose work is large in comparison should use this.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const oncePerTick = <A>({ changes }: Watched<A>): Stream.Stream<A> =>
+  Stream.flatMap(changes, (value) => Stream.concat(Stream.succeed(value), Stream.fromEffectDrain(Effect.yieldNow)))

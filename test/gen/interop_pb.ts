@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file interop.proto.
  */
 export const file_interop: GenFile = /*@__PURE__*/
-  fileDesc("Cg1pbnRlcm9wLnByb3RvEgxncnBjLnRlc3RpbmciBwoFRW1wdHkiGgoJQm9vbFZhbHVlEg0KBXZhbHVlGAEgASgIIkAKB1BheWxvYWQSJwoEdHlwZRgBIAEoDjIZLmdycGMudGVzdGluZy5QYXlsb2FkVHlwZRIMCgRib2R5GAIgASgMIisKCkVjaG9TdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJIuYCCg1TaW1wbGVSZXF1ZXN0EjAKDXJlc3BvbnNlX3R5cGUYASABKA4yGS5ncnBjLnRlc3RpbmcuUGF5bG9hZFR5cGUSFQoNcmVzcG9uc2Vfc2l6ZRgCIAEoBRImCgdwYXlsb2FkGAMgASgLMhUuZ3JwYy50ZXN0aW5nLlBheWxvYWQSFQoNZmlsbF91c2VybmFtZRgEIAEoCBIYChBmaWxsX29hdXRoX3Njb3BlGAUgASgIEjQKE3Jlc3BvbnNlX2NvbXByZXNzZWQYBiABKAsyFy5ncnBjLnRlc3RpbmcuQm9vbFZhbHVlEjEKD3Jlc3BvbnNlX3N0YXR1cxgHIAEoCzIYLmdycGMudGVzdGluZy5FY2hvU3RhdHVzEjIKEWV4cGVjdF9jb21wcmVzc2VkGAggASgLMhcuZ3JwYy50ZXN0aW5nLkJvb2xWYWx1ZRIWCg5maWxsX3NlcnZlcl9pZBgJIAEoCCKEAQoOU2ltcGxlUmVzcG9uc2USJgoHcGF5bG9hZBgBIAEoCzIVLmdycGMudGVzdGluZy5QYXlsb2FkEhAKCHVzZXJuYW1lGAIgASgJEhMKC29hdXRoX3Njb3BlGAMgASgJEhEKCXNlcnZlcl9pZBgEIAEoCRIQCghob3N0bmFtZRgGIAEoCSJ3ChlTdHJlYW1pbmdJbnB1dENhbGxSZXF1ZXN0EiYKB3BheWxvYWQYASABKAsyFS5ncnBjLnRlc3RpbmcuUGF5bG9hZBIyChFleHBlY3RfY29tcHJlc3NlZBgCIAEoCzIXLmdycGMudGVzdGluZy5Cb29sVmFsdWUiPQoaU3RyZWFtaW5nSW5wdXRDYWxsUmVzcG9uc2USHwoXYWdncmVnYXRlZF9wYXlsb2FkX3NpemUYASABKAUiZAoSUmVzcG9uc2VQYXJhbWV0ZXJzEgwKBHNpemUYASABKAUSEwoLaW50ZXJ2YWxfdXMYAiABKAUSKwoKY29tcHJlc3NlZBgDIAEoCzIXLmdycGMudGVzdGluZy5Cb29sVmFsdWUi6AEKGlN0cmVhbWluZ091dHB1dENhbGxSZXF1ZXN0EjAKDXJlc3BvbnNlX3R5cGUYASABKA4yGS5ncnBjLnRlc3RpbmcuUGF5bG9hZFR5cGUSPQoTcmVzcG9uc2VfcGFyYW1ldGVycxgCIAMoCzIgLmdycGMudGVzdGluZy5SZXNwb25zZVBhcmFtZXRlcnMSJgoHcGF5bG9hZBgDIAEoCzIVLmdycGMudGVzdGluZy5QYXlsb2FkEjEKD3Jlc3BvbnNlX3N0YXR1cxgHIAEoCzIYLmdycGMudGVzdGluZy5FY2hvU3RhdHVzIkUKG1N0cmVhbWluZ091dHB1dENhbGxSZXNwb25zZRImCgdwYXlsb2FkGAEgASgLMhUuZ3JwYy50ZXN0aW5nLlBheWxvYWQqHwoLUGF5bG9hZFR5cGUSEAoMQ09NUFJFU1NBQkxFEAAyywUKC1Rlc3RTZXJ2aWNlEjUKCUVtcHR5Q2FsbBITLmdycGMudGVzdGluZy5FbXB0eRoTLmdycGMudGVzdGluZy5FbXB0eRJGCglVbmFyeUNhbGwSGy5ncnBjLnRlc3RpbmcuU2ltcGxlUmVxdWVzdBocLmdycGMudGVzdGluZy5TaW1wbGVSZXNwb25zZRJPChJDYWNoZWFibGVVbmFyeUNhbGwSGy5ncnBjLnRlc3RpbmcuU2ltcGxlUmVxdWVzdBocLmdycGMudGVzdGluZy5TaW1wbGVSZXNwb25zZRJsChNTdHJlYW1pbmdPdXRwdXRDYWxsEiguZ3JwYy50ZXN0aW5nLlN0cmVhbWluZ091dHB1dENhbGxSZXF1ZXN0GikuZ3JwYy50ZXN0aW5nLlN0cmVhbWluZ091dHB1dENhbGxSZXNwb25zZTABEmkKElN0cmVhbWluZ0lucHV0Q2FsbBInLmdycGMudGVzdGluZy5TdHJlYW1pbmdJbnB1dENhbGxSZXF1ZXN0GiguZ3JwYy50ZXN0aW5nLlN0cmVhbWluZ0lucHV0Q2FsbFJlc3BvbnNlKAESaQoORnVsbER1cGxleENhbGwSKC5ncnBjLnRlc3RpbmcuU3RyZWFtaW5nT3V0cHV0Q2FsbFJlcXVlc3QaKS5ncnBjLnRlc3RpbmcuU3RyZWFtaW5nT3V0cHV0Q2FsbFJlc3BvbnNlKAEwARJpCg5IYWxmRHVwbGV4Q2FsbBIoLmdycGMudGVzdGluZy5TdHJlYW1pbmdPdXRwdXRDYWxsUmVxdWVzdBopLmdycGMudGVzdGluZy5TdHJlYW1pbmdPdXRwdXRDYWxsUmVzcG9uc2UoATABEj0KEVVuaW1wbGVtZW50ZWRDYWxsEhMuZ3JwYy50ZXN0aW5nLkVtcHR5GhMuZ3JwYy50ZXN0aW5nLkVtcHR5MlUKFFVuaW1wbGVtZW50ZWRTZXJ2aWNlEj0KEVVuaW1wbGVtZW50ZWRDYWxsEhMuZ3JwYy50ZXN0aW5nLkVtcHR5GhMuZ3JwYy50ZXN0aW5nLkVtcHR5YgZwcm90bzM");
+  fileDesc("Cg1pbnRlcm9wLnByb3RvEgxncnBjLnRlc3RpbmciBwoFRW1wdHkiGgoJQm9vbFZhbHVlEg0KBXZhbHVlGAEgASgIIkAKB1BheWxvYWQSJwoEdHlwZRgBIAEoDjIZLmdycGMudGVzdGluZy5QYXlsb2FkVHlwZRIMCgRib2R5GAIgASgMIisKCkVjaG9TdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJIrYCCg5UZXN0T3JjYVJlcG9ydBIXCg9jcHVfdXRpbGl6YXRpb24YASABKAESGgoSbWVtb3J5X3V0aWxpemF0aW9uGAIgASgBEkMKDHJlcXVlc3RfY29zdBgDIAMoCzItLmdycGMudGVzdGluZy5UZXN0T3JjYVJlcG9ydC5SZXF1ZXN0Q29zdEVudHJ5EkIKC3V0aWxpemF0aW9uGAQgAygLMi0uZ3JwYy50ZXN0aW5nLlRlc3RPcmNhUmVwb3J0LlV0aWxpemF0aW9uRW50cnkaMgoQUmVxdWVzdENvc3RFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjIKEFV0aWxpemF0aW9uRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKjAwoNU2ltcGxlUmVxdWVzdBIwCg1yZXNwb25zZV90eXBlGAEgASgOMhkuZ3JwYy50ZXN0aW5nLlBheWxvYWRUeXBlEhUKDXJlc3BvbnNlX3NpemUYAiABKAUSJgoHcGF5bG9hZBgDIAEoCzIVLmdycGMudGVzdGluZy5QYXlsb2FkEhUKDWZpbGxfdXNlcm5hbWUYBCABKAgSGAoQZmlsbF9vYXV0aF9zY29wZRgFIAEoCBI0ChNyZXNwb25zZV9jb21wcmVzc2VkGAYgASgLMhcuZ3JwYy50ZXN0aW5nLkJvb2xWYWx1ZRIxCg9yZXNwb25zZV9zdGF0dXMYByABKAsyGC5ncnBjLnRlc3RpbmcuRWNob1N0YXR1cxIyChFleHBlY3RfY29tcHJlc3NlZBgIIAEoCzIXLmdycGMudGVzdGluZy5Cb29sVmFsdWUSFgoOZmlsbF9zZXJ2ZXJfaWQYCSABKAgSOwoVb3JjYV9wZXJfcXVlcnlfcmVwb3J0GAsgASgLMhwuZ3JwYy50ZXN0aW5nLlRlc3RPcmNhUmVwb3J0IoQBCg5TaW1wbGVSZXNwb25zZRImCgdwYXlsb2FkGAEgASgLMhUuZ3JwYy50ZXN0aW5nLlBheWxvYWQSEAoIdXNlcm5hbWUYAiABKAkSEwoLb2F1dGhfc2NvcGUYAyABKAkSEQoJc2VydmVyX2lkGAQgASgJEhAKCGhvc3RuYW1lGAYgASgJIncKGVN0cmVhbWluZ0lucHV0Q2FsbFJlcXVlc3QSJgoHcGF5bG9hZBgBIAEoCzIVLmdycGMudGVzdGluZy5QYXlsb2FkEjIKEWV4cGVjdF9jb21wcmVzc2VkGAIgASgLMhcuZ3JwYy50ZXN0aW5nLkJvb2xWYWx1ZSI9ChpTdHJlYW1pbmdJbnB1dENhbGxSZXNwb25zZRIfChdhZ2dyZWdhdGVkX3BheWxvYWRfc2l6ZRgBIAEoBSKfAQoSUmVzcG9uc2VQYXJhbWV0ZXJzEgwKBHNpemUYASABKAUSEwoLaW50ZXJ2YWxfdXMYAiABKAUSKwoKY29tcHJlc3NlZBgDIAEoCzIXLmdycGMudGVzdGluZy5Cb29sVmFsdWUSOQoYZmlsbF9wZWVyX3NvY2tldF9hZGRyZXNzGAQgASgLMhcuZ3JwYy50ZXN0aW5nLkJvb2xWYWx1ZSKfAgoaU3RyZWFtaW5nT3V0cHV0Q2FsbFJlcXVlc3QSMAoNcmVzcG9uc2VfdHlwZRgBIAEoDjIZLmdycGMudGVzdGluZy5QYXlsb2FkVHlwZRI9ChNyZXNwb25zZV9wYXJhbWV0ZXJzGAIgAygLMiAuZ3JwYy50ZXN0aW5nLlJlc3BvbnNlUGFyYW1ldGVycxImCgdwYXlsb2FkGAMgASgLMhUuZ3JwYy50ZXN0aW5nLlBheWxvYWQSMQoPcmVzcG9uc2Vfc3RhdHVzGAcgASgLMhguZ3JwYy50ZXN0aW5nLkVjaG9TdGF0dXMSNQoPb3JjYV9vb2JfcmVwb3J0GAggASgLMhwuZ3JwYy50ZXN0aW5nLlRlc3RPcmNhUmVwb3J0ImIKG1N0cmVhbWluZ091dHB1dENhbGxSZXNwb25zZRImCgdwYXlsb2FkGAEgASgLMhUuZ3JwYy50ZXN0aW5nLlBheWxvYWQSGwoTcGVlcl9zb2NrZXRfYWRkcmVzcxgCIAEoCSofCgtQYXlsb2FkVHlwZRIQCgxDT01QUkVTU0FCTEUQADLLBQoLVGVzdFNlcnZpY2USNQoJRW1wdHlDYWxsEhMuZ3JwYy50ZXN0aW5nLkVtcHR5GhMuZ3JwYy50ZXN0aW5nLkVtcHR5EkYKCVVuYXJ5Q2FsbBIbLmdycGMudGVzdGluZy5TaW1wbGVSZXF1ZXN0GhwuZ3JwYy50ZXN0aW5nLlNpbXBsZVJlc3BvbnNlEk8KEkNhY2hlYWJsZVVuYXJ5Q2FsbBIbLmdycGMudGVzdGluZy5TaW1wbGVSZXF1ZXN0GhwuZ3JwYy50ZXN0aW5nLlNpbXBsZVJlc3BvbnNlEmwKE1N0cmVhbWluZ091dHB1dENhbGwSKC5ncnBjLnRlc3RpbmcuU3RyZWFtaW5nT3V0cHV0Q2FsbFJlcXVlc3QaKS5ncnBjLnRlc3RpbmcuU3RyZWFtaW5nT3V0cHV0Q2FsbFJlc3BvbnNlMAESaQoSU3RyZWFtaW5nSW5wdXRDYWxsEicuZ3JwYy50ZXN0aW5nLlN0cmVhbWluZ0lucHV0Q2FsbFJlcXVlc3QaKC5ncnBjLnRlc3RpbmcuU3RyZWFtaW5nSW5wdXRDYWxsUmVzcG9uc2UoARJpCg5GdWxsRHVwbGV4Q2FsbBIoLmdycGMudGVzdGluZy5TdHJlYW1pbmdPdXRwdXRDYWxsUmVxdWVzdBopLmdycGMudGVzdGluZy5TdHJlYW1pbmdPdXRwdXRDYWxsUmVzcG9uc2UoATABEmkKDkhhbGZEdXBsZXhDYWxsEiguZ3JwYy50ZXN0aW5nLlN0cmVhbWluZ091dHB1dENhbGxSZXF1ZXN0GikuZ3JwYy50ZXN0aW5nLlN0cmVhbWluZ091dHB1dENhbGxSZXNwb25zZSgBMAESPQoRVW5pbXBsZW1lbnRlZENhbGwSEy5ncnBjLnRlc3RpbmcuRW1wdHkaEy5ncnBjLnRlc3RpbmcuRW1wdHkyVQoUVW5pbXBsZW1lbnRlZFNlcnZpY2USPQoRVW5pbXBsZW1lbnRlZENhbGwSEy5ncnBjLnRlc3RpbmcuRW1wdHkaEy5ncnBjLnRlc3RpbmcuRW1wdHliBnByb3RvMw");
 
 /**
  * @generated from message grpc.testing.Empty
@@ -95,6 +95,40 @@ export const EchoStatusSchema: GenMessage<EchoStatus> = /*@__PURE__*/
   messageDesc(file_interop, 3);
 
 /**
+ * A load report.
+ *
+ * @generated from message grpc.testing.TestOrcaReport
+ */
+export type TestOrcaReport = Message<"grpc.testing.TestOrcaReport"> & {
+  /**
+   * @generated from field: double cpu_utilization = 1;
+   */
+  cpuUtilization: number;
+
+  /**
+   * @generated from field: double memory_utilization = 2;
+   */
+  memoryUtilization: number;
+
+  /**
+   * @generated from field: map<string, double> request_cost = 3;
+   */
+  requestCost: { [key: string]: number };
+
+  /**
+   * @generated from field: map<string, double> utilization = 4;
+   */
+  utilization: { [key: string]: number };
+};
+
+/**
+ * Describes the message grpc.testing.TestOrcaReport.
+ * Use `create(TestOrcaReportSchema)` to create a new message.
+ */
+export const TestOrcaReportSchema: GenMessage<TestOrcaReport> = /*@__PURE__*/
+  messageDesc(file_interop, 4);
+
+/**
  * @generated from message grpc.testing.SimpleRequest
  */
 export type SimpleRequest = Message<"grpc.testing.SimpleRequest"> & {
@@ -144,6 +178,13 @@ export type SimpleRequest = Message<"grpc.testing.SimpleRequest"> & {
    * @generated from field: bool fill_server_id = 9;
    */
   fillServerId: boolean;
+
+  /**
+   * What the server is asked to report of this call.
+   *
+   * @generated from field: grpc.testing.TestOrcaReport orca_per_query_report = 11;
+   */
+  orcaPerQueryReport?: TestOrcaReport | undefined;
 };
 
 /**
@@ -151,7 +192,7 @@ export type SimpleRequest = Message<"grpc.testing.SimpleRequest"> & {
  * Use `create(SimpleRequestSchema)` to create a new message.
  */
 export const SimpleRequestSchema: GenMessage<SimpleRequest> = /*@__PURE__*/
-  messageDesc(file_interop, 4);
+  messageDesc(file_interop, 5);
 
 /**
  * @generated from message grpc.testing.SimpleResponse
@@ -190,7 +231,7 @@ export type SimpleResponse = Message<"grpc.testing.SimpleResponse"> & {
  * Use `create(SimpleResponseSchema)` to create a new message.
  */
 export const SimpleResponseSchema: GenMessage<SimpleResponse> = /*@__PURE__*/
-  messageDesc(file_interop, 5);
+  messageDesc(file_interop, 6);
 
 /**
  * @generated from message grpc.testing.StreamingInputCallRequest
@@ -212,7 +253,7 @@ export type StreamingInputCallRequest = Message<"grpc.testing.StreamingInputCall
  * Use `create(StreamingInputCallRequestSchema)` to create a new message.
  */
 export const StreamingInputCallRequestSchema: GenMessage<StreamingInputCallRequest> = /*@__PURE__*/
-  messageDesc(file_interop, 6);
+  messageDesc(file_interop, 7);
 
 /**
  * @generated from message grpc.testing.StreamingInputCallResponse
@@ -229,7 +270,7 @@ export type StreamingInputCallResponse = Message<"grpc.testing.StreamingInputCal
  * Use `create(StreamingInputCallResponseSchema)` to create a new message.
  */
 export const StreamingInputCallResponseSchema: GenMessage<StreamingInputCallResponse> = /*@__PURE__*/
-  messageDesc(file_interop, 7);
+  messageDesc(file_interop, 8);
 
 /**
  * @generated from message grpc.testing.ResponseParameters
@@ -251,6 +292,13 @@ export type ResponseParameters = Message<"grpc.testing.ResponseParameters"> & {
    * @generated from field: grpc.testing.BoolValue compressed = 3;
    */
   compressed?: BoolValue | undefined;
+
+  /**
+   * Whether the response says from where the call came.
+   *
+   * @generated from field: grpc.testing.BoolValue fill_peer_socket_address = 4;
+   */
+  fillPeerSocketAddress?: BoolValue | undefined;
 };
 
 /**
@@ -258,7 +306,7 @@ export type ResponseParameters = Message<"grpc.testing.ResponseParameters"> & {
  * Use `create(ResponseParametersSchema)` to create a new message.
  */
 export const ResponseParametersSchema: GenMessage<ResponseParameters> = /*@__PURE__*/
-  messageDesc(file_interop, 8);
+  messageDesc(file_interop, 9);
 
 /**
  * @generated from message grpc.testing.StreamingOutputCallRequest
@@ -283,6 +331,13 @@ export type StreamingOutputCallRequest = Message<"grpc.testing.StreamingOutputCa
    * @generated from field: grpc.testing.EchoStatus response_status = 7;
    */
   responseStatus?: EchoStatus | undefined;
+
+  /**
+   * What the server is asked to report apart from calls.
+   *
+   * @generated from field: grpc.testing.TestOrcaReport orca_oob_report = 8;
+   */
+  orcaOobReport?: TestOrcaReport | undefined;
 };
 
 /**
@@ -290,7 +345,7 @@ export type StreamingOutputCallRequest = Message<"grpc.testing.StreamingOutputCa
  * Use `create(StreamingOutputCallRequestSchema)` to create a new message.
  */
 export const StreamingOutputCallRequestSchema: GenMessage<StreamingOutputCallRequest> = /*@__PURE__*/
-  messageDesc(file_interop, 9);
+  messageDesc(file_interop, 10);
 
 /**
  * @generated from message grpc.testing.StreamingOutputCallResponse
@@ -300,6 +355,13 @@ export type StreamingOutputCallResponse = Message<"grpc.testing.StreamingOutputC
    * @generated from field: grpc.testing.Payload payload = 1;
    */
   payload?: Payload | undefined;
+
+  /**
+   * The client's address, if it was asked for.
+   *
+   * @generated from field: string peer_socket_address = 2;
+   */
+  peerSocketAddress: string;
 };
 
 /**
@@ -307,7 +369,7 @@ export type StreamingOutputCallResponse = Message<"grpc.testing.StreamingOutputC
  * Use `create(StreamingOutputCallResponseSchema)` to create a new message.
  */
 export const StreamingOutputCallResponseSchema: GenMessage<StreamingOutputCallResponse> = /*@__PURE__*/
-  messageDesc(file_interop, 10);
+  messageDesc(file_interop, 11);
 
 /**
  * @generated from enum grpc.testing.PayloadType

@@ -2,8 +2,9 @@
 import { Effect } from "effect"
 import { type CaseName, caseNames } from "./catalogue.ts"
 import type { Files } from "./certificates.ts"
-import type { Party, Results } from "./Party.ts"
+import type { Party } from "./Party.ts"
 import type { ProgramError } from "./Program.ts"
+import type { Results } from "./Results.ts"
 
 export interface Pair {
   readonly name: string

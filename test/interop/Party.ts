@@ -3,15 +3,15 @@ import type { Effect, Scope } from "effect"
 import type { Files } from "./certificates.ts"
 import type { CaseName } from "./catalogue.ts"
 import type { ProgramError } from "./Program.ts"
+import type { Results } from "./Results.ts"
 
 /** A running server, and what a client must trust to call it. */
 export interface Address {
   readonly ports: ReadonlyArray<number>
+  /** Where a server listens that takes few calls on a connection. */
+  readonly scalingPort?: number | undefined
   readonly tls: Files | undefined
 }
-
-/** How a case went: `undefined` is well. */
-export type Results = ReadonlyMap<CaseName, string | undefined>
 
 export interface Party {
   readonly name: string

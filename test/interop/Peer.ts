@@ -1,5 +1,5 @@
 /** The server under test, as our cases call it. */
-import { Effect, Layer, Result, type Scope } from "effect"
+import { Effect, Layer, Result, type Scope, Stream } from "effect"
 import {
   Balancer,
   Client,
@@ -7,7 +7,11 @@ import {
   type Discovery,
   Endpoint,
   GrpcJsConnector,
+  Http2Connector,
+  type LoadReport,
   PickFirst,
+  type RpcError,
+  ServerLoad,
   StaticDiscovery
 } from "trunkline"
 import { TestService, UnimplementedService } from "../gen/interop_pb.ts"
@@ -20,22 +24,36 @@ export interface Peer {
   readonly unimplemented: Client.Client<typeof UnimplementedService>
   /** A client over connections of its own. */
   readonly another: Effect.Effect<Client.Client<typeof TestService>, Discovery.DiscoveryError, Scope.Scope>
+  /** What the server says of its load, apart from calls. */
+  readonly load: Stream.Stream<LoadReport.LoadReport, RpcError.RpcError>
   /** How many calls concurrent_large_unary has under way at one time. */
   readonly concurrentCalls: number
+  /** A client that may have two connections, of a server that takes two calls on each. */
+  readonly scaling: Effect.Effect<Client.Client<typeof TestService>, Discovery.DiscoveryError, Scope.Scope>
   readonly soak: Soak
 }
 
+/** Options that every connector understands. */
+interface Options extends Pick<GrpcJsConnector.Options, "tls"> {
+  /** Where the connector can have more than one. */
+  readonly maxConnectionsPerEndpoint?: number | undefined
+}
+
 /** The wires there are, by the name `--connector` gives them. */
-const connectors: Readonly<Record<string, (options: GrpcJsConnector.Options) => Layer.Layer<Connector.Connector>>> = {
+const connectors: Readonly<Record<string, (options: Options) => Layer.Layer<Connector.Connector>>> = {
+  http2: (options) => Layer.orDie(Http2Connector.layer(options)),
   grpcjs: GrpcJsConnector.layer
 }
 
-const connectorOf = ({ caFile, connector, useTestCa, useTls }: ClientFlags) => {
+const connectorOf = ({ caFile, connector, useTestCa, useTls }: ClientFlags, maxConnectionsPerEndpoint = 1) => {
   const layer = connectors[connector]
   if (layer === undefined) {
     throw new FlagError(`no connector ${connector}; there are ${Object.keys(connectors).join(", ")}`)
   }
-  return layer(useTls ? { tls: useTestCa ? { ca: testCa(caFile) } : {} } : {})
+  return layer({
+    maxConnectionsPerEndpoint,
+    ...(useTls ? { tls: useTestCa ? { ca: testCa(caFile) } : {} } : {})
+  })
 }
 
 const endpointsOf = ({ host, hostOverride, ports }: ClientFlags): ReadonlyArray<Endpoint.Endpoint> =>
@@ -48,17 +66,24 @@ const endpointsOf = ({ host, hostOverride, ports }: ClientFlags): ReadonlyArray<
 export const make = Effect.fnUntraced(function* (
   flags: ClientFlags
 ): Effect.fn.Return<Peer, Discovery.DiscoveryError, Scope.Scope> {
-  const channel = Layer.fresh(
-    Layer.provide(
-      Balancer.layer({ discovery: StaticDiscovery.make(endpointsOf(flags)), picker: PickFirst.make() }),
-      connectorOf(flags)
+  const channelTo = (flags: ClientFlags, connections: number) =>
+    Layer.fresh(
+      Layer.provide(
+        Balancer.layer({ discovery: StaticDiscovery.make(endpointsOf(flags)), picker: PickFirst.make() }),
+        connectorOf(flags, connections)
+      )
     )
-  )
+  const clientOf = (channel: ReturnType<typeof channelTo>) =>
+    Effect.flatMap(Layer.build(channel), (other) => Effect.provideContext(Client.make(TestService), other))
+  const channel = channelTo(flags, 1)
+  const scalingFlags = flags.scalingPort === undefined ? flags : { ...flags, ports: [flags.scalingPort] }
   const transport = yield* Layer.build(channel)
   return {
     test: yield* Effect.provideContext(Client.make(TestService), transport),
     unimplemented: yield* Effect.provideContext(Client.make(UnimplementedService), transport),
-    another: Effect.flatMap(Layer.build(channel), (other) => Effect.provideContext(Client.make(TestService), other)),
+    another: clientOf(channel),
+    scaling: Effect.suspend(() => clientOf(channelTo(scalingFlags, 2))),
+    load: Stream.provideContext(ServerLoad.watch(flags.reportIntervalMillis), transport),
     concurrentCalls: flags.concurrentCalls,
     soak: flags.soak
   }

@@ -1,15 +1,18 @@
 /** The table of cases by pairs, as Markdown. */
-import { type CaseName, caseNames, notYet } from "./catalogue.ts"
-import type { Results } from "./Party.ts"
+import { type CaseName, caseNames } from "./catalogue.ts"
 import type { Pair } from "./Pair.ts"
+import type { Results } from "./Results.ts"
 
 /** Why a cell says neither pass nor fail. */
 const reasons: Readonly<Record<string, string>> = {
-  compression:
-    "The client says which messages are compressed and the server checks it; grpc-js compresses by itself and tells neither side.",
-  orca: "Nothing here sends or reads load reports yet.",
-  scaling: "gRFC A105 wants a second connection where the first has all the streams it may; a peer has one.",
+  "grpc-js compression":
+    "grpc-js compresses every request of a channel or none, and no response; it tells neither side which message came compressed.",
+  "grpc-js reports": "grpc-js gives load reports to its own balancers and to nobody else.",
+  "grpc-js memory": "grpc-js's server cannot say how much of its memory is in use.",
+  scaling: "One connection to a backend is all this client, or this server, knows of (gRFC A105 wants a second).",
   "ruby client": "Ruby's client does not have this case.",
+  "ruby compression": "Ruby's server does not look at how a request came, and compresses no response.",
+  "ruby reports": "Ruby's server does not report its load.",
   "ruby limit": "Ruby's server reads 4 MiB and cannot be told to read more.",
   "ruby threads": "Ruby's server has thirty threads and refuses the calls they cannot take.",
   "ruby id": "Ruby's server does not say which server it is."
@@ -42,7 +45,6 @@ export const render = (columns: ReadonlyArray<Column>): string =>
     row(["case", ...columns.map(({ pair }) => pair.name)]),
     row(["---", ...columns.map(() => "---")]),
     ...caseNames.map((name) => row([name, ...columns.map((column) => cell(column, name))])),
-    ...Object.entries(notYet).map(([name, reason]) => row([name, ...columns.map(() => `not yet${footnote(reason)}`)])),
     "",
     ...Object.entries(reasons).map(([reason, text]) => `${footnote(reason)}: ${text}`)
   ].join("\n")

@@ -32,9 +32,12 @@ export interface ServerFlags {
   readonly useTls: boolean
   readonly certFile: string | undefined
   readonly keyFile: string | undefined
+  readonly adapter: string
+  /** Where a server listens that takes few calls on a connection. */
+  readonly scalingPort: number | undefined
 }
 
-/** The flags of a server. The files are grpc-go's; without them a certificate is made. */
+/** The flags of a server. The files are grpc-go's; without them a certificate is made. `--adapter` and `--scaling_port` are ours. */
 export const serverFlags = (args: ReadonlyArray<string>): ServerFlags => {
   const { values } = parseArgs({
     args: [...args],
@@ -42,14 +45,18 @@ export const serverFlags = (args: ReadonlyArray<string>): ServerFlags => {
       port: { type: "string", default: "8080" },
       use_tls: { type: "string", default: "false" },
       tls_cert_file: { type: "string" },
-      tls_key_file: { type: "string" }
+      tls_key_file: { type: "string" },
+      adapter: { type: "string", default: "http2" },
+      scaling_port: { type: "string" }
     }
   })
   return {
     ports: portsOf("port", values.port),
     useTls: isTrue(values.use_tls),
     certFile: values.tls_cert_file,
-    keyFile: values.tls_key_file
+    keyFile: values.tls_key_file,
+    adapter: values.adapter,
+    scalingPort: values.scaling_port === undefined ? undefined : numberOf("scaling_port", values.scaling_port)
   }
 }
 
@@ -63,10 +70,13 @@ export interface ClientFlags {
   readonly hostOverride: string | undefined
   readonly connector: string
   readonly concurrentCalls: number
+  readonly reportIntervalMillis: number
+  /** Where a server listens that takes few calls on a connection; without it, the server itself does. */
+  readonly scalingPort: number | undefined
   readonly soak: Soak
 }
 
-/** The flags of a client. `--test_case` may be a list; `--connector` and `--concurrent_calls` are ours. */
+/** The flags of a client. `--test_case` may be a list; from `--connector` to `--scaling_port` they are ours. */
 export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
   const { values } = parseArgs({
     args: [...args],
@@ -78,8 +88,10 @@ export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
       use_tls: { type: "string", default: "false" },
       use_test_ca: { type: "string", default: "false" },
       ca_file: { type: "string" },
-      connector: { type: "string", default: "grpcjs" },
+      connector: { type: "string", default: "http2" },
       concurrent_calls: { type: "string", default: "1000" },
+      report_interval_ms: { type: "string", default: "1000" },
+      scaling_port: { type: "string" },
       soak_iterations: { type: "string", default: "10" },
       soak_num_threads: { type: "string", default: "1" },
       soak_max_failures: { type: "string", default: "0" },
@@ -101,6 +113,8 @@ export const clientFlags = (args: ReadonlyArray<string>): ClientFlags => {
     hostOverride: values.server_host_override,
     connector: values.connector,
     concurrentCalls: number("concurrent_calls"),
+    reportIntervalMillis: number("report_interval_ms"),
+    scalingPort: values.scaling_port === undefined ? undefined : number("scaling_port"),
     soak: {
       iterations: number("soak_iterations"),
       threads: Math.max(1, number("soak_num_threads")),

@@ -2,8 +2,8 @@
 import * as grpc from "@grpc/grpc-js"
 import { testCa } from "./certificates.ts"
 import type { CaseName } from "./catalogue.ts"
-import { type ClientFlags, clientFlags } from "./flags.ts"
-import { grpcJsCases, type GrpcJsPeer } from "./grpcjs-cases.ts"
+import { type ClientFlags, clientFlags, FlagError } from "./flags.ts"
+import { type GrpcJsCase, grpcJsCases, type GrpcJsPeer } from "./grpcjs-cases.ts"
 
 /** No case may take longer. */
 const limitMillis = 30_000
@@ -24,7 +24,14 @@ const connect = ({ caFile, host, hostOverride, ports, useTestCa, useTls }: Clien
 const outOfTime = (): Promise<never> =>
   new Promise((_, reject) => void setTimeout(reject, limitMillis, new Error("out of time")).unref())
 
-const attempt = async (name: CaseName, peer: GrpcJsPeer): Promise<boolean> => {
+const isCase = (name: CaseName): name is GrpcJsCase => name in grpcJsCases
+
+const caseOf = (name: CaseName): GrpcJsCase => {
+  if (!isCase(name)) throw new FlagError(`grpc-js does not have ${name}`)
+  return name
+}
+
+const attempt = async (name: GrpcJsCase, peer: GrpcJsPeer): Promise<boolean> => {
   const problem = await Promise.race([grpcJsCases[name](peer), outOfTime()]).then(
     () => undefined,
     (error: Error) => error.message
@@ -41,6 +48,6 @@ const peer: GrpcJsPeer = {
   soak: flags.soak
 }
 let held = true
-for (const name of flags.cases) held = (await attempt(name, peer)) && held
+for (const name of flags.cases.map(caseOf)) held = (await attempt(name, peer)) && held
 // A session of grpc-js that has seen a call cancelled at once never ends by itself, whoever the server is.
 process.exit(held ? 0 : 1)

@@ -7,6 +7,7 @@ import {
   type SimpleResponse,
   type StreamingInputCallRequest,
   type StreamingOutputCallRequest,
+  type TestOrcaReport,
   TestService
 } from "../gen/interop_pb.ts"
 import { ofServer } from "./certificates.ts"
@@ -30,11 +31,21 @@ const trailersOf = ({ metadata }: { readonly metadata: grpc.Metadata }) => one(m
 const failure = (status: EchoStatus | undefined, metadata: grpc.Metadata) =>
   status === undefined || status.code === 0 ? undefined : { code: status.code, details: status.message, metadata }
 
+/** What the request wants this call to report. */
+const report = (call: grpc.ServerUnaryCall<SimpleRequest, unknown>, said: TestOrcaReport): void => {
+  const recorder = call.getMetricsRecorder()
+  recorder.recordCPUUtilizationMetric(said.cpuUtilization)
+  recorder.recordMemoryUtilizationMetric(said.memoryUtilization)
+  for (const [name, cost] of Object.entries(said.requestCost)) recorder.recordRequestCostMetric(name, cost)
+  for (const [name, share] of Object.entries(said.utilization)) recorder.recordUtilizationMetric(name, share)
+}
+
 const unaryCall =
   (serverId: string): grpc.handleUnaryCall<SimpleRequest, unknown> =>
   (call, callback) => {
-    const { fillServerId, responseSize, responseStatus } = call.request
+    const { fillServerId, orcaPerQueryReport, responseSize, responseStatus } = call.request
     call.sendMetadata(headersOf(call))
+    if (orcaPerQueryReport !== undefined) report(call, orcaPerQueryReport)
     const failed = failure(responseStatus, trailersOf(call))
     if (failed !== undefined) return callback(failed)
     const response: Partial<SimpleResponse> = { serverId: fillServerId ? serverId : "" }
@@ -91,7 +102,10 @@ const halfDuplexCall = (call: Duplex): void => {
 }
 
 const serve = async (port: number, serverId: string, credentials: grpc.ServerCredentials): Promise<void> => {
-  const server = new grpc.Server({ "grpc.max_receive_message_length": maxMessageBytes })
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.server_call_metric_recording": 1
+  })
   server.addService(serviceDefinition(TestService.methods), {
     emptyCall: ((_, callback) => callback(null, {})) satisfies grpc.handleUnaryCall<unknown, unknown>,
     unaryCall: unaryCall(serverId),
@@ -117,4 +131,5 @@ const credentialsOf = async (): Promise<grpc.ServerCredentials> => {
   return grpc.ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }])
 }
 const credentials = await credentialsOf()
-for (const [index, port] of flags.ports.entries()) await serve(port, `grpc-js ${process.pid}.${index}`, credentials)
+const ports = flags.scalingPort === undefined ? flags.ports : [flags.scalingPort, ...flags.ports]
+for (const [index, port] of ports.entries()) await serve(port, `grpc-js ${process.pid}.${index}`, credentials)

@@ -14,14 +14,15 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { caseNames } from "./catalogue.ts"
 import { type Files, make as makeCertificate } from "./certificates.ts"
+import * as Limits from "./limits.ts"
 import * as NodeParty from "./NodeParty.ts"
 import * as Pair from "./Pair.ts"
-import type { Results } from "./Party.ts"
 import * as Readme from "./Readme.ts"
+import type { Results } from "./Results.ts"
 import * as RubyParty from "./RubyParty.ts"
 import * as Table from "./Table.ts"
 
-/** No run takes longer than this, whatever hangs; half a minute is usual on a machine with nothing else to do. */
+/** No run takes longer than this, whatever hangs; a minute is usual. */
 const limit = "4 minutes"
 
 const { values: options } = parseArgs({ options: { check: { type: "boolean", default: false } } })
@@ -47,9 +48,24 @@ const column = Effect.fnUntraced(function* (pair: Pair.Pair, tls: Files) {
   return results
 })
 
+/** Two programs of a pair do not keep two processors busy. */
+const pairsAtOnce = 2
+
 const program = Effect.gen(function* () {
-  const ours = NodeParty.make("ours", { client: "client.js", server: "server.js" })
-  const grpcJs = NodeParty.make("grpc-js", { client: "grpcjs-client.js", server: "grpcjs-server.js" })
+  const ours = NodeParty.make("ours", {
+    client: ["client.js", "--connector", "http2"],
+    server: ["server.js", "--adapter", "http2"]
+  })
+  const onGrpcJs = NodeParty.make(
+    "ours/grpc-js",
+    { client: ["client.js", "--connector", "grpcjs"], server: ["server.js", "--adapter", "grpcjs"] },
+    { notAsked: Limits.onGrpcJs, notServed: Limits.onGrpcJs }
+  )
+  const grpcJs = NodeParty.make(
+    "grpc-js",
+    { client: ["grpcjs-client.js"], server: ["grpcjs-server.js"] },
+    { notAsked: Limits.grpcJsClient, notServed: Limits.grpcJsServer }
+  )
   const ruby = RubyParty.make(caseNames)
   const tls = yield* certificate
   const columns = yield* Effect.forEach(
@@ -58,9 +74,15 @@ const program = Effect.gen(function* () {
       [ours, grpcJs],
       [grpcJs, ours],
       [ours, ruby],
-      [ruby, ours]
+      [ruby, ours],
+      [onGrpcJs, onGrpcJs],
+      [onGrpcJs, grpcJs],
+      [grpcJs, onGrpcJs],
+      [onGrpcJs, ruby],
+      [ruby, onGrpcJs]
     ] as const,
-    ([client, server]) => column(Pair.make(client, server), tls)
+    ([client, server]) => column(Pair.make(client, server), tls),
+    { concurrency: pairsAtOnce }
   )
   const table = Table.render(columns)
   yield* Console.log(`\n${table}`)

@@ -16,6 +16,9 @@ export const sizes = {
   sumOfRequests: 74_922
 }
 
+/** The messages of the cases of compression: the first of two is compressed, the second is not. */
+export const compressedSizes = { requests: [27_182, 45_904], responses: [31_415, 92_653] } as const
+
 /** How many calls pick_first_unary makes. */
 export const pickFirstCalls = 100
 

@@ -134,6 +134,8 @@ describe("Metrics", () => {
       const states = (state: string) => total("trunkline.pool.peers", { "trunkline.state": state })
       assert.deepStrictEqual([yield* states("Ready"), yield* states("Down")], [1, 1])
       assert.strictEqual(yield* total("grpc.subchannel.open_connections"), 1)
+      assert.isAtLeast(yield* total("trunkline.pool.picker_rebuilds"), 1)
+      assert.strictEqual(yield* total("trunkline.pool.panicked"), 0)
       for (let i = 0; i < 3; i++) {
         yield* network.disconnect("a:1")
         yield* TestClock.adjust("2 seconds")

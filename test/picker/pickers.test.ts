@@ -11,7 +11,8 @@ import {
   type Picker,
   PowerOfTwo,
   Random,
-  RoundRobin
+  RoundRobin,
+  Verdict
 } from "trunkline"
 import { endpoint } from "../endpoints.ts"
 
@@ -25,7 +26,8 @@ const peerAt = (name: string, state: "Ready" | "Down" | "Idle" = "Ready"): Peer.
 
 const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
   const ready = peers.filter((peer) => peer.status.state === "Ready")
-  return { peers, connected: ready, ready, endpointOf: (peer) => peer.endpoint, weightOf: () => 1 }
+  const endpointOf = (peer: Peer.Peer) => peer.endpoint
+  return { peers, connected: ready, ready, endpointOf, weightOf: () => 1, verdictOf: () => Verdict.well }
 }
 
 /** The pickers a policy makes of some sets. */
@@ -184,6 +186,46 @@ describe("PowerOfTwo", () => {
       assert.approximately(share(ids, "a:1"), 2 / 3, 0.02)
       assert.approximately(share(ids, "b:1"), 1 / 3, 0.02)
     }).pipe(Chance.withSeed("pairs"))
+  )
+})
+
+describe("PowerOfTwo over unequal weights", () => {
+  const weighing = (weights: Readonly<Record<string, number>>, ...peers: ReadonlyArray<Peer.Peer>) => ({
+    ...setOf(...peers),
+    weightOf: (peer: Peer.Peer) => weights[peer.id] ?? 1
+  })
+
+  it.effect("gives idle peers shares by their weights", () =>
+    Effect.gen(function* () {
+      const peers = ["a", "b", "c"].map((name) => peerAt(name))
+      const [picker] = yield* pickersOf(PowerOfTwo.make(), weighing({ "a:1": 3, "b:1": 2 }, ...peers))
+      const ids = yield* picks(picker!, 12_000)
+      assert.approximately(share(ids, "a:1"), 3 / 6, 0.02)
+      assert.approximately(share(ids, "b:1"), 2 / 6, 0.02)
+    }).pipe(Chance.withSeed("weights"))
+  )
+
+  it.effect("loads busy peers by their weights", () =>
+    Effect.gen(function* () {
+      const [a, b] = [peerAt("a"), peerAt("b")]
+      const [picker] = yield* pickersOf(PowerOfTwo.make(), weighing({ "a:1": 1, "b:1": 0.25 }, a, b))
+      // Every call stays: pending calls come to the ratio of the weights.
+      for (let i = 0; i < 500; i++) {
+        const [id] = yield* picks(picker!, 1)
+        ;(id === "a:1" ? a : b).stats.pending++
+      }
+      assert.approximately(a.stats.pending / b.stats.pending, 4, 0.3)
+    }).pipe(Chance.withSeed("busy"))
+  )
+
+  it.effect("does not let a peer with little weight win because it has no calls", () =>
+    Effect.gen(function* () {
+      const peers = ["a", "b", "c", "d"].map((name) => peerAt(name))
+      for (const peer of peers.slice(1)) peer.stats.pending = 5
+      const [picker] = yield* pickersOf(PowerOfTwo.make(), weighing({ "a:1": 0.1 }, ...peers))
+      // Twice its share of the weight at most: that often it is sampled.
+      assert.isBelow(share(yield* picks(picker!, 10_000), "a:1"), 2 * (0.1 / 3.1) + 0.01)
+    }).pipe(Chance.withSeed("little"))
   )
 })
 

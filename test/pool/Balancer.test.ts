@@ -10,6 +10,7 @@ import {
   NoPeerReady,
   PeerRegistry,
   PickFirst,
+  Picker,
   RoundRobin,
   RpcError,
   StaticDiscovery,
@@ -515,5 +516,57 @@ describe("closing", () => {
       const error = yield* Fiber.join(running)
       assert.include(error.message, "the connection was closed")
     }).pipe(inMemory)
+  )
+})
+
+describe("a picker that refuses", () => {
+  const refusing = (_tag: "Fail" | "Drop"): Picker.PickerPolicy => ({
+    load: undefined,
+    pickers: (sets) =>
+      Stream.map(sets, ({ ready }) => ({
+        pick: () => (ready.length === 0 ? Picker.queue : { _tag, error: RpcError.make("UNAVAILABLE", "refused") })
+      }))
+  })
+  const call = (_tag: "Fail" | "Drop") =>
+    Effect.gen(function* () {
+      yield* serveAll
+      const echo = yield* client({ picker: connecting(refusing(_tag)) })
+      return yield* Effect.flip(echo.lookup({}).pipe(CallOptions.withDeadline("2 seconds"), CallOptions.waitForReady))
+    }).pipe(inMemory)
+  /** The same policy, after it has asked everybody to connect. */
+  const connecting = (policy: Picker.PickerPolicy): Picker.PickerPolicy => ({
+    ...policy,
+    pickers: (sets) =>
+      policy.pickers(Stream.tap(sets, ({ peers }) => Effect.sync(() => peers.forEach((peer) => peer.requestConnect()))))
+  })
+
+  it.effect("fails a call with its reason, also one that already waits", () =>
+    Effect.gen(function* () {
+      yield* serveAll
+      const echo = yield* client({ picker: connecting(refusing("Fail")) })
+      const waiting = yield* Effect.forkChild(Effect.flip(echo.lookup({})))
+      yield* settle
+      assert.strictEqual((yield* Fiber.join(waiting)).message, "[UNAVAILABLE] refused")
+      assert.strictEqual((yield* Effect.flip(echo.lookup({}))).message, "[UNAVAILABLE] refused")
+    }).pipe(inMemory)
+  )
+
+  it.effect("lets a call wait that waits for a ready peer", () =>
+    Effect.gen(function* () {
+      const waiting = yield* Effect.forkChild(call("Fail"))
+      yield* TestClock.adjust(1999)
+      assert.strictEqual(waiting.pollUnsafe(), undefined)
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(waiting)).code, "DEADLINE_EXCEEDED")
+    })
+  )
+
+  it.effect("drops even that one, and says so", () =>
+    Effect.gen(function* () {
+      const waiting = yield* Effect.forkChild(call("Drop"))
+      yield* settle
+      const error = yield* Fiber.join(waiting)
+      assert.deepStrictEqual([error.message, error.progress], ["[UNAVAILABLE] refused", "dropped"])
+    })
   )
 })

@@ -45,4 +45,20 @@ describe("Watched", () => {
       assert.strictEqual(watched.current(), 1)
     })
   )
+
+  it.effect("once per tick, a burst is its first change and its last", () =>
+    Effect.gen(function* () {
+      const watched = Watched.make(0)
+      const seen: Array<number> = []
+      yield* Effect.forkChild(
+        Stream.runForEach(Watched.oncePerTick(watched), (value) => Effect.sync(() => seen.push(value)))
+      )
+      for (let i = 0; i < 3; i++) yield* Effect.yieldNow
+      for (let i = 1; i <= 100; i++) watched.set(i)
+      // The first was seen before `set` returned.
+      assert.deepStrictEqual(seen, [0, 1])
+      for (let i = 0; i < 3; i++) yield* Effect.yieldNow
+      assert.deepStrictEqual(seen, [0, 1, 100])
+    })
+  )
 })

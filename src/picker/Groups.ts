@@ -1,0 +1,143 @@
+/**
+ * The peers of a pool in groups, each with a picker of its own.
+ *
+ * What the policies that choose between groups have in common: a group is only given to its picker policy, and so only
+ * connects, once it is wanted; one that has not been wanted for a while lets go of its connections.
+ */
+import { Effect, FiberMap, Stream } from "effect"
+import type { Peer } from "../peer/Peer.ts"
+import * as Timeline from "../peer/Timeline.ts"
+import * as Watched from "../transport/Watched.ts"
+import * as Picker from "./Picker.ts"
+
+/** A group as the choice between groups sees it. */
+export interface Group {
+  /** Its place: lower ones come first. */
+  readonly key: number
+  readonly set: Picker.PeerSet
+  /** Its picker, while it is wanted. */
+  readonly picker: Picker.Picker
+  /** Whether its policy is at work. */
+  readonly active: boolean
+}
+
+/** What a choice comes to. */
+export interface Plan {
+  /** The groups to be used, and kept connected. */
+  readonly wanted: ReadonlyArray<Group>
+  readonly picker: Picker.Picker
+  /** When to choose again if nothing happens before, in milliseconds of the monotonic clock. */
+  readonly next: number
+}
+
+export interface Options {
+  readonly groupOf: (set: Picker.PeerSet, peer: Peer) => number
+  /** Makes a choice, with a memory of its own for each pool. The groups come in order. */
+  readonly choice: () => (groups: ReadonlyArray<Group>, now: number) => Plan
+  /** How long a group that is not wanted any more stays connected, in milliseconds. */
+  readonly keepMillis: number
+}
+
+const restricted = (set: Picker.PeerSet, isIn: (peer: Peer) => boolean): Picker.PeerSet => ({
+  ...set,
+  peers: set.peers.filter(isIn),
+  connected: set.connected.filter(isIn),
+  ready: set.ready.filter(isIn)
+})
+
+class Member implements Group {
+  readonly key: number
+  readonly sets: Watched.Writable<Picker.PeerSet>
+  picker = Picker.empty
+  active = false
+  /** Since when it is not wanted. */
+  unwanted = Infinity
+
+  constructor(key: number, set: Picker.PeerSet) {
+    this.key = key
+    this.sets = Watched.make(set)
+  }
+
+  get set(): Picker.PeerSet {
+    return this.sets.current()
+  }
+}
+
+const split = (set: Picker.PeerSet, groupOf: Options["groupOf"]): ReadonlyMap<number, Picker.PeerSet> => {
+  const keys = [...new Set(set.peers.map((peer) => groupOf(set, peer)))].sort((a, b) => a - b)
+  return keys.length === 1
+    ? new Map([[keys[0]!, set]])
+    : new Map(keys.map((key) => [key, restricted(set, (peer) => groupOf(set, peer) === key)]))
+}
+
+/** Runs a policy once for each group that is wanted, and picks by the choice between them. */
+export const make = (self: Picker.PickerPolicy, options: Options): Picker.PickerPolicy => ({
+  ...self,
+  pickers: (sets) =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const running = yield* FiberMap.make<number>()
+        const choose = options.choice()
+        const woken = Watched.make<void>(undefined)
+        let members = new Map<number, Member>()
+        /** While some groups are of the new set and some of the old, nothing is chosen. */
+        let updating = false
+
+        const activate = (member: Member) =>
+          FiberMap.run(
+            running,
+            member.key,
+            Stream.runForEach(self.pickers(member.sets.changes), (picker) =>
+              Effect.sync(() => {
+                member.picker = picker
+                if (!updating) woken.set()
+              })
+            ),
+            { startImmediately: true }
+          )
+
+        const release = Effect.fnUntraced(function* (member: Member) {
+          member.active = false
+          member.picker = Picker.empty
+          yield* FiberMap.remove(running, member.key)
+          for (const peer of member.set.peers) peer.requestDisconnect()
+        })
+
+        const update = Effect.fnUntraced(function* (set: Picker.PeerSet) {
+          const before = members
+          members = new Map()
+          updating = true
+          for (const [key, part] of split(set, options.groupOf)) {
+            const member = before.get(key) ?? new Member(key, part)
+            members.set(key, member)
+            member.sets.set(part)
+          }
+          updating = false
+          for (const key of before.keys()) if (!members.has(key)) yield* FiberMap.remove(running, key)
+          woken.set()
+        })
+
+        /** Chooses; starts who is wanted, and stops who has not been for long. */
+        const look = Effect.fnUntraced(function* (now: number) {
+          const plan = choose([...members.values()], now)
+          let next = plan.next
+          for (const member of members.values()) {
+            if (plan.wanted.includes(member)) {
+              member.unwanted = Infinity
+              if (member.active) continue
+              member.active = true
+              yield* activate(member)
+            } else if (member.active) {
+              member.unwanted = Math.min(member.unwanted, now)
+              if (now >= member.unwanted + options.keepMillis) yield* release(member)
+              else next = Math.min(next, member.unwanted + options.keepMillis)
+            }
+          }
+          return { value: plan.picker, next }
+        })
+
+        yield* Effect.forkScoped(Stream.runForEach(sets, update), { startImmediately: true })
+        return Timeline.make(woken, look)
+      })
+    )
+})

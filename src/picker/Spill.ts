@@ -1,0 +1,95 @@
+/**
+ * Groups of peers used together: how much each one carries follows from how much of it is ready.
+ */
+import { Duration, Effect, Random, Stream } from "effect"
+import * as Groups from "./Groups.ts"
+import * as Picker from "./Picker.ts"
+
+/**
+ * How groups spill over.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** How much more than its share of ready peers a group is taken to be able to carry. Default 1.4. */
+  readonly overprovision?: number | undefined
+  /** How long a group that gets no calls stays connected. Default 15 minutes. */
+  readonly keep?: Duration.Input | undefined
+}
+
+/** What each group carries, in percent, for the share of each that is ready. They come to 100, or to 0 if nobody is. */
+export const loads = (shares: ReadonlyArray<number>, overprovision: number): ReadonlyArray<number> => {
+  // Hundredths of a percent are noise of the arithmetic; whole ones are what Envoy counts in.
+  const health = shares.map((share) => Math.min(100, Math.floor(Number((share * 100 * overprovision).toFixed(2)))))
+  const total = Math.min(
+    100,
+    health.reduce((sum, share) => sum + share, 0)
+  )
+  if (total === 0) return shares.map(() => 0)
+  let left = 100
+  const parts = health.map((share) => {
+    const part = Math.min(left, Math.floor((share * 100) / total))
+    left -= part
+    return part
+  })
+  // What rounding left goes to the first that carries anything.
+  const first = parts.findIndex((part) => part > 0)
+  return parts.map((part, i) => (i === first ? part + left : part))
+}
+
+const readyShare = ({ set }: Groups.Group): number => set.ready.length / Math.max(1, set.peers.length)
+
+/** The share of peers of which nothing bad is known: those of a group nobody has connected yet are among them. */
+const hopefulShare = ({ set }: Groups.Group): number => {
+  const ready = new Set(set.ready)
+  const hopeful = set.peers.filter((peer) => {
+    const { state } = peer.status
+    return ready.has(peer) || state === "Connecting" || state === "Idle"
+  })
+  return hopeful.length / Math.max(1, set.peers.length)
+}
+
+const spread = (groups: ReadonlyArray<Groups.Group>, parts: ReadonlyArray<number>, random: Random.Random) => {
+  const pickers = groups.map(({ picker }) => picker)
+  const used = parts.findIndex((part) => part === 100)
+  if (used >= 0) return pickers[used]!
+  return {
+    pick(call, now) {
+      let left = random.nextDoubleUnsafe() * 100
+      let i = 0
+      while (i < parts.length - 1 && left >= parts[i]!) left -= parts[i++]!
+      return pickers[i]!.pick(call, now)
+    }
+  } satisfies Picker.Picker
+}
+
+/** Spreads calls over the groups of a policy's peers. */
+export const make = (
+  self: Picker.PickerPolicy,
+  groupOf: Groups.Options["groupOf"],
+  options?: Options
+): Picker.PickerPolicy => {
+  const overprovision = options?.overprovision ?? 1.4
+  return {
+    ...self,
+    pickers: (sets) =>
+      Stream.unwrap(
+        Effect.map(Random.Random, (random) =>
+          Groups.make(self, {
+            groupOf,
+            keepMillis: Duration.toMillis(options?.keep ?? "15 minutes"),
+            choice: () => (groups) => {
+              const hopes = loads(groups.map(hopefulShare), overprovision)
+              const parts = loads(groups.map(readyShare), overprovision)
+              const hoped = groups.filter((_, i) => hopes[i]! > 0 || parts[i]! > 0)
+              const wanted = hoped.length === 0 ? groups : hoped
+              const nobody = parts.every((part) => part === 0)
+              const picker = nobody ? (wanted[0]?.picker ?? Picker.empty) : spread(groups, parts, random)
+              return { wanted, picker, next: Infinity }
+            }
+          }).pickers(sets)
+        )
+      )
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * A part of the peers for each client.
+ *
+ * Many clients times many backends is too many connections, and calls so thin that no client learns how its peers fare.
+ * So each client uses only some of them. Which ones must differ between the clients, so that all backends get their share,
+ * and must hardly change when backends come and go.
+ *
+ * `rendezvous` needs nothing but chance: each client ranks the peers by a hash with a seed of its own. Some backends are
+ * in more subsets than others. `aperture` knows the client's place among its fellows, and gives every backend exactly the
+ * same share of them.
+ *
+ * @see https://github.com/grpc/proposal/blob/master/A68-random-subsetting.md
+ * @see https://twitter.github.io/finagle/guide/ApertureLoadBalancers.html
+ */
+import { Effect, Hash, Random, Stream } from "effect"
+import type { Peer } from "../peer/Peer.ts"
+import type { PeerSet, PickerPolicy } from "./Picker.ts"
+
+/** Spreads a 32-bit hash over all its bits: those of similar names are similar. */
+const mixed = (hash: number): number => {
+  const a = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  const b = Math.imul(a ^ (a >>> 13), 0xc2b2ae35)
+  return (b ^ (b >>> 16)) >>> 0
+}
+
+/** The shares of a client in peers, above 0 and at most 1; who is not in it is not used. */
+type Shares = ReadonlyMap<Peer, number>
+
+const restricted = (set: PeerSet, shares: Shares): PeerSet => ({
+  ...set,
+  peers: set.peers.filter((peer) => shares.has(peer)),
+  connected: set.connected.filter((peer) => shares.has(peer)),
+  ready: set.ready.filter((peer) => shares.has(peer)),
+  weightOf: (peer) => set.weightOf(peer) * (shares.get(peer) ?? 1)
+})
+
+/** Gives a policy part of each set. Peers that leave the part are let go. */
+const over = (
+  self: PickerPolicy,
+  size: number,
+  choose: (peers: ReadonlyArray<Peer>, random: Random.Random) => Shares
+): PickerPolicy => ({
+  ...self,
+  pickers: (sets) =>
+    Stream.unwrap(
+      Effect.map(Random.Random, (random) => {
+        let last: Shares = new Map()
+        const parts = Stream.map(sets, (set) => {
+          const all = set.peers.length <= size
+          const shares: Shares = all ? new Map(set.peers.map((peer) => [peer, 1])) : choose(set.peers, random)
+          for (const peer of last.keys()) if (!shares.has(peer)) peer.requestDisconnect()
+          last = shares
+          return all ? set : restricted(set, shares)
+        })
+        return self.pickers(parts)
+      })
+    )
+})
+
+/**
+ * Uses `size` peers, chosen at random for each client. A backend that comes or goes changes at most one of them.
+ *
+ * @example
+ * import { PowerOfTwo, Subset } from "trunkline"
+ *
+ * const policy = Subset.rendezvous(PowerOfTwo.make(), { size: 12 })
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const rendezvous = (
+  self: PickerPolicy,
+  options: {
+    readonly size: number
+    /** Makes the choice; clients with one seed choose alike. Default a random one for each pool. */
+    readonly seed?: string | undefined
+  }
+): PickerPolicy => ({
+  ...self,
+  pickers: (sets) =>
+    Stream.suspend(() => {
+      let seed = options.seed
+      return over(self, options.size, (peers, random) => {
+        seed ??= String(random.nextDoubleUnsafe())
+        const ranks = new Map(peers.map((peer) => [peer, mixed(Hash.string(`${peer.id}/${seed}`))]))
+        const ranked = [...peers].sort((a, b) => ranks.get(b)! - ranks.get(a)!)
+        return new Map(ranked.slice(0, options.size).map((peer) => [peer, 1]))
+      }).pickers(sets)
+    })
+})
+
+/**
+ * Uses about `size` peers (at least, default 12) beginning at this client's place on the ring of all of them: client
+ * `ordinal` of `clients`, counted from 0. All clients must know the same peers and the same number of clients. A peer at
+ * the edge of a client's part is shared with its neighbour: it has that share of its weight, so the policy must be one that
+ * looks at weights, such as `PowerOfTwo`.
+ *
+ * @example
+ * import { PowerOfTwo, Subset } from "trunkline"
+ *
+ * const policy = Subset.aperture(PowerOfTwo.make(), { ordinal: 3, clients: 40 })
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const aperture = (
+  self: PickerPolicy,
+  options: { readonly ordinal: number; readonly clients: number; readonly size?: number | undefined }
+): PickerPolicy => {
+  const { clients, ordinal } = options
+  const size = options.size ?? 12
+  return over(self, size, (peers) => {
+    const ring = [...peers].sort((a, b) => (a.id < b.id ? -1 : 1))
+    const servers = ring.length
+    // In units of one part in servers x clients, so that every edge is a whole number.
+    const begin = ordinal * servers
+    const width = Math.min(clients, Math.ceil((size * clients) / servers)) * servers
+    const shares = new Map<Peer, number>()
+    for (const [i, peer] of ring.entries()) {
+      // The ring is laid out twice, for a part that runs over its end.
+      const covered = [i, i + servers].map(
+        (place) => Math.min((place + 1) * clients, begin + width) - Math.max(place * clients, begin)
+      )
+      const share = covered.reduce((sum, length) => sum + Math.max(0, length), 0) / clients
+      if (share > 0) shares.set(peer, Math.min(1, share))
+    }
+    return shares
+  })
+}

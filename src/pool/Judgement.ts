@@ -1,0 +1,124 @@
+/**
+ * What a pool's signals come to.
+ *
+ * Each signal's verdicts replace its own earlier ones; together they make one verdict for each peer that somebody has
+ * something to say of. A peer on probation is let one call, and that is decided here, when the call chooses: a rebuilt
+ * picker would come too late for the call beside it.
+ */
+import { Effect, type Scope, Stream } from "effect"
+import type { Peer } from "../peer/Peer.ts"
+import * as Signal from "../peer/Signal.ts"
+import * as Verdict from "../peer/Verdict.ts"
+
+/**
+ * The verdicts of all signals of a pool.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Judgement {
+  /** Those who are told of every attempt. */
+  readonly sinks: ReadonlyArray<Signal.Sink>
+  readonly verdictOf: (peer: Peer) => Verdict.Verdict
+  /** Whether a peer may be sent a call now. */
+  readonly allows: (peer: Peer) => boolean
+  /** A peer is sent a call: if it is on probation, that was the one. Says whether that changed who is allowed. */
+  readonly spend: (peer: Peer) => boolean
+}
+
+/** The pool, as its signals know it. */
+export interface Pool {
+  readonly peers: Stream.Stream<ReadonlyArray<Peer>>
+  /** A verdict has changed; if `standing`, so did who may be sent calls. */
+  readonly changed: (standing: boolean) => void
+}
+
+/** The verdicts that let one call through, and whether it has come. */
+interface Probation {
+  readonly verdicts: ReadonlyArray<Verdict.Verdict>
+  spent: boolean
+}
+
+const equal = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
+  if (a === b) return true
+  if (a.size !== b.size) return false
+  for (const [peer, verdict] of a) if (b.get(peer) !== verdict) return false
+  return true
+}
+
+const sameStanding = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
+  for (const [peer, { status }] of a) if ((b.get(peer) ?? Verdict.well).status !== status) return false
+  for (const [peer, { status }] of b) if (!a.has(peer) && status !== "Ready") return false
+  return true
+}
+
+const sameElements = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
+  a.length === b.length && a.every((element, i) => element === b[i])
+
+/**
+ * Puts signals to work on the peers of a pool until the scope closes. A signal that ends or breaks has nothing more to
+ * say of anybody.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  signals: ReadonlyArray<Signal.Signal>,
+  pool: Pool
+): Effect.fn.Return<Judgement, never, Scope.Scope> {
+  const detectors = yield* Effect.forEach(signals, (signal) => signal.make)
+  const latest: Array<Signal.Verdicts> = signals.map(() => Signal.nobody)
+  let merged = new Map<Peer, Verdict.Verdict>()
+  let probations = new Map<Peer, Probation>()
+
+  const replace = (index: number, verdicts: Signal.Verdicts) =>
+    Effect.sync(() => {
+      if (equal(latest[index]!, verdicts)) return
+      latest[index] = verdicts
+      const next = new Map<Peer, Verdict.Verdict>()
+      const probes = new Map<Peer, Array<Verdict.Verdict>>()
+      for (const said of latest) {
+        for (const [peer, verdict] of said) {
+          next.set(peer, Verdict.merge(next.get(peer) ?? Verdict.well, verdict))
+          if (verdict.status === "Probe") probes.set(peer, [...(probes.get(peer) ?? []), verdict])
+        }
+      }
+      const stands = sameStanding(merged, next)
+      merged = next
+      const before = probations
+      probations = new Map()
+      for (const [peer, verdicts] of probes) {
+        const known = before.get(peer)
+        const kept = known !== undefined && sameElements(known.verdicts, verdicts)
+        probations.set(peer, kept ? known : { verdicts, spent: false })
+      }
+      pool.changed(!stands)
+    })
+
+  const verdictOf = (peer: Peer): Verdict.Verdict => merged.get(peer) ?? Verdict.well
+  const standing = (peer: Peer): Verdict.Status => verdictOf(peer).status
+
+  for (const [index, detector] of detectors.entries()) {
+    yield* Stream.runForEach(detector.verdicts(pool.peers, standing), (verdicts) => replace(index, verdicts)).pipe(
+      Effect.ensuring(replace(index, Signal.nobody)),
+      Effect.forkScoped
+    )
+  }
+
+  return {
+    sinks: detectors.flatMap(({ observe }) => observe ?? []),
+    verdictOf,
+    allows: (peer) => {
+      if (merged.size === 0) return true
+      const verdict = merged.get(peer)
+      if (verdict === undefined || verdict.status === "Ready") return true
+      return verdict.status === "Probe" && probations.get(peer)?.spent === false
+    },
+    spend: (peer) => {
+      if (probations.size === 0) return false
+      const probation = probations.get(peer)
+      if (probation === undefined || probation.spent) return false
+      return (probation.spent = true)
+    }
+  }
+})

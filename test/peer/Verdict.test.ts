@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, pipe, Schema } from "effect"
+import { Verdict } from "trunkline"
+
+/** What a signal may say. Weights are powers of two, so that products are exact whatever the order. */
+const said = Schema.Struct({
+  status: Schema.Literals(["Ready", "Probe", "Ejected"]),
+  weight: Schema.Literals([1, 0.5, 0.25]),
+  cause: Schema.Literals(["slow", "failing", "new"]),
+  until: Schema.Literals([0, 10, 20])
+})
+const any = Schema.UndefinedOr(said)
+const verdicts = { said: Schema.Tuple([any, any, any]) }
+
+const order: ReadonlyArray<Verdict.Status> = ["Ready", "Probe", "Ejected"]
+
+/** A law about any three verdicts, that of a peer that is well among them. */
+const law = (name: string, check: (a: Verdict.Verdict, b: Verdict.Verdict, c: Verdict.Verdict) => void) =>
+  it.effect.prop(name, verdicts, ({ said: [a, b, c] }) =>
+    Effect.sync(() => check(a ?? Verdict.well, b ?? Verdict.well, c ?? Verdict.well))
+  )
+
+describe("merge", () => {
+  law("is associative", (a, b, c) =>
+    assert.deepStrictEqual(Verdict.merge(Verdict.merge(a, b), c), Verdict.merge(a, Verdict.merge(b, c)))
+  )
+
+  law("is commutative", (a, b) => assert.deepStrictEqual(Verdict.merge(a, b), Verdict.merge(b, a)))
+
+  law("is idempotent, but for the weight, which each signal gives once", (a) =>
+    assert.deepStrictEqual(Verdict.merge(a, a), { ...a, weight: a.weight * a.weight })
+  )
+
+  law("only lowers", (a, b) => {
+    const both = Verdict.merge(a, b)
+    assert.isAtLeast(order.indexOf(both.status), order.indexOf(a.status))
+    assert.isAtMost(both.weight, a.weight)
+  })
+
+  law("leaves what is said as it is beside a peer that is well", (a) =>
+    assert.strictEqual(Verdict.merge(a, Verdict.well), a)
+  )
+
+  it("takes cause and time from the worse one", () => {
+    const failing = Verdict.ejected("failing", 100)
+    assert.deepStrictEqual(Verdict.merge(Verdict.weighted(0.5, "new", 700), failing), { ...failing, weight: 0.5 })
+    assert.strictEqual(Verdict.merge(Verdict.probe("failing"), Verdict.well).cause, "failing")
+    assert.strictEqual(pipe(Verdict.ejected("down"), Verdict.merge(failing)).cause, "down")
+  })
+})
