@@ -55,6 +55,14 @@ export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
 export * as ServiceConfig from "./retry/ServiceConfig.ts"
 
+// Seeing it.
+export * as Instruments from "./observe/Instruments.ts"
+export * as Metrics from "./observe/Metrics.ts"
+export * as RequestId from "./observe/RequestId.ts"
+export * as Sampled from "./observe/Sampled.ts"
+export * as TraceContext from "./observe/TraceContext.ts"
+export * as Tracing from "./observe/Tracing.ts"
+
 // Which endpoints exist now.
 export * as Discovery from "./discovery/Discovery.ts"
 export * as DnsDiscovery from "./discovery/DnsDiscovery.ts"
@@ -117,8 +125,10 @@ export * as MultiEndpointList from "./pool/MultiEndpointList.ts"
 export * as MultiEndpointSnapshot from "./pool/MultiEndpointSnapshot.ts"
 export * as MultiEndpointState from "./pool/MultiEndpointState.ts"
 export * as NoPeerReady from "./pool/NoPeerReady.ts"
+export * as PeerLogger from "./pool/PeerLogger.ts"
 export * as PeerPool from "./pool/PeerPool.ts"
 export * as PoolClosed from "./pool/PoolClosed.ts"
+export * as PoolMetrics from "./pool/PoolMetrics.ts"
 export * as PoolStats from "./pool/PoolStats.ts"
 
 // The wire.

@@ -62,6 +62,7 @@ export class Lease {
     peer.stats.used = now
     lane.enter()
     call.peer = peer.id
+    call.picked = now
   }
 
   /** The connection the call is to be sent on. */
