@@ -2,13 +2,14 @@
  * A picker of one's own.
  *
  * `Picker.overReady` keeps every peer connected and asks for a picker whenever the set of ready peers changes; what is
- * left to write is the choice. This one keeps calls in one zone as long as anybody there is ready.
+ * left to write is the choice. This one keeps calls in one zone as long as anybody there is ready. `PickerLaws` checks it as
+ * it checks ours: only ready peers, nobody tried twice, and so on.
  *
  *   npm run -s build && npm run -s build:programs && node build/examples/custom-picker.js
  */
 import { Effect, Layer, Schedule, Schema } from "effect"
 import { Balancer, Client, Handlers, Picker, Retry, Service, StaticDiscovery } from "trunkline"
-import { TestNetwork } from "trunkline/testing"
+import { PickerLaws, TestNetwork } from "trunkline/testing"
 
 /** Turns, among the peers whose address starts with the zone; among all of them when it has none. */
 const nearest = (zone: string): Picker.PickerPolicy =>
@@ -41,6 +42,9 @@ const WhereLive = Where.layer.pipe(
 )
 
 const program = Effect.gen(function* () {
+  yield* PickerLaws.check(nearest("peer-1"))
+  yield* PickerLaws.check(nearest("nowhere"), { fairWithin: 1.01 })
+
   const network = yield* TestNetwork.TestNetwork
   const where = yield* Where
   const fourCalls = Effect.forEach([1, 2, 3, 4], () => where.am("I"))

@@ -25,8 +25,8 @@ const rooms: Readonly<Record<string, Room>> = {
     mayImport: ["call", "discovery", "status"]
   },
   retry: { floor: 2, answers: "whether, when and how much to try again", mayImport: ["call", "status"] },
-  server: { floor: 2, answers: "serving handlers", mayImport: ["call", "status"] },
   observe: { floor: 2, answers: "seeing it", mayImport: ["call", "status"] },
+  server: { floor: 3, answers: "serving handlers", mayImport: ["observe", "call", "status"] },
   client: {
     floor: 3,
     answers: "typed methods from a service",
@@ -38,12 +38,12 @@ const rooms: Readonly<Record<string, Room>> = {
     mayImport: ["transport", "discovery", "call", "status"]
   },
   grpcjs: {
-    floor: 3,
+    floor: 4,
     answers: "the only importer of `@grpc/grpc-js`",
     mayImport: ["transport", "server", "discovery", "call", "status"]
   },
   http2: {
-    floor: 3,
+    floor: 4,
     answers: "the same wire straight on `node:http2`",
     mayImport: ["transport", "server", "discovery", "call", "status"]
   },

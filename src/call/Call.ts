@@ -12,6 +12,33 @@ import * as Deadline from "./Deadline.ts"
 const nothing: ReadonlyArray<never> = []
 
 /**
+ * How an attempt came to be: the call's first, one more after a failure, one beside others, or one made again at no cost
+ * because no handler can have seen it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AttemptType = "original" | "retry" | "hedge" | "transparent_retry"
+
+/**
+ * What is counted over all attempts of a call, those of its copies included.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tally {
+  retries: number
+  hedges: number
+  transparentRetries: number
+  /** Attempts under way. */
+  active: number
+  /** When the last attempt ended, in milliseconds of the monotonic clock. */
+  idleSince: number
+  /** Milliseconds in which no attempt was under way. */
+  idleMillis: number
+}
+
+/**
  * A call under way.
  *
  * @category models
@@ -28,8 +55,15 @@ export class Call {
   attemptDeadline: Deadline.Deadline
   /** 1 for the first attempt. */
   attempt = 1
+  /** How this attempt came to be. */
+  attemptType: AttemptType = "original"
   /** When this attempt was first due, in milliseconds of the monotonic clock. */
   attemptStart: number
+  /** When this attempt got its peer, in the same milliseconds. */
+  picked: number | undefined = undefined
+  /** Bytes of the messages this attempt has sent and received, as the codec made and got them. */
+  sentBytes = 0
+  receivedBytes = 0
   /** The id of the peer of the current attempt. */
   peer: string | undefined = undefined
   /** Whether this attempt's peer was picked whatever signals say of it, because they speak against too many. */
@@ -38,6 +72,8 @@ export class Call {
   tried: ReadonlyArray<string> = nothing
   /** The attempts that have failed so far. */
   failed: ReadonlyArray<Attempt> = nothing
+  /** For whoever counts attempts; shared with the copies of this call. */
+  tally: Tally | undefined = undefined
 
   constructor(
     options: CallOptions,
@@ -64,7 +100,11 @@ export class Call {
   repeatAttempt(now: number): void {
     if (this.peer !== undefined && !this.tried.includes(this.peer)) this.tried = [...this.tried, this.peer]
     this.peer = undefined
+    this.attemptType = "transparent_retry"
     this.attemptStart = now
+    this.picked = undefined
+    this.sentBytes = 0
+    this.receivedBytes = 0
     this.startClock(now)
   }
 
@@ -72,6 +112,7 @@ export class Call {
   nextAttempt(now: number): void {
     this.attempt++
     this.repeatAttempt(now)
+    this.attemptType = "retry"
   }
 
   /**
@@ -83,6 +124,8 @@ export class Call {
     const taken = siblings.flatMap(({ peer, tried }) => (peer === undefined ? tried : [...tried, peer]))
     copy.tried = [...new Set([...this.tried, ...taken])]
     copy.attempt = attempt
+    copy.attemptType = attempt > 1 ? "hedge" : "original"
+    copy.tally = this.tally
     copy.attemptStart = now
     copy.startClock(now)
     return copy

@@ -43,6 +43,16 @@ export interface CallOptions {
   readonly idempotent: boolean | undefined
   /** Whether a stream of requests is kept while it is sent, so that it can be sent again. */
   readonly replayable: boolean
+  /** What pickers by key place the call by. */
+  readonly hashKey: string | Uint8Array | undefined
+  /** The one peer the call may go to, where the pool's picker dispatches. */
+  readonly peer: string | undefined
+  /** The name of the picker the call asks for, where the pool's picker dispatches. */
+  readonly picker: string | undefined
+  /** Which of a transport's lists of endpoints the call goes to; its default list if `undefined`. */
+  readonly multiEndpoint: string | undefined
+  /** What the calls of one session have in common, so that they go to one place. */
+  readonly affinityKey: string | undefined
 }
 
 /**
@@ -65,7 +75,12 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     compression: "identity",
     credentials: undefined,
     idempotent: undefined,
-    replayable: false
+    replayable: false,
+    hashKey: undefined,
+    peer: undefined,
+    picker: undefined,
+    multiEndpoint: undefined,
+    affinityKey: undefined
   })
 })
 
@@ -234,3 +249,49 @@ export const nonIdempotent: Combinator = update((options) => ({ ...options, idem
  * @since 0.1.0
  */
 export const replayable: Combinator = update((options) => ({ ...options, replayable: true }))
+
+/**
+ * Gives calls a key: equal keys go to the same peer, where the pool picks by key (`RingHash`, `Maglev`, `Rendezvous`).
+ * A `bigint` is the same key as its decimal text.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withHashKey = (key: string | bigint | Uint8Array): Combinator => {
+  const hashKey = typeof key === "bigint" ? key.toString() : key
+  return update((options) => ({ ...options, hashKey }))
+}
+
+/**
+ * Sends calls to one peer, by its address, where the pool's picker is `Dispatch`. If there is no such peer, or it cannot
+ * be reached, the call fails as `UNAVAILABLE`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withPeer = (address: string): Combinator => update((options) => ({ ...options, peer: address }))
+
+/**
+ * Has calls picked for by a picker of this name, where the pool's picker is `Dispatch` and has one.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withPicker = (name: string): Combinator => update((options) => ({ ...options, picker: name }))
+
+/**
+ * Sends calls to a list of endpoints of `MultiEndpoint` by its name. Other transports don't look at it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withMultiEndpoint = (multiEndpoint: string): Combinator =>
+  update((options) => ({ ...options, multiEndpoint }))
+
+/**
+ * Sends calls with the same key over the same connection of a `ChannelPool`. Other transports don't look at it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withAffinityKey = (affinityKey: string): Combinator => update((options) => ({ ...options, affinityKey }))

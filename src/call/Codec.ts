@@ -29,7 +29,7 @@ const tooLarge = (what: string, bytes: number, most: number, path: string, peer:
  * @category wire
  * @since 0.1.0
  */
-export const encodeRequest = <I>(
+export const requestBytes = <I>(
   method: Method<I, unknown>,
   request: I,
   call: Call,
@@ -47,6 +47,24 @@ export const encodeRequest = <I>(
 }
 
 /**
+ * `requestBytes` of a request that is sent now: they count as sent.
+ *
+ * @category wire
+ * @since 0.1.0
+ */
+export const encodeRequest = <I>(
+  method: Method<I, unknown>,
+  request: I,
+  call: Call,
+  peer: string,
+  mostBytes?: number
+): Uint8Array | RpcError.RpcError => {
+  const bytes = requestBytes(method, request, call, peer, mostBytes)
+  if (bytes instanceof Uint8Array) call.sentBytes += bytes.length
+  return bytes
+}
+
+/**
  * A response, or why what the peer sent is not one.
  *
  * @category wire
@@ -58,6 +76,7 @@ export const decodeResponse = <O>(
   call: Call,
   peer: string
 ): O | RpcError.RpcError => {
+  call.receivedBytes += bytes.length
   const { maxReceiveBytes } = call.options
   if (bytes.length > maxReceiveBytes) return tooLarge("response", bytes.length, maxReceiveBytes, method.path, peer)
   try {

@@ -64,6 +64,8 @@ export type Streaming = <I, O>(
 export interface Arrows {
   readonly unary: Unary
   readonly stream: Streaming
+  /** What calls go to in the end, as whoever watches them should name it: the target of a pool, for one. */
+  readonly target?: string | undefined
 }
 
 /**
@@ -112,7 +114,8 @@ export const compose = (interceptors: ReadonlyArray<Interceptor>): Interceptor =
  */
 export const apply = (self: Interceptor, next: Arrows): Arrows => ({
   unary: self.unary(next.unary),
-  stream: self.stream(next.stream)
+  stream: self.stream(next.stream),
+  target: next.target
 })
 
 /**

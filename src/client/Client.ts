@@ -14,11 +14,13 @@ import * as Interceptor from "../call/Interceptor.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
+import * as Tracing from "../observe/Tracing.ts"
 import * as Attempts from "../retry/Attempts.ts"
 import * as MethodPolicy from "../retry/MethodPolicy.ts"
 import * as RetryBudget from "../retry/RetryBudget.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
+import * as ClientMetrics from "./ClientMetrics.ts"
 import * as ClientReading from "./ClientReading.ts"
 
 type Failure = RpcError.RpcError
@@ -101,11 +103,15 @@ export type Client<S extends Service_.Input> = {
 }
 
 type AnyMethod = Method.Method<unknown, unknown>
+type Policy = MethodPolicy.MethodPolicy | undefined
 
-const newCall = (fiber: Fiber.Fiber<unknown, unknown>, policy: MethodPolicy.MethodPolicy | undefined): Call => {
+const newCall = (fiber: Fiber.Fiber<unknown, unknown>, policy: Policy): Call => {
   const options = MethodPolicy.applyTo(fiber.getRef(CallOptions.Current), policy)
   return new Call(options, fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
 }
+
+/** What carries the calls of a fiber. */
+type Carrier = (fiber: Fiber.Fiber<unknown, unknown>) => Arrows
 
 /**
  * Keeps the caller's own request failure apart from the call's: the wire is told only that the call was given up, and
@@ -132,38 +138,40 @@ const single = Effect.fnUntraced(function* <O, E>(method: Method.Any, response: 
   return { message: all[0]!, headers: yield* response.headers, trailers: yield* response.trailers }
 })
 
-const unary = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
+const unary = (method: AnyMethod, carrier: Carrier, policy: Policy) => {
   const response = (request: unknown) =>
-    Effect.withFiber((fiber) => arrows.unary(method, request, newCall(fiber, policy)))
+    Effect.withFiber((fiber) => carrier(fiber).unary(method, request, newCall(fiber, policy)))
   return Object.assign((request: unknown) => Effect.map(response(request), ({ message }) => message), { response })
 }
 
-const serverStreaming = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
+const serverStreaming = (method: AnyMethod, carrier: Carrier, policy: Policy) => {
   const response = (request: unknown) =>
-    Effect.withFiber((fiber) => arrows.stream(method, Stream.succeed(request), newCall(fiber, policy)))
+    Effect.withFiber((fiber) => carrier(fiber).stream(method, Stream.succeed(request), newCall(fiber, policy)))
   return Object.assign((request: unknown) => Stream.unwrap(Effect.map(response(request), ({ messages }) => messages)), {
     response
   })
 }
 
 const bidiResponse =
-  (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) =>
+  (method: AnyMethod, carrier: Carrier, policy: Policy) =>
   <E, R>(source: Stream.Stream<unknown, E, R>) =>
     Effect.withFiber<StreamResponse<unknown, E>, Failure | E, R | Scope.Scope>((fiber) => {
       const { requests, restore } = guardRequests(Stream.provideContext(source, fiber.context as Context.Context<R>))
       const restored = Effect.catchCause((cause: Cause.Cause<Failure>) => Effect.failCause(restore(cause)))
-      return arrows.stream(method, requests, newCall(fiber, policy)).pipe(
-        Effect.map((response) => ({
-          headers: restored(response.headers),
-          messages: Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause))),
-          trailers: restored(response.trailers)
-        })),
-        restored
-      )
+      return carrier(fiber)
+        .stream(method, requests, newCall(fiber, policy))
+        .pipe(
+          Effect.map((response) => ({
+            headers: restored(response.headers),
+            messages: Stream.catchCause(response.messages, (cause) => Stream.failCause(restore(cause))),
+            trailers: restored(response.trailers)
+          })),
+          restored
+        )
     })
 
-const bidiStreaming = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
-  const response = bidiResponse(method, arrows, policy)
+const bidiStreaming = (method: AnyMethod, carrier: Carrier, policy: Policy) => {
+  const response = bidiResponse(method, carrier, policy)
   return Object.assign(
     <E, R>(source: Stream.Stream<unknown, E, R>) =>
       Stream.unwrap(Effect.map(response(source), ({ messages }) => messages)),
@@ -171,8 +179,8 @@ const bidiStreaming = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.M
   )
 }
 
-const clientStreaming = (method: AnyMethod, arrows: Arrows, policy: MethodPolicy.MethodPolicy | undefined) => {
-  const start = bidiResponse(method, arrows, policy)
+const clientStreaming = (method: AnyMethod, carrier: Carrier, policy: Policy) => {
+  const start = bidiResponse(method, carrier, policy)
   const response = <E, R>(source: Stream.Stream<unknown, E, R>) =>
     Effect.scoped(Effect.flatMap(start(source), (response) => single(method, response)))
   return Object.assign(
@@ -210,21 +218,29 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
 ): Effect.fn.Return<Client<S>, never, Transport> {
   const service: Service_.Service = Service_.from(description)
   const policies = MethodPolicy.resolve(yield* MethodPolicy.Current, Object.values(service.methods))
+  const transport = yield* Transport
+  const tracing = yield* Tracing.Current
   const shared = yield* RetryBudget.Current
   const budget = shared ?? (yield* RetryBudget.make())
-  const attempts = yield* Effect.provideService(Attempts.make(policies), RetryBudget.Current, budget)
   yield* ClientReading.register({ service: service.typeName, policies, budget, shared: shared !== undefined })
-  const interceptor = Interceptor.compose([yield* Interceptor.Current, attempts])
-  const arrows = Interceptor.apply(interceptor, yield* Transport)
+  const measured = yield* ClientMetrics.make(service, transport.target, budget)
+  const attempts = yield* Effect.provideService(Attempts.make(policies), RetryBudget.Current, budget)
+  const inner = [measured.calls, yield* Interceptor.Current, attempts, measured.attempts]
+  const traced = [Tracing.calls(transport.target), ...inner, Tracing.attempts(tracing)]
+
+  const carrierOf = (method: AnyMethod): Carrier => {
+    const behind = (interceptors: ReadonlyArray<Interceptor.Interceptor>) =>
+      Interceptor.apply(Interceptor.compose([DeclaredError.fromStatus(method), ...interceptors]), transport)
+    const bare = behind(inner)
+    if (tracing.when?.(method) === false) return () => bare
+    const spans = behind(traced)
+    return (fiber) => (Tracing.isOn(fiber) ? spans : bare)
+  }
 
   return Object.fromEntries(
     Object.entries(service.methods).map(([name, method]) => [
       name,
-      kinds[method.kind](
-        method as AnyMethod,
-        Interceptor.apply(DeclaredError.fromStatus(method), arrows),
-        policies.get(method)
-      )
+      kinds[method.kind](method as AnyMethod, carrierOf(method as AnyMethod), policies.get(method))
     ])
   ) as Client<S>
 })

@@ -172,54 +172,72 @@ export const Snapshot = Schema.Struct({
 })
 
 /**
+ * What signals say of a peer.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Standing = typeof Standing.Type
 
 /**
+ * A peer as its pool reads it.
+ *
  * @category models
  * @since 0.1.0
  */
 export type PeerReading = typeof PeerReading.Type
 
 /**
+ * A pool as it reads itself.
+ *
  * @category models
  * @since 0.1.0
  */
 export type PoolReading = typeof PoolReading.Type
 
 /**
+ * A client as it reads itself.
+ *
  * @category models
  * @since 0.1.0
  */
 export type ClientReading = typeof ClientReading.Type
 
 /**
+ * A list of endpoints as it reads itself.
+ *
  * @category models
  * @since 0.1.0
  */
 export type MultiEndpointReading = typeof MultiEndpointReading.Type
 
 /**
+ * What became of a peer in the last minute.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Recent = typeof Recent.Type
 
 /**
+ * Everything that is to be seen.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Snapshot = typeof Snapshot.Type
 
 /**
+ * A pool of a snapshot.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Pool = Snapshot["pools"][number]
 
 /**
+ * A peer of a snapshot.
+ *
  * @category models
  * @since 0.1.0
  */

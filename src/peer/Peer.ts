@@ -105,6 +105,9 @@ export class Peer {
     const before = this.#status.current()
     const after = PeerStatus.next(before, event, now)
     if (after === before) return
+    if (after.state === "Ready") this.stats.connected++
+    if (before.state === "Ready") this.stats.disconnected++
+    if (event._tag === "ConnectFailed") this.stats.connectsFailed++
     if (after.state === "Idle") {
       this.#wanted.closeUnsafe()
       this.#released.closeUnsafe()

@@ -36,6 +36,11 @@ export class PeerStats {
   /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
   retryAt = 0
 
+  /** Connects that became ready, connects that did not, and ready connections that are no more. */
+  connected = 0
+  connectsFailed = 0
+  disconnected = 0
+
   /** Forgets what was measured: the next connection may lead to another process. */
   forget(): void {
     this.cost = 0

@@ -2,10 +2,15 @@
  * Load as expected latency: a moving average that jumps to peaks, times the calls under way.
  *
  * A slow answer is believed at once and forgiven slowly; a fast one lowers the estimate slowly. That makes a peer that
- * stalls expensive after its first slow call. Two rules keep the estimate honest. A failure counts as a long latency for
- * that long, because otherwise a peer that fails fast looks like the best one; it is not averaged in, because then it
- * would be remembered long after the peer is well. And a peer of which nothing is known, a new one or one whose failure is
- * that long ago, is asked by one call at a time, because otherwise it looks free and takes everything.
+ * stalls expensive after its first slow call. Three rules keep the estimate honest:
+ *
+ * - What is forgotten turns into the mean of all peers, not into nothing. A client with little traffic meets a peer less
+ *   often than it forgets, and would try a slow one again each time as if it were free.
+ * - A failure counts as a long latency for that long, because otherwise a peer that fails fast looks like the best one; a
+ *   server that says how long it wants to be left alone is believed. It is not averaged in, because then it would be
+ *   remembered long after the peer is well, and it fades, so that not everybody comes back in the same moment.
+ * - A peer of which nothing is known, a new one or one whose failure is that long ago, is asked by one call at a time,
+ *   because otherwise it looks free and takes everything.
  *
  * @see https://github.com/twitter/finagle/blob/develop/finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala
  * @see https://linkerd.io/2-edge/tasks/rate-limit-aware-load-balancing/
@@ -20,9 +25,16 @@ const probing = 2 ** 47
 /** Keeps a measured peer distinguishable from an unmeasured one, whose cost is 0. Milliseconds. */
 const least = 1e-3
 
+/** No server is left alone longer than this, whatever it asks for. Milliseconds. */
+const longest = 300_000
+
+/** How many answers make a mean. */
+const enough = 64
+
 /**
  * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
- * time a failure keeps other calls away (default 5 seconds).
+ * time a failure keeps other calls away (default 5 seconds). It remembers the mean of what it has seen, so make one for
+ * each pool.
  *
  * @category loads
  * @since 0.1.0
@@ -34,32 +46,49 @@ export const make = (options?: {
   const tau = Duration.toMillis(options?.tau ?? "10 seconds")
   const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
 
-  // A clock that stepped back must not make an estimate grow.
-  const decay = (stats: PeerStats, now: number): number => Math.exp(-Math.max(0, now - stats.stamp) / tau)
+  // What is left of an estimate is exp(-age / tau), and a clock that stepped back must not make one grow. It is written out
+  // in each place, and the mean is in an array, because a fraction that is handed over or kept in a variable is an allocation.
+  const running = new Float64Array(2)
+  /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at the same pace. */
+  const mean = 0
+  const meanAt = 1
+  let answers = 0
 
-  const unknown = (stats: PeerStats): number => (stats.pending === 0 ? 0 : probing + stats.pending)
+  /** The cost of a peer that has failed, or was never asked. */
+  const doubtful = (stats: PeerStats, now: number): number => {
+    if (now >= stats.retryAt) return stats.pending === 0 ? 0 : probing + stats.pending
+    // A penalty is worth what is left of it, but never less than an answer.
+    return Math.max(running[mean]!, stats.retryAt - now) * (stats.pending + 1)
+  }
 
   return {
     cost(stats, now) {
-      if (stats.retryAt !== 0) return now < stats.retryAt ? stats.cost * (stats.pending + 1) : unknown(stats)
-      if (stats.cost === 0) return unknown(stats)
-      return stats.cost * decay(stats, now) * (stats.pending + 1)
+      if (stats.retryAt !== 0 || stats.cost === 0) return doubtful(stats, now)
+      const average = running[mean]!
+      const left = Math.exp(Math.min(0, stats.stamp - now) / tau)
+      return (average + (stats.cost - average) * left) * (stats.pending + 1)
     },
-    observe(stats, outcome, elapsed, now) {
+    observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)
       if (outcome === "failure" || outcome === "rejected") {
-        stats.cost = Math.max(penalty, latency)
+        stats.cost = Math.max(penalty, latency, Math.min(longest, retryAfter))
         stats.retryAt = now + stats.cost
       } else if (outcome === "ignorable") {
         // A call its caller gave up took at least this long; that it was short says nothing good of the peer.
         if (stats.retryAt !== 0 || latency <= stats.cost) return
         stats.cost = latency
-      } else if (stats.retryAt !== 0 || latency > stats.cost) {
-        stats.cost = latency
-        stats.retryAt = 0
       } else {
-        const weight = decay(stats, now)
-        stats.cost = Math.max(least, stats.cost * weight + latency * (1 - weight))
+        if (answers < enough) answers++
+        const forgotten = 1 - Math.exp(Math.min(0, running[meanAt]! - now) / tau)
+        running[mean]! += (latency - running[mean]!) * Math.max(forgotten, 1 / answers)
+        running[meanAt] = now
+        if (stats.retryAt !== 0 || latency > stats.cost) {
+          stats.cost = latency
+          stats.retryAt = 0
+        } else {
+          const weight = Math.exp(Math.min(0, stats.stamp - now) / tau)
+          stats.cost = Math.max(least, stats.cost * weight + latency * (1 - weight))
+        }
       }
       stats.stamp = now
     }

@@ -94,8 +94,11 @@ export interface PeerSet {
  */
 export interface Load {
   readonly cost: (stats: PeerStats, now: number) => number
-  /** `elapsed` is in milliseconds: to the end of a unary call, to the first message of a stream. */
-  readonly observe: (stats: PeerStats, outcome: Outcome, elapsed: number, now: number) => void
+  /**
+   * `elapsed` is in milliseconds: to the end of a unary call, to the first message of a stream. `retryAfter` is how long the
+   * server asked to be left alone when it failed, in milliseconds; 0 or nothing if it did not ask.
+   */
+  readonly observe: (stats: PeerStats, outcome: Outcome, elapsed: number, now: number, retryAfter?: number) => void
 }
 
 /**
@@ -133,8 +136,27 @@ const connectIdle = (set: PeerSet): void => {
 }
 
 /**
- * The policy of most balancers: keep every peer connected, and pick among the ready ones. `build` is called for each new
- * set with the random source of this pool, what it returned before, to carry a cursor over, and the whole set.
+ * Picks again among the other ready peers when a retried call would go where it has failed. A picker that knows better,
+ * such as the next on a ring, answers with another peer itself.
+ */
+const avoidingTried = (
+  self: Picker,
+  ready: ReadonlyArray<Peer>,
+  among: (rest: ReadonlyArray<Peer>) => Picker
+): Picker => ({
+  pick(call, now) {
+    const picked = self.pick(call, now)
+    if (call.tried.length === 0 || picked._tag !== "Peer" || !call.tried.includes(picked.id)) return picked
+    const rest = ready.filter((peer) => !call.tried.includes(peer.id))
+    return rest.length === 0 ? picked : among(rest).pick(call, now)
+  }
+})
+
+/**
+ * The policy of most balancers: keep every peer connected, and pick among the ready ones, of which a retried call gets one
+ * it has not failed on if there is any. `build` is called for each new set with the random source of this pool, what it
+ * returned before, to carry a cursor over, and the whole set; and for the rest of the ready peers when a call has failed on
+ * the one it picked.
  *
  * @example
  * import { Picker } from "trunkline"
@@ -158,7 +180,7 @@ export const overReady = <P extends Picker>(
           connectIdle(set)
           if (set.ready.length === 0) return empty
           previous = build(set.ready, random, previous, set)
-          return previous
+          return avoidingTried(previous, set.ready, (rest) => build(rest, random, undefined, set))
         })
       })
     )

@@ -9,8 +9,8 @@
  *
  * @see Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001
  */
-import type { Random } from "effect"
 import type { Peer } from "../peer/Peer.ts"
+import { Dice } from "./Dice.ts"
 import * as PendingLoad from "./PendingLoad.ts"
 import * as Picker from "./Picker.ts"
 
@@ -37,14 +37,14 @@ const weighted = (
   ready: ReadonlyArray<Peer>,
   weights: ReadonlyArray<number>,
   load: Picker.Load,
-  random: Random.Random
+  dice: Dice
 ): Picker.Picker => {
   const ends = line(weights)
   const total = ends[ends.length - 1]!
   return {
     pick(_call, now) {
-      const i = find(ends, random.nextDoubleUnsafe() * total)
-      const j = find(ends, random.nextDoubleUnsafe() * total)
+      const i = find(ends, ((dice.throw() >>> 0) / 2 ** 32) * total)
+      const j = find(ends, ((dice.throw() >>> 0) / 2 ** 32) * total)
       const a = ready[i]!
       const b = ready[j]!
       return load.cost(b.stats, now) / weights[j]! < load.cost(a.stats, now) / weights[i]! ? b : a
@@ -53,7 +53,8 @@ const weighted = (
 }
 
 /**
- * Picks the less loaded of two distinct ready peers, in proportion to their weights. The load is the pending calls unless another is given.
+ * Picks the less loaded of two distinct ready peers, in proportion to their weights. The load is the pending calls unless
+ * another is given.
  *
  * @example
  * import { PeakEwma, PowerOfTwo } from "trunkline"
@@ -69,12 +70,13 @@ export const make = (options?: { readonly load?: Picker.Load | undefined }): Pic
     (ready, random, _previous, set) => {
       const only = ready[0]!
       if (ready.length === 1) return { pick: () => only }
+      const dice = new Dice(random)
       const weights = ready.map(set.weightOf)
-      if (weights.some((weight) => weight !== weights[0])) return weighted(ready, weights, load, random)
+      if (weights.some((weight) => weight !== weights[0])) return weighted(ready, weights, load, dice)
       return {
         pick(_call, now) {
-          const i = Math.floor(random.nextDoubleUnsafe() * ready.length)
-          const other = Math.floor(random.nextDoubleUnsafe() * (ready.length - 1))
+          const i = dice.below(ready.length)
+          const other = dice.below(ready.length - 1)
           const a = ready[i]!
           const b = ready[other >= i ? other + 1 : other]!
           return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a

@@ -1,6 +1,7 @@
 /**
  * Any ready peer, each with the same chance.
  */
+import { Dice } from "./Dice.ts"
 import * as Picker from "./Picker.ts"
 
 /**
@@ -10,6 +11,10 @@ import * as Picker from "./Picker.ts"
  * @since 0.1.0
  */
 export const make = (): Picker.PickerPolicy =>
-  Picker.overReady((ready, random) => ({ pick: () => ready[Math.floor(random.nextDoubleUnsafe() * ready.length)]! }), {
-    name: "Random"
-  })
+  Picker.overReady(
+    (ready, random) => {
+      const dice = new Dice(random)
+      return { pick: () => ready[dice.below(ready.length)]! }
+    },
+    { name: "Random" }
+  )

@@ -8,18 +8,25 @@ import type { Random } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import * as Picker from "./Picker.ts"
 
+/** A peer and its place in this client's order, from 0 to 1. */
+interface Entry {
+  readonly peer: Peer
+  readonly place: number
+}
+
 interface Cursor extends Picker.Picker {
-  /** The place of each ready peer in this client's order, from 0 to 1. */
-  readonly order: ReadonlyMap<string, number>
+  readonly order: ReadonlyArray<Entry>
   /** The place of the last pick. */
   readonly place: () => number
 }
 
 /** Keeps the place of every known peer and gives a new one a random place. */
-const placed = (ready: ReadonlyArray<Peer>, random: Random.Random, known: ReadonlyMap<string, number>) => {
-  const order = new Map<string, number>()
-  for (const peer of ready) order.set(peer.id, known.get(peer.id) ?? random.nextDoubleUnsafe())
-  return order
+const placed = (ready: ReadonlyArray<Peer>, random: Random.Random, known: ReadonlyArray<Entry>) => {
+  const coming = new Set(ready)
+  // In order but for the new ones, which is quickly sorted.
+  const order = known.filter(({ peer }) => coming.delete(peer))
+  for (const peer of coming) order.push({ peer, place: random.nextDoubleUnsafe() })
+  return order.sort((a, b) => a.place - b.place)
 }
 
 /**
@@ -31,17 +38,16 @@ const placed = (ready: ReadonlyArray<Peer>, random: Random.Random, known: Readon
 export const make = (): Picker.PickerPolicy =>
   Picker.overReady<Cursor>(
     (ready, random, previous) => {
-      const order = placed(ready, random, previous?.order ?? new Map())
-      const peers = [...ready].sort((a, b) => order.get(a.id)! - order.get(b.id)!)
-      const places = peers.map((peer) => order.get(peer.id)!)
+      const order = placed(ready, random, previous?.order ?? [])
+      const peers = order.map(({ peer }) => peer)
       const last = previous?.place() ?? -1
       let next = Math.max(
         0,
-        places.findIndex((place) => place > last)
+        order.findIndex(({ place }) => place > last)
       )
       return {
         order,
-        place: () => places[(next + places.length - 1) % places.length]!,
+        place: () => order[(next + order.length - 1) % order.length]!.place,
         pick() {
           const peer = peers[next]!
           next = next + 1 === peers.length ? 0 : next + 1

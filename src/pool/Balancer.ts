@@ -22,6 +22,7 @@ import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
 import { Lease } from "./Lease.ts"
 import * as PeerPool from "./PeerPool.ts"
+import * as PoolMetrics from "./PoolMetrics.ts"
 
 /**
  * How to balance. With neither `picker` nor `signals` it is `defaults`; beside a picker of your own there are no signals
@@ -95,6 +96,8 @@ const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: numb
   })
 
 const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
+  target: pool.target,
+
   unary: (method, request, call) =>
     onPeer(
       pool,
@@ -149,7 +152,9 @@ const makePool = Effect.fnUntraced(function* <R>(
   const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
   const { picker, signals } = options
   const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
-  return yield* PeerPool.make({ ...options, ...chosen }, registry)
+  const pool = yield* PeerPool.make({ ...options, ...chosen }, registry)
+  yield* PoolMetrics.register(pool)
+  return pool
 })
 
 /**

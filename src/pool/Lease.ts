@@ -13,14 +13,14 @@ import type { Peer } from "../peer/Peer.ts"
 import type { Sink } from "../peer/Signal.ts"
 import type { Load } from "../picker/Picker.ts"
 import * as Outcome from "../status/Outcome.ts"
+import * as RetryAfter from "../status/RetryAfter.ts"
 import type { RpcError } from "../status/RpcError.ts"
 
 const errorOf = (exit: Exit.Exit<unknown, RpcError>): RpcError | undefined =>
   Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
 
-const outcomeOf = (exit: Exit.Exit<unknown, RpcError>): Outcome.Outcome => {
+const outcomeOf = (exit: Exit.Exit<unknown, RpcError>, error: RpcError | undefined): Outcome.Outcome => {
   if (Exit.isSuccess(exit)) return "success"
-  const error = errorOf(exit)
   return error === undefined ? "ignorable" : Outcome.fromCode(error.code)
 }
 
@@ -62,6 +62,7 @@ export class Lease {
     peer.stats.used = now
     lane.enter()
     call.peer = peer.id
+    call.picked = now
   }
 
   /** The connection the call is to be sent on. */
@@ -72,14 +73,15 @@ export class Lease {
   /** The first message of a stream: it says how fast the peer is, and the end of the stream does not. */
   answered(): void {
     this.#answered = true
-    this.#observe("success", Deadline.nowUnsafe(this.#call.clock))
+    this.#observe("success", Deadline.nowUnsafe(this.#call.clock), 0)
   }
 
   /** The attempt has ended. Only the first end counts. */
   end(exit: Exit.Exit<unknown, RpcError>): void {
     if (this.#ended) return
     this.#ended = true
-    const outcome = outcomeOf(exit)
+    const error = errorOf(exit)
+    const outcome = outcomeOf(exit, error)
     const now = Deadline.nowUnsafe(this.#call.clock)
     const { stats } = this.#peer
     stats.pending--
@@ -87,14 +89,15 @@ export class Lease {
     if (outcome === "success") stats.succeeded++
     else if (outcome !== "ignorable") {
       stats.failed++
-      stats.lastError = errorOf(exit)
+      stats.lastError = error
       stats.lastErrorAt = now
     }
-    if (!this.#answered || outcome === "failure" || outcome === "rejected") this.#observe(outcome, now)
+    const bad = outcome === "failure" || outcome === "rejected"
+    if (!this.#answered || bad) this.#observe(outcome, now, bad && error !== undefined ? RetryAfter.millis(error) : 0)
     this.#lane.leave()
   }
 
-  #observe(outcome: Outcome.Outcome, now: number): void {
+  #observe(outcome: Outcome.Outcome, now: number, retryAfter: number): void {
     if (outcome === "success") {
       this.#peer.stats.answered++
       this.#peer.stats.answeredMillis += now - this.#start
@@ -103,7 +106,7 @@ export class Lease {
     if (this.#peer.lane !== this.#lane) return
     const { load, sinks } = this.#observers
     const elapsed = now - this.#start
-    load?.observe(this.#peer.stats, outcome, elapsed, now)
+    load?.observe(this.#peer.stats, outcome, elapsed, now, retryAfter)
     for (let i = 0; i < sinks.length; i++) sinks[i]!(this.#peer, outcome, elapsed, now)
   }
 }

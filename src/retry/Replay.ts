@@ -10,7 +10,7 @@
  */
 import { type Cause, Context, Effect, Exit, Fiber, Layer, Pull, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
-import { encodeRequest } from "../call/Codec.ts"
+import { requestBytes } from "../call/Codec.ts"
 import type { Streaming, StreamResponse } from "../call/Interceptor.ts"
 import type { Method } from "../call/Method.ts"
 import * as RpcError from "../status/RpcError.ts"
@@ -171,7 +171,7 @@ export const run = Effect.fnUntraced(function* <I, O>(
   ) => Effect.Effect<StreamResponse<O>, RpcError.RpcError, Scope.Scope>
 ): Effect.fn.Return<StreamResponse<O>, RpcError.RpcError, Scope.Scope> {
   const source = (yield* Stream.toPull(requests)) as Source
-  const encode = (request: unknown) => encodeRequest(method, request as I, call, call.peer ?? "")
+  const encode = (request: unknown) => requestBytes(method, request as I, call, call.peer ?? "")
   const log = new Log(source, encode, meter, yield* Effect.scope)
   yield* Effect.addFinalizer(() => Effect.sync(() => log.seal()))
 

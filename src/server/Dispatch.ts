@@ -11,6 +11,7 @@ import * as Compression from "../call/Compression.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Metadata from "../call/Metadata.ts"
 import type * as Method from "../call/Method.ts"
+import * as Observation from "../observe/Observation.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Handler } from "./Handlers.ts"
 import { ServerCall } from "./ServerCall.ts"
@@ -51,14 +52,19 @@ const coded = <A>(method: Method.Any, what: string, f: () => A): Effect.Effect<A
     catch: () => RpcError.make("INTERNAL", `cannot ${what} of ${method.path}`, { method: method.path })
   })
 
-const decode = (method: Method.Any, bytes: Uint8Array) =>
+const decode = (method: Method.Any, bytes: Uint8Array, call: ServerCall) =>
   coded(method, "decode the request", () => {
+    call.receivedBytes += bytes.length
     const message = (method.request as AnyCodec).decode(bytes)
     return Compression.arrivedCompressed(bytes) ? Compression.markArrived(message) : message
   })
 
-const encode = (method: Method.Any, message: unknown) =>
-  coded(method, "encode the response", () => (method.response as AnyCodec).encode(message))
+const encode = (method: Method.Any, message: unknown, call: ServerCall) =>
+  coded(method, "encode the response", () => {
+    const bytes = (method.response as AnyCodec).encode(message)
+    call.sentBytes += bytes.length
+    return bytes
+  })
 
 /** Whether to compress a response, if the client takes it so. */
 const isCompressed = (call: ServerCall, message: unknown): boolean =>
@@ -78,7 +84,7 @@ const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, mill
  * fails with the error to report, which carries the trailers set before it.
  */
 const serve = (
-  { method }: Handler,
+  { method, observe }: Handler,
   incoming: Incoming,
   outgoing: Outgoing,
   handle: (call: ServerCall) => Effect.Effect<Metadata.Metadata, RpcError.RpcError>
@@ -87,7 +93,7 @@ const serve = (
     const { metadata, remote, timeoutMillis } = incoming
     const options = { ...CallOptions.Current.defaultValue(), metadata, deadlineMillis: timeoutMillis }
     const call = new ServerCall(method.path, remote, outgoing.headers, options, clock, Deadline.none)
-    return Effect.suspend(() => handle(call)).pipe(
+    const served = Effect.suspend(() => handle(call)).pipe(
       Effect.provideService(Deadline.Current, call.deadline),
       (handled) => withinDeadline(handled, timeoutMillis),
       Effect.catchCause((cause) => {
@@ -96,6 +102,11 @@ const serve = (
         if (call.headers.size > 0) call.flushHeaders(call.headers)
         return Effect.fail(RpcError.annotate(error, { trailers: Metadata.override(call.trailers, error.trailers) }))
       })
+    )
+    if (observe === undefined) return served
+    return Observation.around(
+      () => observe(method, call),
+      () => served
     )
   })
 
@@ -116,9 +127,9 @@ export const unary = (
     incoming,
     outgoing,
     Effect.fnUntraced(function* (call) {
-      const request = yield* decode(handler.method, bytes)
+      const request = yield* decode(handler.method, bytes, call)
       const response = yield* handler.arrows.unary(handler.method as AnyMethod, request, call)
-      const message = yield* encode(handler.method, response.message)
+      const message = yield* encode(handler.method, response.message, call)
       call.flushHeaders(response.headers)
       yield* outgoing.message(message, isCompressed(call, response.message))
       return response.trailers
@@ -140,13 +151,13 @@ export const stream = (
   serve(handler, incoming, outgoing, (call) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message))
+        const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message, call))
         const response = yield* handler.arrows.stream(handler.method as AnyMethod, requests, call)
         const flush = Effect.map(response.headers, (headers) => call.flushHeaders(headers))
         yield* response.messages.pipe(
           Stream.onFirst(() => flush),
           Stream.runForEach((message) =>
-            Effect.flatMap(encode(handler.method, message), (bytes) =>
+            Effect.flatMap(encode(handler.method, message, call), (bytes) =>
               outgoing.message(bytes, isCompressed(call, message))
             )
           )

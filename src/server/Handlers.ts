@@ -6,12 +6,14 @@
  * caller as `INTERNAL` without a word of it. The call comes as the second argument: request metadata, deadline, and the
  * metadata to send back.
  */
-import { type Context, Effect, Function, Stream } from "effect"
+import { Context, Effect, Function, Stream } from "effect"
 import * as DeclaredError from "../call/DeclaredError.ts"
 import * as Interceptor from "../call/Interceptor.ts"
+import type { Call } from "../call/Call.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service from "../call/Service.ts"
+import type { Observation } from "../observe/Observation.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { ServerCall } from "./ServerCall.ts"
 
@@ -56,6 +58,8 @@ export type Implementation<S extends Service.Input, R> = {
 export interface Handler {
   readonly method: Method.Any
   readonly arrows: Arrows
+  /** Watches a call from before its request is decoded until after its response is encoded. */
+  readonly observe?: ((method: Method.Any, call: Call) => Observation) | undefined
 }
 
 /**
@@ -127,14 +131,16 @@ const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
   }
 }
 
-const withContext =
-  <R>(run: AnyFunction, context: Context.Context<R>): AnyFunction =>
-  (request, call) => {
+/** A handler has the context it was built in; what is said of the call itself, such as its span, wins over that. */
+const withContext = <R>(run: AnyFunction, context: Context.Context<R>): AnyFunction => {
+  const inCall = <C>(calling: Context.Context<C>): Context.Context<R | C> => Context.merge(context, calling)
+  return (request, call) => {
     const answer = run(request, call)
     return Stream.isStream(answer)
-      ? Stream.provideContext(answer, context)
-      : Effect.provideContext(answer as Effect.Effect<unknown>, context)
+      ? Stream.updateContext(answer, inCall)
+      : Effect.updateContext(answer as Effect.Effect<unknown>, inCall)
   }
+}
 
 interface Options<R> {
   /** Runs when a server of these begins to stop and still accepts calls. */

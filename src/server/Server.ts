@@ -6,6 +6,8 @@
  */
 import { Context, Data, Effect } from "effect"
 import * as Interceptor from "../call/Interceptor.ts"
+import * as Metrics from "../observe/Metrics.ts"
+import * as Tracing from "../observe/Tracing.ts"
 import type { Handler, Handlers } from "./Handlers.ts"
 
 /**
@@ -95,12 +97,17 @@ export const build = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<Application, MethodCollision, R> {
   const context = yield* Effect.context<R>()
-  const interceptor = options.interceptor ?? Interceptor.identity
+  const interceptor = Interceptor.compose([
+    Tracing.server(yield* Tracing.Current),
+    options.interceptor ?? Interceptor.identity
+  ])
   const handlers = yield* Effect.forEach(options.handlers, (handlers) => handlers.build)
+  const methods = handlers.flat().map(({ method }) => method)
+  const observe = (yield* Metrics.Current) === undefined ? undefined : yield* Metrics.server(methods)
   const router = new Map<string, Handler>()
   for (const { arrows, method } of handlers.flat()) {
     if (router.has(method.path)) return yield* new MethodCollision({ method: method.path })
-    router.set(method.path, { method, arrows: Interceptor.apply(interceptor, arrows) })
+    router.set(method.path, { method, arrows: Interceptor.apply(interceptor, arrows), observe })
   }
   const drains = Effect.forEach(options.handlers, (handlers) => handlers.drain, { concurrency: "unbounded" })
   const drain = Effect.andThen(drains, options.onDrain ?? Effect.void)

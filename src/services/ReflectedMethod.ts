@@ -122,12 +122,26 @@ const filesOf = Effect.fnUntraced(function* (service: string) {
       if (!files.has(name)) return yield* new NotFound({ name, problem: "was answered with another file" })
     }
   }
-  return [...files.values()]
+  return files
 })
 
-const registryOf = (service: string, file: ReadonlyArray<FileDescriptorProto>) =>
+/** Files, each after those that it imports. */
+const sorted = (files: ReadonlyMap<string, FileDescriptorProto>): Array<FileDescriptorProto> => {
+  const done = new Set<FileDescriptorProto>()
+  const visit = (name: string, importers: ReadonlyArray<string>): void => {
+    const file = files.get(name)
+    // Files that import each other have no order; the registry refuses them.
+    if (file === undefined || done.has(file) || importers.includes(name)) return
+    for (const imported of file.dependency) visit(imported, [...importers, name])
+    done.add(file)
+  }
+  for (const name of files.keys()) visit(name, [])
+  return [...done]
+}
+
+const registryOf = (service: string, files: ReadonlyMap<string, FileDescriptorProto>) =>
   Effect.try({
-    try: () => createFileRegistry(create(FileDescriptorSetSchema, { file: [...file] })),
+    try: () => createFileRegistry(create(FileDescriptorSetSchema, { file: sorted(files) })),
     catch: () => new NotFound({ name: service, problem: "is in files that do not fit together" })
   })
 

@@ -1,4 +1,5 @@
 /**
- * What to test with: a network in memory, on the clock of the test.
+ * What to test with: a network in memory, on the clock of the test, and the laws of pickers.
  */
+export * as PickerLaws from "./PickerLaws.ts"
 export * as TestNetwork from "./TestNetwork.ts"

@@ -20,7 +20,12 @@ describe("CallOptions", () => {
         compression: "identity",
         credentials: undefined,
         idempotent: undefined,
-        replayable: false
+        replayable: false,
+        hashKey: undefined,
+        peer: undefined,
+        picker: undefined,
+        multiEndpoint: undefined,
+        affinityKey: undefined
       })
     })
   )

@@ -20,12 +20,39 @@ describe("PeakEwma", () => {
     assert.approximately(load.cost(stats, 10_000), 10 + 90 / Math.E, 1e-9)
   })
 
-  it("decays with time alone, without writing", () => {
+  it("forgets toward the mean of all peers with time alone, from both sides, without writing", () => {
+    const load = PeakEwma.make({ tau: "10 seconds" })
+    const [slow, quick] = [fresh(), fresh()]
+    load.observe(slow, "success", 100, 0)
+    load.observe(quick, "success", 20, 0)
+    for (const [stats, first] of [
+      [slow, 100],
+      [quick, 20]
+    ] as const) {
+      assert.strictEqual(load.cost(stats, 0), first)
+      assert.approximately(load.cost(stats, 20_000), 60 + (first - 60) * Math.exp(-2), 1e-9)
+      assert.approximately(load.cost(stats, 100), 60 + (first - 60) * Math.exp(-0.01), 1e-4)
+      assert.strictEqual(load.cost(stats, 0), first)
+    }
+  })
+
+  it("a slow peer met less often than it is forgotten is never free", () => {
+    const load = PeakEwma.make({ tau: "10 seconds" })
+    const [slow, quick] = [fresh(), fresh()]
+    load.observe(slow, "success", 1000, 0)
+    for (let i = 0; i <= 60; i++) load.observe(quick, "success", 10, i * 1000)
+    assert.isAbove(load.cost(slow, 60_000), load.cost(quick, 60_000))
+  })
+
+  it("the mean is of the first answers alike, and then of the last", () => {
     const load = PeakEwma.make({ tau: "10 seconds" })
     const stats = fresh()
-    load.observe(stats, "success", 100, 0)
-    assert.approximately(load.cost(stats, 20_000), 100 * Math.exp(-2), 1e-9)
-    assert.strictEqual(load.cost(stats, 0), 100)
+    const late = 1e9
+    for (const latency of [10, 20, 30, 40]) load.observe(fresh(), "success", latency, 0)
+    load.observe(stats, "success", 25, 0)
+    assert.approximately(load.cost(stats, late), 25, 1e-6)
+    for (let i = 0; i < 1000; i++) load.observe(fresh(), "success", 5, 0)
+    assert.approximately(load.cost(stats, late), 5, 0.01)
   })
 
   it("multiplies by the calls under way and the one to come", () => {
@@ -59,12 +86,14 @@ describe("PeakEwma", () => {
     assert.strictEqual(load.cost(stats, 0), 3000)
   })
 
-  it("is not remembered longer than that: then one call at a time asks, and a success says it all", () => {
+  it("fades, and is not remembered longer than that: then one call at a time asks, and a success says it all", () => {
     const load = PeakEwma.make({ penalty: "5 seconds" })
     const stats = fresh()
     load.observe(stats, "success", 4, 0)
     load.observe(stats, "failure", 1, 1000)
-    assert.strictEqual(load.cost(stats, 5999), 5000)
+    assert.strictEqual(load.cost(stats, 1000), 5000)
+    assert.strictEqual(load.cost(stats, 4000), 2000)
+    assert.strictEqual(load.cost(stats, 5999), 4)
     assert.strictEqual(load.cost(stats, 6000), 0)
     stats.pending = 1
     assert.isAbove(load.cost(stats, 6000), 1e9)
@@ -78,8 +107,22 @@ describe("PeakEwma", () => {
     const stats = fresh()
     load.observe(stats, "failure", 1, 0)
     load.observe(stats, "failure", 1, 5000)
-    assert.strictEqual(load.cost(stats, 9999), 5000)
+    assert.strictEqual(load.cost(stats, 5000), 5000)
+    assert.strictEqual(load.cost(stats, 9999), 1)
     assert.strictEqual(load.cost(stats, 10_000), 0)
+  })
+
+  it.each([
+    [1000, 5000],
+    [8000, 8000],
+    [1e9, 300_000]
+  ] as const)("a server that asks for %i ms is left alone for %i ms", (asked, left) => {
+    const load = PeakEwma.make()
+    const stats = fresh()
+    load.observe(stats, "rejected", 1, 0, asked)
+    assert.strictEqual(load.cost(stats, 0), left)
+    assert.strictEqual(load.cost(stats, left - 1), 1)
+    assert.strictEqual(load.cost(stats, left), 0)
   })
 
   it("a call given up early says nothing good, one given up late says it was slow", () => {

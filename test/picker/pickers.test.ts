@@ -1,50 +1,8 @@
 /** What every picker must do, and what makes each one itself. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Random as Chance, Stream } from "effect"
-import {
-  Call,
-  CallOptions,
-  LeastPending,
-  PeakEwma,
-  Peer,
-  PickFirst,
-  type Picker,
-  PowerOfTwo,
-  Random,
-  RoundRobin,
-  Verdict
-} from "trunkline"
-import { endpoint } from "../endpoints.ts"
-
-const peerAt = (name: string, state: "Ready" | "Down" | "Idle" = "Ready"): Peer.Peer => {
-  const peer = new Peer.Peer(endpoint(`${name}:1`), 0)
-  if (state !== "Idle") peer.transition({ _tag: "ConnectStarted" }, 0)
-  if (state === "Ready") peer.transition({ _tag: "Connected" }, 0)
-  if (state === "Down") peer.transition({ _tag: "ConnectFailed", cause: "refused" }, 0)
-  return peer
-}
-
-const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
-  const ready = peers.filter((peer) => peer.status.state === "Ready")
-  const endpointOf = (peer: Peer.Peer) => peer.endpoint
-  return { peers, connected: ready, ready, endpointOf, weightOf: () => 1, verdictOf: () => Verdict.well }
-}
-
-/** The pickers a policy makes of some sets. */
-const pickersOf = (policy: Picker.PickerPolicy, ...sets: ReadonlyArray<Picker.PeerSet>) =>
-  Stream.runCollect(policy.pickers(Stream.fromIterable(sets)))
-
-/** The ids of so many picks. */
-const picks = Effect.fnUntraced(function* (picker: Picker.Picker, count: number, now = 0) {
-  const call = new Call.Call(CallOptions.Current.defaultValue(), yield* Clock.Clock, Infinity)
-  return Array.from({ length: count }, () => {
-    const picked = picker.pick(call, now)
-    return picked._tag === "Peer" ? picked.id : picked._tag
-  })
-})
-
-const share = (ids: ReadonlyArray<string>, id: string): number =>
-  ids.filter((other) => other === id).length / ids.length
+import { Effect, Random as Chance, Stream } from "effect"
+import { LeastPending, PeakEwma, type Peer, PickFirst, type Picker, PowerOfTwo, Random, RoundRobin } from "trunkline"
+import { peerAt, pickersOf, picks, setOf, share } from "./peers.ts"
 
 const policies: ReadonlyArray<[string, Picker.PickerPolicy]> = [
   ["RoundRobin", RoundRobin.make()],

@@ -7,10 +7,13 @@ import {
   Client,
   Discovery,
   type Endpoint,
+  ErrorDetails,
+  Handlers,
   NoPeerReady,
   PeerRegistry,
   PickFirst,
   Picker,
+  PowerOfTwo,
   RoundRobin,
   RpcError,
   StaticDiscovery,
@@ -568,5 +571,31 @@ describe("a picker that refuses", () => {
       const error = yield* Fiber.join(waiting)
       assert.deepStrictEqual([error.message, error.progress], ["[UNAVAILABLE] refused", "dropped"])
     })
+  )
+})
+
+describe("the load", () => {
+  it.effect("is told how long a failing server asks to be left alone", () =>
+    Effect.gen(function* () {
+      const seen: Array<readonly [string, number | undefined]> = []
+      const load: Picker.Load = {
+        cost: () => 0,
+        observe: (_stats, outcome, _elapsed, _now, retryAfter) => void seen.push([outcome, retryAfter])
+      }
+      const network = yield* TestNetwork.TestNetwork
+      const busy = ErrorDetails.attach(RpcError.make("RESOURCE_EXHAUSTED", "busy"), ErrorDetails.retryInfo("7 seconds"))
+      const handlers = Handlers.partial(EchoService, {
+        lookup: ({ text }) => (text === "" ? Effect.fail(busy) : Effect.succeed({ text }))
+      })
+      yield* network.serve("a:1", { handlers: [handlers] })
+      const picker = PowerOfTwo.make({ load })
+      const echo = yield* client({ discovery: StaticDiscovery.make(["a:1"]), picker })
+      yield* echo.lookup({ text: "well" })
+      yield* Effect.flip(echo.lookup({}))
+      assert.deepStrictEqual(seen, [
+        ["success", 0],
+        ["rejected", 7000]
+      ])
+    }).pipe(inMemory)
   )
 })

@@ -1,0 +1,297 @@
+/**
+ * Calls as numbers.
+ *
+ * Metrics are off until a layer turns them on; a client or a server that is made without it has nothing of them in front
+ * of its calls. With it, each call and each attempt is counted where it begins and measured where it ends, whatever ended
+ * it, so that the numbers add up. The metrics of a method are made once and found by its path, and a method that no service
+ * has named is `other`, so that nobody can make up labels.
+ */
+import { Context, Effect, Exit, Layer, type Metric } from "effect"
+import type { Call, Tally } from "../call/Call.ts"
+import * as Deadline from "../call/Deadline.ts"
+import type { Interceptor } from "../call/Interceptor.ts"
+import type * as Method from "../call/Method.ts"
+import type * as Code from "../status/Code.ts"
+import * as RpcError from "../status/RpcError.ts"
+import * as Instruments from "./Instruments.ts"
+import * as Observation from "./Observation.ts"
+
+/**
+ * How to measure.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The label of a target. Default as it is, which is a label for each address where targets are addresses. */
+  readonly target?: ((target: string) => string) | undefined
+}
+
+/**
+ * How the clients, servers and pools of this context are measured, if they are.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Current = Context.Reference<Options | undefined>("trunkline/observe/Metrics", {
+  defaultValue: () => undefined
+})
+
+/**
+ * Measures the clients, servers and pools above this layer.
+ *
+ * @example
+ * import { Layer } from "effect"
+ * import { Balancer, Client, GrpcJsConnector, Metrics, RoundRobin, Service, StaticDiscovery } from "trunkline"
+ *
+ * class Echo extends Client.Service<Echo>()("app/Echo", Service.make("demo.Echo", {})) {}
+ *
+ * const EchoLive = Echo.layer.pipe(
+ *   Layer.provide(Balancer.layer({ discovery: StaticDiscovery.make(["a:50051"]), picker: RoundRobin.make() })),
+ *   Layer.provide(GrpcJsConnector.layer()),
+ *   Layer.provide(Metrics.layer())
+ * )
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<never> => Layer.succeed(Current, options)
+
+/** What methods and targets are called that have no name of their own. */
+const other = "other"
+
+/**
+ * The label of a target.
+ *
+ * @category labels
+ * @since 0.1.0
+ */
+export const targetLabel = (options: Options, target: string | undefined): string =>
+  target === undefined ? other : (options.target?.(target) ?? target)
+
+const labelOf = (method: Method.Any): string => method.path.slice(1)
+
+const statusOf = (end: Observation.End): Code.Status =>
+  Exit.isSuccess(end) ? "OK" : RpcError.fromCause(end.cause).code
+
+/** One thing for each of a method's status codes, made when the code first comes up. */
+class ByStatus<A> {
+  readonly #made = new Map<Code.Status, A>()
+  readonly #make: (status: Code.Status) => A
+
+  constructor(make: (status: Code.Status) => A) {
+    this.#make = make
+  }
+
+  of(end: Observation.End): A {
+    const status = statusOf(end)
+    let made = this.#made.get(status)
+    if (made === undefined) this.#made.set(status, (made = this.#make(status)))
+    return made
+  }
+}
+
+/** One thing for each method of a service, and one for all others. */
+const byMethod = <A>(methods: Iterable<Method.Any>, make: (label: string) => A): ((method: Method.Any) => A) => {
+  const made = new Map<string, A>()
+  for (const method of methods) made.set(method.path, make(labelOf(method)))
+  const others = make(other)
+  return (method) => made.get(method.path) ?? others
+}
+
+type Registry = Context.Context<never>
+type Histogram = Metric.Histogram<number>
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Clients
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The metrics of one method of a client. */
+class ClientMethod {
+  readonly registry: Registry
+  readonly started: Metric.Counter<number>
+  readonly retries: Histogram
+  readonly hedges: Histogram
+  readonly transparentRetries: Histogram
+  readonly retryDelay: Histogram
+  readonly call: ByStatus<Histogram>
+  readonly attempt: ByStatus<{ readonly duration: Histogram; readonly sent: Histogram; readonly received: Histogram }>
+
+  constructor(registry: Registry, method: string, target: string) {
+    const labels = { "grpc.method": method, "grpc.target": target }
+    this.registry = registry
+    this.started = Instruments.attemptStarted(labels)
+    this.retries = Instruments.callRetries(labels)
+    this.hedges = Instruments.callHedges(labels)
+    this.transparentRetries = Instruments.callTransparentRetries(labels)
+    this.retryDelay = Instruments.callRetryDelay(labels)
+    this.call = new ByStatus((status) => Instruments.callDuration({ ...labels, "grpc.status": status }))
+    this.attempt = new ByStatus((status) => {
+      const ended = { ...labels, "grpc.status": status }
+      return {
+        duration: Instruments.attemptDuration(ended),
+        sent: Instruments.attemptSent(ended),
+        received: Instruments.attemptReceived(ended)
+      }
+    })
+  }
+}
+
+class CallObservation implements Observation.Observation {
+  readonly #method: ClientMethod
+  readonly #call: Call
+  readonly #tally: Tally = {
+    retries: 0,
+    hedges: 0,
+    transparentRetries: 0,
+    active: 0,
+    idleSince: 0,
+    idleMillis: 0
+  }
+
+  constructor(method: ClientMethod, call: Call) {
+    this.#method = method
+    this.#call = call
+    call.tally = this.#tally
+  }
+
+  end(end: Observation.End): void {
+    const method = this.#method
+    const { registry } = method
+    const millis = Deadline.nowUnsafe(this.#call.clock) - this.#call.start
+    method.call.of(end).updateUnsafe(millis / 1000, registry)
+    const { hedges, idleMillis, retries, transparentRetries } = this.#tally
+    if (retries + hedges + transparentRetries === 0) return
+    if (retries > 0) method.retries.updateUnsafe(retries, registry)
+    if (hedges > 0) method.hedges.updateUnsafe(hedges, registry)
+    if (transparentRetries > 0) method.transparentRetries.updateUnsafe(transparentRetries, registry)
+    method.retryDelay.updateUnsafe(idleMillis / 1000, registry)
+  }
+}
+
+class AttemptObservation implements Observation.Observation {
+  readonly #method: ClientMethod
+  readonly #call: Call
+
+  constructor(method: ClientMethod, call: Call) {
+    this.#method = method
+    this.#call = call
+    method.started.updateUnsafe(1, method.registry)
+    const { attemptStart, attemptType, tally } = call
+    if (tally === undefined) return
+    if (attemptType === "retry") tally.retries++
+    else if (attemptType === "hedge") tally.hedges++
+    else if (attemptType === "transparent_retry") tally.transparentRetries++
+    if (attemptType !== "original" && tally.active === 0) tally.idleMillis += attemptStart - tally.idleSince
+    tally.active++
+  }
+
+  end(end: Observation.End): void {
+    const { attemptStart, clock, receivedBytes, sentBytes, tally } = this.#call
+    const { attempt, registry } = this.#method
+    const now = Deadline.nowUnsafe(clock)
+    const { duration, received, sent } = attempt.of(end)
+    duration.updateUnsafe((now - attemptStart) / 1000, registry)
+    sent.updateUnsafe(sentBytes, registry)
+    received.updateUnsafe(receivedBytes, registry)
+    if (tally === undefined) return
+    tally.active--
+    tally.idleSince = now
+  }
+}
+
+/**
+ * What measures a client.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ForClient {
+  /** Stands outside of retries. */
+  readonly calls: Interceptor
+  /** Stands inside of retries. */
+  readonly attempts: Interceptor
+}
+
+/**
+ * Measures the calls of these methods, as clients do by themselves when metrics are on.
+ *
+ * @category interceptors
+ * @since 0.1.0
+ */
+export const client = Effect.fnUntraced(function* (
+  methods: Iterable<Method.Any>,
+  target: string
+): Effect.fn.Return<ForClient> {
+  const registry = yield* Effect.context<never>()
+  const of = byMethod(methods, (label) => new ClientMethod(registry, label, target))
+  return {
+    calls: Observation.interceptor((method, call) => new CallObservation(of(method), call)),
+    attempts: Observation.interceptor((method, call) => new AttemptObservation(of(method), call))
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Servers
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The metrics of one method of a server. */
+class ServerMethod {
+  readonly registry: Registry
+  readonly started: Metric.Counter<number>
+  readonly served: ByStatus<{ readonly duration: Histogram; readonly sent: Histogram; readonly received: Histogram }>
+
+  constructor(registry: Registry, method: string) {
+    const labels = { "grpc.method": method }
+    this.registry = registry
+    this.started = Instruments.servedStarted(labels)
+    this.served = new ByStatus((status) => {
+      const ended = { ...labels, "grpc.status": status }
+      return {
+        duration: Instruments.servedDuration(ended),
+        sent: Instruments.servedSent(ended),
+        received: Instruments.servedReceived(ended)
+      }
+    })
+  }
+}
+
+class ServedObservation implements Observation.Observation {
+  readonly #method: ServerMethod
+  readonly #call: Call
+
+  constructor(method: ServerMethod, call: Call) {
+    this.#method = method
+    this.#call = call
+    method.started.updateUnsafe(1, method.registry)
+  }
+
+  end(end: Observation.End): void {
+    const { registry, served } = this.#method
+    const { clock, receivedBytes, sentBytes, start } = this.#call
+    const { duration, received, sent } = served.of(end)
+    duration.updateUnsafe((Deadline.nowUnsafe(clock) - start) / 1000, registry)
+    sent.updateUnsafe(sentBytes, registry)
+    received.updateUnsafe(receivedBytes, registry)
+  }
+}
+
+/**
+ * Measures one call of a server, from before its request is read until after its response is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ForServer = (method: Method.Any, call: Call) => Observation.Observation
+
+/**
+ * Measures the calls of these methods, as servers do by themselves when metrics are on.
+ *
+ * @category observations
+ * @since 0.1.0
+ */
+export const server = Effect.fnUntraced(function* (methods: Iterable<Method.Any>): Effect.fn.Return<ForServer> {
+  const registry = yield* Effect.context<never>()
+  const of = byMethod(methods, (label) => new ServerMethod(registry, label))
+  return (method, call) => new ServedObservation(of(method), call)
+})

@@ -1,0 +1,145 @@
+/**
+ * Each ready peer in turn, as often as its weight says.
+ *
+ * Every peer has a stride, its weight over the heaviest one's. Going round, each one's strides add up, and it takes a call
+ * when they have come to a whole. So a peer's calls are spread over the whole round instead of coming in a row, after any
+ * number of picks nobody is more than about a call off its share, and a pick looks at as many peers as the heaviest weight
+ * is over the mean. Strides that have added up are kept when the set changes.
+ *
+ * @see https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md
+ */
+import { Duration, type Random } from "effect"
+import type { Lane } from "../peer/Lane.ts"
+import type { Peer } from "../peer/Peer.ts"
+import * as Picker from "./Picker.ts"
+import type { Weights } from "./Weights.ts"
+
+/** Where a peer is: its place in this client's order, its connection, and what has added up. */
+interface Position {
+  readonly place: number
+  readonly lane: Lane | undefined
+  readonly sum: number
+}
+
+interface Strides extends Picker.Picker {
+  readonly positionOf: (peer: Peer) => Position | undefined
+  /** The place of the last pick. */
+  readonly place: () => number
+}
+
+/** A report is one measurement: it makes nobody's share more or less than the mean's by more than this. */
+const most = 10
+
+const isWeight = (weight: number): boolean => weight > 0 && weight < Infinity
+
+/** The mean of the weights that are some; 1 if there is none. */
+const meanOf = (weights: Float64Array): number => {
+  let sum = 0
+  let count = 0
+  for (const weight of weights) {
+    if (!isWeight(weight)) continue
+    sum += weight
+    count++
+  }
+  return count === 0 ? 1 : sum / count
+}
+
+/** Writes what was reported over the weights, within bounds; those nobody reported on have the mean. */
+const readReports = (peers: ReadonlyArray<Peer>, reports: Weights, now: number, into: Float64Array): void => {
+  let reported = 0
+  for (let i = 0; i < peers.length; i++) {
+    const weight = reports.get(peers[i]!.id, now)
+    into[i] = weight ?? 0
+    if (weight !== undefined) reported++
+  }
+  const mean = meanOf(into)
+  for (let i = 0; i < peers.length; i++) {
+    // Of one report alone it cannot be said whether it is much.
+    into[i] = reported < 2 || into[i] === 0 ? 1 : Math.min(most, Math.max(1 / most, into[i]! / mean))
+  }
+}
+
+/**
+ * Picks in turn, by weight: discovery's, as the pool's signals change it, times what the peers report of themselves if
+ * `reports` are given. A weight that is not above 0 counts as the mean. Reports are looked at when calls come, at most every
+ * `updatePeriod` (default 1 second, at least 100 milliseconds).
+ *
+ * @example
+ * import { Weighted, Weights } from "trunkline"
+ *
+ * const byDiscovery = Weighted.make()
+ *
+ * const reports = Weights.make()
+ * const byReport = Weighted.make({ reports })
+ * // With each answer that carries a report:
+ * reports.report("10.0.0.1:50051", { queriesPerSecond: 120, utilization: 0.4 }, 0)
+ *
+ * @category policies
+ * @since 0.1.0
+ */
+export const make = (options?: {
+  readonly reports?: Weights | undefined
+  readonly updatePeriod?: Duration.Input | undefined
+}): Picker.PickerPolicy => {
+  const reports = options?.reports
+  const period = Math.max(100, Duration.toMillis(options?.updatePeriod ?? "1 second"))
+  return Picker.overReady<Strides>(
+    (ready, random: Random.Random, previous, set) => {
+      const start = (peer: Peer): Position => {
+        const known = previous?.positionOf(peer)
+        // Another connection may lead to another process.
+        if (previous !== undefined && (known === undefined || known.lane !== peer.lane)) reports?.restart(peer.id)
+        const { place, sum } = known ?? { place: random.nextDoubleUnsafe(), sum: random.nextDoubleUnsafe() }
+        return { place, lane: peer.lane, sum }
+      }
+      const starts = ready.map((peer) => ({ peer, ...start(peer) })).sort((a, b) => a.place - b.place)
+      const peers = starts.map(({ peer }) => peer)
+      const indexes = new Map(peers.map((peer, i) => [peer, i]))
+
+      const own = Float64Array.from(peers, set.weightOf)
+      const mean = meanOf(own)
+      const reported = new Float64Array(peers.length).fill(1)
+      const strides = new Float64Array(peers.length)
+      const sums = Float64Array.from(starts, ({ sum }) => sum)
+
+      const update = (now: number): void => {
+        if (reports !== undefined) readReports(peers, reports, now, reported)
+        let heaviest = 0
+        for (let i = 0; i < peers.length; i++) {
+          strides[i] = (isWeight(own[i]!) ? own[i]! : mean) * reported[i]!
+          heaviest = Math.max(heaviest, strides[i]!)
+        }
+        for (let i = 0; i < peers.length; i++) strides[i]! /= heaviest
+      }
+      update(-Infinity)
+
+      const last = previous?.place() ?? -1
+      let next = Math.max(
+        0,
+        starts.findIndex(({ place }) => place > last)
+      )
+      let updateAt = -Infinity
+      return {
+        positionOf(peer) {
+          const i = indexes.get(peer)
+          return i === undefined ? undefined : { ...starts[i]!, sum: sums[i]! }
+        },
+        place: () => starts[(next + starts.length - 1) % starts.length]!.place,
+        pick(_call, now) {
+          if (reports !== undefined && now >= updateAt) {
+            update(now)
+            updateAt = now + period
+          }
+          while (true) {
+            const i = next
+            next = i + 1 === peers.length ? 0 : i + 1
+            const sum = sums[i]! + strides[i]!
+            sums[i] = sum >= 1 ? sum - 1 : sum
+            if (sum >= 1) return peers[i]!
+          }
+        }
+      }
+    },
+    { name: "Weighted" }
+  )
+}

@@ -1,0 +1,181 @@
+/**
+ * Several connections to one endpoint behind one peer.
+ *
+ * One HTTP/2 connection carries as many calls at one time as its server allows, and one socket uses one core of what it
+ * leads to. A channel pool is a connector made of a connector: what looks like one connection to a peer, its pool and its
+ * pickers is a group of channels that grows and shrinks with the load, so any balancer gets it by a layer below it.
+ *
+ * The HTTP/2 connector can open further connections by itself (gRFC A105, `SessionGroup`): it fills one up to the server's
+ * limit before it opens the next, makes calls wait meanwhile and never closes one while the first lives. Here calls are
+ * spread over all connections at any load, by power of two choices, connections are opened before a limit is met and closed
+ * when they are too many, one that fails or goes silent gets less or is exchanged, and calls can be bound to one by a key.
+ * It needs nothing from the connector below, whatever that is.
+ */
+import { Clock, Config, Context, Effect, Layer, Option, Random, Scope } from "effect"
+import { Connector } from "../transport/Connector.ts"
+import * as Affinity from "./Affinity.ts"
+import * as Arrows from "./ChannelPoolArrows.ts"
+import type { Channel } from "./ChannelPoolChannel.ts"
+import { ChannelGroup } from "./ChannelPoolGroup.ts"
+import { type InvalidChannelPool, type Options, read } from "./ChannelPoolOptions.ts"
+import * as Penalty from "./ChannelPoolPenalty.ts"
+
+/**
+ * One connection as it is now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ChannelSnapshot {
+  readonly id: number
+  readonly ready: boolean
+  /** Whether it takes no new call and is about to be closed. */
+  readonly draining: boolean
+  /** Calls under way, and calls ever. */
+  readonly load: number
+  readonly calls: number
+  /** Keys bound to it. */
+  readonly keys: number
+  /** What its failures weigh in picks now, in calls. */
+  readonly penalty: number
+}
+
+/**
+ * The connections of one endpoint as they are now, and what has happened to them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Snapshot {
+  readonly endpoint: string
+  readonly channels: ReadonlyArray<ChannelSnapshot>
+  /** Channels that calls are picked for, and how many of them are connected. */
+  readonly size: number
+  readonly ready: number
+  /** Calls under way on them. */
+  readonly load: number
+  readonly keys: number
+  /** Connections made and lost, and the longest time, in milliseconds, a channel in use was without one. */
+  readonly connects: number
+  readonly disconnects: number
+  readonly slowestConnectMillis: number
+  /** Channels opened, taken back while they drained, taken away, exchanged because nothing was heard. */
+  readonly opened: number
+  readonly reused: number
+  readonly removed: number
+  readonly replaced: number
+  /** Channels that did not get ready to be used. */
+  readonly primeFailures: number
+  /** Calls of keys that went elsewhere because their channel was not ready, and that found no other. */
+  readonly fallbacks: number
+  readonly failedFallbacks: number
+  /** Calls that ended well, and not. */
+  readonly succeeded: number
+  readonly failed: number
+  /** The most calls one channel had at one time, and the most channels there were. */
+  readonly mostLoad: number
+  readonly mostChannels: number
+}
+
+/**
+ * The groups of connections there are now.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class ChannelPool extends Context.Service<
+  ChannelPool,
+  { readonly snapshot: Effect.Effect<ReadonlyArray<Snapshot>> }
+>()("trunkline/pool/ChannelPool") {}
+
+const snapshotChannel = (group: ChannelGroup, channel: Channel): ChannelSnapshot => ({
+  id: channel.id,
+  ready: channel.isReady,
+  draining: channel.draining,
+  load: channel.load,
+  calls: channel.calls,
+  keys: channel.keys,
+  penalty: Penalty.forPick(channel.penalty, group.settings.penalty, group.now)
+})
+
+const snapshot = (group: ChannelGroup): Snapshot => ({
+  ...group.counts,
+  endpoint: group.endpoint.id,
+  channels: [...group.active, ...group.draining].map((channel) => snapshotChannel(group, channel)),
+  size: group.active.length,
+  ready: group.active.filter((channel) => channel.isReady).length,
+  load: group.load,
+  keys: group.keys.size,
+  fallbacks: group.keys.fallbacks,
+  failedFallbacks: group.keys.failedFallbacks
+})
+
+const build = Effect.fnUntraced(function* (
+  options: Options | undefined
+): Effect.fn.Return<Context.Context<Connector | ChannelPool>, InvalidChannelPool, Connector> {
+  const settings = yield* Effect.fromResult(read(options))
+  const connector = yield* Connector
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const affinity = Option.getOrElse(yield* Effect.serviceOption(Affinity.Affinity), () => Affinity.none)
+  const groups = new Set<ChannelGroup>()
+
+  /** Forgets keys that were not used for their lifetime. */
+  const cleanUp = (group: ChannelGroup) =>
+    affinity.lifetimeMillis === Infinity
+      ? Effect.void
+      : Effect.sleep(affinity.cleanUpMillis).pipe(
+          Effect.andThen(Effect.sync(() => group.keys.forget(group.now - affinity.lifetimeMillis, affinity.isHeld))),
+          Effect.forever,
+          Effect.forkScoped
+        )
+
+  const pooled = Connector.of({
+    connect: Effect.fnUntraced(function* (endpoint) {
+      // Connections close at the same time.
+      const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+      const group = new ChannelGroup(endpoint, settings, { connector, clock, random, scope, isHeld: affinity.isHeld })
+      yield* Effect.acquireRelease(
+        Effect.sync(() => groups.add(group)),
+        () => Effect.sync(() => groups.delete(group))
+      )
+      yield* affinity.join(group.keys)
+      yield* cleanUp(group)
+      yield* group.run
+      return { transport: Arrows.make(group, affinity), connectivity: group.states, connect: group.connect }
+    })
+  })
+  const service = ChannelPool.of({ snapshot: Effect.sync(() => [...groups].map(snapshot)) })
+  return Context.make(Connector, pooled).pipe(Context.add(ChannelPool, service))
+})
+
+/**
+ * Makes every connection of the connector below this layer a group of connections. An `Affinity` in the context says which
+ * calls belong together.
+ *
+ * @example
+ * import { Layer } from "effect"
+ * import { Balancer, ChannelPool, GrpcJsConnector, RoundRobin, StaticDiscovery } from "trunkline"
+ *
+ * const Backends = Balancer.layer({ discovery: StaticDiscovery.make(["10.0.0.1:50051"]), picker: RoundRobin.make() }).pipe(
+ *   Layer.provide(ChannelPool.layer({ min: 2, max: 10, maxLoad: 25 })),
+ *   Layer.provide(GrpcJsConnector.layer())
+ * )
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Connector | ChannelPool, InvalidChannelPool, Connector> =>
+  // Fresh, because what it makes depends on where it is provided.
+  Layer.fresh(Layer.effectContext(build(options)))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Connector | ChannelPool, InvalidChannelPool | Config.ConfigError, Connector> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

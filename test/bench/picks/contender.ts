@@ -1,0 +1,130 @@
+/**
+ * One picker over so many peers, in a process of its own, so that the compiler sees no other.
+ *
+ * A call is picked for and counted; the one picked for 64 calls before has ended, and is counted off and measured.
+ */
+import { Clock, Effect, Stream } from "effect"
+import { Call, CallOptions, Endpoint, Peer, type Picker, Verdict } from "trunkline"
+import { performance } from "node:perf_hooks"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { policies } from "./contenders.ts"
+
+export interface Measurement {
+  /** Nanoseconds per pick and finish, round by round. */
+  readonly nanos: ReadonlyArray<number>
+  readonly bytes: number
+  /** Milliseconds to the first picker, and to the next after one peer has gone or come back. */
+  readonly firstMillis: number
+  readonly changeMillis: ReadonlyArray<number>
+}
+
+const underWay = 64
+const rounds = 15
+
+const [name = "", size = "10"] = process.argv.slice(2)
+
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc") as () => void
+
+const peers = Array.from({ length: Number(size) }, (_, i) => {
+  const address = Endpoint.Address.Tcp({ host: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, port: 50051 })
+  return new Peer.Peer(Endpoint.make(address), 0)
+})
+
+const setOf = (ready: ReadonlyArray<Peer.Peer>): Picker.PeerSet => ({
+  peers: ready,
+  connected: ready,
+  ready,
+  endpointOf: (peer) => peer.endpoint,
+  weightOf: (peer) => peer.endpoint.weight,
+  verdictOf: () => Verdict.well
+})
+
+const calls = Array.from({ length: 1024 }, (_, i) => {
+  const options = { ...CallOptions.Current.defaultValue(), hashKey: `user/${i * 7919}` }
+  return new Call.Call(options, Clock.Clock.defaultValue(), Infinity)
+})
+
+const policy = policies[name]!()
+const load = policy.load
+
+/** The whole set, then without one peer, then whole again, and so on. */
+const sets = Array.from({ length: 61 }, (_, i) =>
+  setOf(i % 2 === 0 ? peers : peers.filter((_, at) => at !== (i * 37) % peers.length))
+)
+
+const build = Effect.gen(function* () {
+  const millis: Array<number> = []
+  let since = 0
+  let picker: Picker.Picker | undefined
+  yield* policy
+    .pickers(
+      Stream.map(Stream.rechunk(Stream.fromIterable(sets), 1), (set) => {
+        since = performance.now()
+        return set
+      })
+    )
+    .pipe(
+      Stream.runForEach((built) =>
+        Effect.sync(() => {
+          millis.push(performance.now() - since)
+          picker = built
+        })
+      )
+    )
+  return { picker: picker!, millis }
+})
+
+const { millis, picker } = Effect.runSync(build)
+const finished = "finished" in picker ? (picker.finished as (peer: Peer.Peer) => void) : undefined
+
+const running: Array<Peer.Peer | undefined> = Array.from({ length: underWay }, () => undefined)
+
+let done = 0
+
+const run = (count: number): void => {
+  const end = done + count
+  for (let i = done; i < end; i++) {
+    // Whole milliseconds: a fraction would be an allocation of this loop's own.
+    const now = i >> 7
+    const slot = i & (underWay - 1)
+    const ended = running[slot]
+    if (ended !== undefined) {
+      ended.stats.pending--
+      load?.observe(ended.stats, "success", 10 + (i & 7), now)
+      finished?.(ended)
+    }
+    const picked = picker.pick(calls[i & 1023]!, now)
+    if (picked._tag !== "Peer") throw new Error(picked._tag)
+    picked.stats.pending++
+    running[slot] = picked
+  }
+  done = end
+}
+
+const timed = (count: number): number => {
+  const start = performance.now()
+  run(count)
+  return performance.now() - start
+}
+
+// Until the optimizing compiler has seen it, and then as many as fit in a round of 30 ms.
+let warm = 0
+let count = 1000
+while (warm < 400) {
+  const took = timed(count)
+  warm += took
+  if (took < 20) count *= 2
+}
+const perRound = Math.max(100, Math.round((count * 30) / Math.max(1, timed(count))))
+const nanos = Array.from({ length: rounds }, () => (timed(perRound) * 1e6) / perRound)
+
+const picks = Math.min(1_000_000, perRound * 30)
+collect()
+const before = process.memoryUsage().heapUsed
+run(picks)
+const bytes = (process.memoryUsage().heapUsed - before) / picks
+
+const [firstMillis = 0, ...changeMillis] = millis
+console.log(JSON.stringify({ nanos, bytes, firstMillis, changeMillis } satisfies Measurement))

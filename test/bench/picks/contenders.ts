@@ -1,0 +1,30 @@
+/** The pickers, by name. */
+import {
+  LeastPending,
+  Maglev,
+  PeakEwma,
+  Picker,
+  PowerOfTwo,
+  Random,
+  Rendezvous,
+  RingHash,
+  RoundRobin,
+  Weighted
+} from "trunkline"
+import * as PendingHeap from "./PendingHeap.ts"
+
+export const policies: Readonly<Record<string, () => Picker.PickerPolicy>> = {
+  RoundRobin: () => RoundRobin.make(),
+  Random: () => Random.make(),
+  Weighted: () => Weighted.make(),
+  PowerOfTwo: () => PowerOfTwo.make(),
+  "PowerOfTwo, PeakEwma": () => PowerOfTwo.make({ load: PeakEwma.make() }),
+  LeastPending: () => LeastPending.make(),
+  "a heap instead": () => Picker.overReady((ready) => PendingHeap.make(ready)),
+  RingHash: () => RingHash.make(),
+  "RingHash, bound 1.25": () => RingHash.make({ bound: 1.25 }),
+  Maglev: () => Maglev.make(),
+  Rendezvous: () => Rendezvous.make()
+}
+
+export const names = Object.keys(policies)

@@ -1,0 +1,164 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Random as Chance, Stream } from "effect"
+import {
+  Balancer,
+  CallOptions,
+  Client,
+  Dispatch,
+  HashKey,
+  Interceptor,
+  PeakEwma,
+  PeerRefused,
+  PowerOfTwo,
+  Random,
+  RingHash,
+  RoundRobin,
+  type RpcError,
+  StaticDiscovery,
+  Transport
+} from "trunkline"
+import { TestNetwork } from "trunkline/testing"
+import { echoHandlers } from "../echo.ts"
+import { EchoService } from "../gen/echo_pb.ts"
+import { callWith, peerAt, pickersOf, setOf } from "./peers.ts"
+
+const hosts = ["a:1", "b:1", "c:1"]
+
+const policy = Dispatch.make({
+  otherwise: RoundRobin.make(),
+  keyed: RingHash.make(),
+  named: { random: Random.make(), second: PowerOfTwo.make() }
+})
+
+/** A client over three hosts that answer with their own address. */
+const setUp = Effect.gen(function* () {
+  const network = yield* TestNetwork.TestNetwork
+  for (const host of hosts) yield* network.serve(host, { handlers: [echoHandlers(host)] })
+  const transport = yield* Balancer.make({ discovery: StaticDiscovery.make(hosts), picker: policy })
+  const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, transport)
+  for (const _host of hosts) yield* echo.lookup({})
+  const server = Effect.map(echo.lookup({}), (reply) => reply.server)
+  return { echo, transport, server, times: (count: number) => Effect.replicateEffect(server, count) }
+})
+
+const inMemory = Effect.provide(TestNetwork.layer)
+
+describe("Dispatch", () => {
+  it.effect("a call that says nothing is balanced", () =>
+    Effect.gen(function* () {
+      const { times } = yield* setUp
+      assert.strictEqual(new Set(yield* times(3)).size, 3)
+    }).pipe(inMemory)
+  )
+
+  it.effect("a key has one peer, a name its picker, an address its peer, in any form", () =>
+    Effect.gen(function* () {
+      const { server, times } = yield* setUp
+      assert.strictEqual(new Set(yield* times(9).pipe(CallOptions.withHashKey("ada"))).size, 1)
+      assert.strictEqual(
+        yield* server.pipe(CallOptions.withHashKey(42n)),
+        yield* server.pipe(CallOptions.withHashKey("42"))
+      )
+      const random = yield* times(30).pipe(CallOptions.withPicker("random"))
+      assert.notDeepEqual(random.slice(0, 15), random.slice(15))
+      for (const address of ["b:1", "dns:///B:1"]) {
+        const both = times(4).pipe(CallOptions.withHashKey("ada"), CallOptions.withPeer(address))
+        assert.deepStrictEqual(new Set(yield* both), new Set(["b:1"]))
+      }
+    }).pipe(inMemory, Chance.withSeed("dispatch"))
+  )
+
+  it.effect("an address nobody has and a name of no picker are typed errors", () =>
+    Effect.gen(function* () {
+      const { server } = yield* setUp
+      const causeOf = (call: Effect.Effect<unknown, RpcError.RpcError>) =>
+        Effect.map(Effect.flip(call), (error) => [error.code, error.cause] as const)
+      assert.deepStrictEqual(yield* causeOf(server.pipe(CallOptions.withPeer("d:1"))), [
+        "UNAVAILABLE",
+        new PeerRefused.UnknownPeer({ peer: "d:1", peers: hosts })
+      ])
+      assert.deepStrictEqual(yield* causeOf(server.pipe(CallOptions.withPicker("best"))), [
+        "UNAVAILABLE",
+        new PeerRefused.UnknownPicker({ picker: "best", pickers: ["random", "second"] })
+      ])
+    }).pipe(inMemory)
+  )
+
+  it.effect(
+    "a peer that is down says why; one that is connecting is waited for; before discovery nobody is unknown",
+    () =>
+      Effect.gen(function* () {
+        const pick = (peer: string, ...peers: ReadonlyArray<ReturnType<typeof peerAt>>) =>
+          Effect.map(pickersOf(policy, setOf(...peers)), (pickers) => pickers.at(-1)!.pick(callWith({ peer }), 0))
+        const down = yield* pick("a:1", peerAt("a", "Down"), peerAt("b"))
+        assert.strictEqual(down._tag, "Fail")
+        assert.strictEqual(
+          down._tag === "Fail" && down.error.message,
+          '[UNAVAILABLE] peer "a:1" is not ready: Down (refused)'
+        )
+        assert.strictEqual((yield* pick("a:1", peerAt("a", "Idle"), peerAt("b")))._tag, "Queue")
+        assert.strictEqual((yield* pick("a:1"))._tag, "Queue")
+      })
+  )
+
+  it("tells every load that measures, once each", () => {
+    const [one, other] = [PeakEwma.make(), PeakEwma.make()]
+    const seen: Array<string> = []
+    const tracked = (name: string) => ({ ...one, observe: () => void seen.push(name) })
+    const load = tracked("shared")
+    const policy = Dispatch.make({
+      otherwise: PowerOfTwo.make({ load }),
+      named: {
+        same: PowerOfTwo.make({ load }),
+        other: PowerOfTwo.make({ load: tracked("other") }),
+        none: Random.make()
+      }
+    })
+    policy.load!.observe(peerAt("a").stats, "success", 1, 0)
+    assert.deepStrictEqual(seen, ["shared", "other"])
+    assert.strictEqual(Dispatch.make({ otherwise: PowerOfTwo.make({ load: other }) }).load, other)
+    assert.strictEqual(Dispatch.make({ otherwise: Random.make() }).load, undefined)
+  })
+})
+
+describe("HashKey.field", () => {
+  const keyed = (path: string) =>
+    Effect.gen(function* () {
+      const { transport } = yield* setUp
+      return yield* Client.make(EchoService).pipe(
+        Effect.provideService(Interceptor.Current, HashKey.field(path)),
+        Effect.provideService(Transport.Transport, transport)
+      )
+    })
+
+  it.effect("places unary calls and server streams by the request", () =>
+    Effect.gen(function* () {
+      const echo = yield* keyed("text")
+      const servers = new Set<string>()
+      for (let i = 0; i < 30; i++) {
+        const text = `user ${i}`
+        const { server } = yield* echo.lookup({ text })
+        servers.add(server)
+        assert.strictEqual((yield* echo.lookup({ text })).server, server)
+        const streamed = yield* Stream.runCollect(echo.expand({ text, count: 2 }))
+        assert.deepStrictEqual(
+          streamed.map((reply) => reply.server),
+          [server, server]
+        )
+        const given = yield* echo.lookup({ text }).pipe(CallOptions.withHashKey("ada"))
+        assert.strictEqual(given.server, (yield* echo.lookup({}).pipe(CallOptions.withHashKey("ada"))).server)
+      }
+      assert.strictEqual(servers.size, 3)
+    }).pipe(inMemory)
+  )
+
+  it.effect("a field that is empty, missing or no value is no key", () =>
+    Effect.gen(function* () {
+      for (const path of ["text", "missing", "missing.deeper", "text.length.deeper"]) {
+        const echo = yield* keyed(path)
+        const replies = yield* Effect.replicateEffect(echo.lookup({ text: path === "text" ? "" : "x" }), 3)
+        assert.strictEqual(new Set(replies.map((reply) => reply.server)).size, 3)
+      }
+    }).pipe(inMemory)
+  )
+})

@@ -1,0 +1,158 @@
+/** Every picker we ship keeps the laws, and every law can say no. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Random as Chance, Stream } from "effect"
+import {
+  Dispatch,
+  LeastPending,
+  Maglev,
+  PeakEwma,
+  type Peer,
+  PickFirst,
+  Picker,
+  PowerOfTwo,
+  Random,
+  Rendezvous,
+  RingHash,
+  RoundRobin,
+  RpcError,
+  Weighted,
+  Weights
+} from "trunkline"
+import { PickerLaws } from "trunkline/testing"
+
+const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> = [
+  ["RoundRobin", RoundRobin.make(), { fairWithin: 1.01, takesTurns: true }],
+  ["Random", Random.make(), { fairWithin: 1.25 }],
+  ["LeastPending", LeastPending.make(), { fairWithin: 1.25 }],
+  ["LeastPending with PeakEwma", LeastPending.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
+  ["PowerOfTwo", PowerOfTwo.make(), { fairWithin: 1.25 }],
+  ["PowerOfTwo with PeakEwma", PowerOfTwo.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
+  ["PickFirst", PickFirst.make(), {}],
+  ["Weighted", Weighted.make(), { fairWithin: 1.01, takesTurns: true }],
+  ["Weighted by reports", Weighted.make({ reports: Weights.make() }), { fairWithin: 1.01, takesTurns: true }],
+  ["RingHash", RingHash.make(), { fairWithin: 1.6, keepsKeys: 0 }],
+  ["RingHash with a bound", RingHash.make({ bound: 1.25 }), { fairWithin: 1.6, keepsKeys: 0 }],
+  ["RingHash as ringpop", RingHash.make({ placement: RingHash.ringpop() }), { keepsKeys: 0 }],
+  ["RingHash as goma", RingHash.make({ placement: RingHash.goma }), {}],
+  ["Maglev", Maglev.make({ slots: 5003 }), { fairWithin: 1.25, keepsKeys: 0.03 }],
+  ["Rendezvous", Rendezvous.make(), { fairWithin: 1.25, keepsKeys: 0 }],
+  [
+    "Dispatch",
+    Dispatch.make({ otherwise: RoundRobin.make(), keyed: Rendezvous.make() }),
+    { fairWithin: 1.01, takesTurns: true, keepsKeys: 0 }
+  ]
+]
+
+/** As in examples/custom-picker.ts. */
+const nearest = (zone: string): Picker.PickerPolicy =>
+  Picker.overReady((ready) => {
+    const near = ready.filter((peer) => peer.id.startsWith(zone))
+    const peers = near.length > 0 ? near : ready
+    let turn = 0
+    return { pick: () => peers[turn++ % peers.length]! }
+  })
+
+it.effect("a picker of one's own keeps them too", () => PickerLaws.check(nearest("peer-1")))
+
+describe("what we ship", () => {
+  it.effect.each(shipped)("%s", ([, policy, claims]) => PickerLaws.check(policy, claims), 60_000)
+})
+
+/** A policy without the help of `overReady`. */
+const bare = (build: (set: Picker.PeerSet) => Picker.Picker): Picker.PickerPolicy => ({
+  load: undefined,
+  pickers: (sets) => Stream.map(sets, build)
+})
+
+const orQueue = (peer: Peer.Peer | undefined): Picker.Pick => peer ?? Picker.queue
+
+const fail: Picker.Fail = { _tag: "Fail", error: RpcError.make("UNAVAILABLE", "nobody") }
+
+const modulo = (key: unknown): number => String(key).length + Number(/\d+$/.exec(String(key))?.[0] ?? 0)
+
+const broken: ReadonlyArray<[PickerLaws.Law, string, Picker.PickerPolicy, PickerLaws.Options]> = [
+  ["only ready", "picks whoever is listed", bare(({ peers }) => ({ pick: () => orQueue(peers[0]) })), {}],
+  [
+    "only ready",
+    "stays with a peer that is gone",
+    Picker.overReady<Picker.Picker & { readonly kept: Peer.Peer }>((ready, _random, previous) => {
+      const kept = previous?.kept ?? ready[0]!
+      return { kept, pick: () => kept }
+    }),
+    {}
+  ],
+  ["queues", "fails instead", bare(({ ready }) => ({ pick: () => ready[0] ?? fail })), {}],
+  ["queues", "always queues", bare(() => Picker.empty), {}],
+  ["queues", "wants two peers", bare(({ ready }) => ({ pick: () => orQueue(ready[1]) })), {}],
+  ["avoids tried", "does not look", bare(({ ready }) => ({ pick: () => orQueue(ready[0]) })), {}],
+  [
+    "conserves",
+    "counts calls itself",
+    Picker.overReady((ready) => ({
+      pick: () => {
+        ready[0]!.stats.pending++
+        return ready[0]!
+      }
+    })),
+    {}
+  ],
+  [
+    "conserves",
+    "counts calls off when it measures",
+    Picker.overReady((ready) => ({ pick: () => ready[0]! }), {
+      load: { cost: () => 0, observe: (stats) => void stats.pending-- }
+    }),
+    {}
+  ],
+  ["fair", "likes the first", Picker.overReady((ready) => ({ pick: () => ready[0]! })), { fairWithin: 1.5 }],
+  [
+    "fair",
+    "throws two dice",
+    Picker.overReady((ready, random) => ({
+      pick: () => {
+        const dice = random.nextDoubleUnsafe() + random.nextDoubleUnsafe()
+        return ready[Math.floor((dice / 2) * ready.length)]!
+      }
+    })),
+    { fairWithin: 1.25 }
+  ],
+  ["takes turns", "throws dice", Random.make(), { takesTurns: true }],
+  [
+    "takes turns",
+    "starts over with every set",
+    Picker.overReady((ready) => {
+      let turn = 0
+      return { pick: () => ready[turn++ % ready.length]! }
+    }),
+    { fairWithin: 1.01, takesTurns: true }
+  ],
+  [
+    "keeps keys",
+    "divides by how many there are",
+    Picker.overReady((ready) => ({ pick: (call) => ready[modulo(call.options.hashKey) % ready.length]! })),
+    { keepsKeys: 0.1 }
+  ],
+  ["keeps keys", "has no idea of keys", RoundRobin.make(), { keepsKeys: 0 }]
+]
+
+describe("each law can say no", () => {
+  it.effect.each(broken)("%s: one that %s", ([law, , policy, claims]) =>
+    Effect.gen(function* () {
+      const violation = yield* Effect.flip(PickerLaws.check(policy, claims))
+      assert.strictEqual(violation.law, law, violation.message)
+      assert.isAtMost(violation.steps.length, 14, violation.message)
+    })
+  )
+
+  it.effect("shows the shortest way there, and the same each time", () =>
+    Effect.gen(function* () {
+      const check = Effect.flip(PickerLaws.check(broken[0]![2])).pipe(Chance.withSeed("another"))
+      const violation = yield* check
+      assert.strictEqual(
+        violation.message,
+        "only ready: picked peer-0, which is not ready, after add peer-0 (seed PickerLaws)"
+      )
+      assert.deepStrictEqual(yield* check, violation)
+    })
+  )
+})
