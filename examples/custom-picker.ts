@@ -49,11 +49,11 @@ const program = Effect.gen(function* () {
   const where = yield* Where
   const fourCalls = Effect.forEach([1, 2, 3, 4], () => where.am("I"))
 
-  // The first call connects everybody, and goes to the first who is ready.
+  // The first call connects everybody, and takes the first turn.
   yield* where.am("I")
   yield* Effect.sleep("10 millis")
 
-  console.log((yield* fourCalls).join(" ")) // => east-1:1 east-2:1 east-1:1 east-2:1
+  console.log((yield* fourCalls).join(" ")) // => east-2:1 east-1:1 east-2:1 east-1:1
   yield* network.kill("east-2:1")
   console.log((yield* fourCalls).join(" ")) // => east-1:1 east-1:1 east-1:1 east-1:1
   yield* network.kill("east-1:1")

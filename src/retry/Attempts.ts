@@ -4,7 +4,7 @@
  * A call is tried once, or hedged, or retried. What the call says of itself wins over what its method's policy says, and
  * that wins over the client. A call that succeeds at first costs a look at whether it is hedged and a note to the budget.
  */
-import { Effect, type Fiber } from "effect"
+import { Cause, Effect, type Fiber } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Interceptor, Streaming, StreamResponse, Unary } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
@@ -105,12 +105,16 @@ const unary =
         return HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method))
       }
       const attempt = next(method, request, call)
-      return Effect.matchEffect(attempt, {
-        onFailure: (error) =>
-          Effect.map(
-            RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, error),
+      return Effect.matchCauseEffect(attempt, {
+        onFailure: (cause) => {
+          const failure = cause.reasons.find(Cause.isFailReason)
+          // A defect or an interruption is never retried, whatever failed beside it.
+          if (failure === undefined || cause.reasons.length > 1) return Effect.failCause(cause)
+          return Effect.map(
+            RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, failure.error),
             (response) => client.earn(call, response)
-          ),
+          )
+        },
         onSuccess: (response) => Effect.succeed(client.earn(call, response))
       })
     })
