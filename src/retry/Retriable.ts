@@ -16,7 +16,7 @@ import * as RpcError from "../status/RpcError.ts"
  */
 export interface Tuning {
   /** At most so many attempts, the first included. The least of several counts; zero and less is no limit. */
-  readonly maxAttempts?: number | undefined
+  readonly max?: number | undefined
   /** What an exponential backoff starts from, if that is more; with another schedule, the least delay. */
   readonly delay?: Duration.Input | undefined
   /** The multiplier of an exponential backoff; below 1 it changes nothing. */
@@ -37,7 +37,7 @@ const textOf = (error: unknown): string => (error instanceof Error ? error.messa
  * import { Retry, RpcError } from "trunkline"
  *
  * const patient = Effect.fail(RpcError.make("NOT_FOUND", "not replicated yet")).pipe(
- *   Effect.mapError(Retry.retriable({ maxAttempts: 3, delay: "1 second" })),
+ *   Effect.mapError(Retry.retriable({ max: 3, delay: "1 second" })),
  *   Effect.retry(Retry.aip194)
  * )
  *
@@ -65,13 +65,13 @@ export const tuningOf = (error: unknown): Tuning | undefined =>
     : undefined
 
 const limitOf = (self: Tuning): number =>
-  self.maxAttempts !== undefined && self.maxAttempts > 0 ? Math.floor(self.maxAttempts) : Infinity
+  self.max !== undefined && self.max > 0 ? Math.floor(self.max) : Infinity
 
 /** Two tunings of one run: the lesser limit, the longer delay, the later factor. */
 export const combine = (self: Tuning | undefined, later: Tuning | undefined): Tuning | undefined => {
   if (self === undefined || later === undefined) return later ?? self
   return {
-    maxAttempts: Math.min(limitOf(self), limitOf(later)),
+    max: Math.min(limitOf(self), limitOf(later)),
     delay: Duration.max(Duration.fromInputUnsafe(self.delay ?? 0), Duration.fromInputUnsafe(later.delay ?? 0)),
     factor: later.factor !== undefined && later.factor >= 1 ? later.factor : self.factor
   }

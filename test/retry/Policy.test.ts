@@ -236,20 +236,20 @@ describe("retriable", () => {
     ["max still holds", [unavailable, mark({ delay: 900 }), unavailable], [100, 1000, 1000]],
     ["a factor stays", [unavailable, mark({ factor: 3 }), unavailable, unavailable], [100, 300, 900, 1000]],
     ["the last factor counts", [mark({ factor: 3 }), mark({ factor: 1.5 }), unavailable], [100, 150, 225]],
-    ["a limit stays", [mark({ maxAttempts: 3 }), ...times(9, unavailable)], [100, 200]],
+    ["a limit stays", [mark({ max: 3 }), ...times(9, unavailable)], [100, 200]],
     [
       "the least limit counts",
-      [mark({ maxAttempts: 4 }), mark({ maxAttempts: 3 }), ...times(9, unavailable)],
+      [mark({ max: 4 }), mark({ max: 3 }), ...times(9, unavailable)],
       [100, 200]
     ],
     [
       "and no later one that is more",
-      [mark({ maxAttempts: 3 }), mark({ maxAttempts: 4 }), ...times(9, unavailable)],
+      [mark({ max: 3 }), mark({ max: 4 }), ...times(9, unavailable)],
       [100, 200]
     ],
     ["a factor outlives marks without one", [mark({ factor: 3 }), mark({ delay: 1 }), unavailable], [100, 300, 900]],
-    ["zero is no limit", [mark({ maxAttempts: 0 }), unavailable, unavailable], [100, 200, 400]],
-    ["a limit already reached", [unavailable, unavailable, mark({ maxAttempts: 2 })], [100, 200]]
+    ["zero is no limit", [mark({ max: 0 }), unavailable, unavailable], [100, 200, 400]],
+    ["a limit already reached", [unavailable, unavailable, mark({ max: 2 })], [100, 200]]
   ])("%s", ([_name, errors, sleeps]) =>
     Effect.gen(function* () {
       assert.deepStrictEqual((yield* timeline(policy, errors)).sleeps, sleeps)
@@ -354,7 +354,7 @@ describe("a policy has no memory", () => {
 
   it.effect("one call's limit, delay or factor is gone with the call", () =>
     Effect.gen(function* () {
-      const tuned = Retry.retriable(unavailable, { maxAttempts: 2, delay: 700, factor: 9 })
+      const tuned = Retry.retriable(unavailable, { max: 2, delay: 700, factor: 9 })
       assert.deepStrictEqual((yield* timeline(policy, [tuned, unavailable])).sleeps, [700])
       assert.deepStrictEqual((yield* timeline(policy, times(4, unavailable))).sleeps, [100, 200, 400, 800])
     })
