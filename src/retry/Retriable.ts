@@ -64,8 +64,7 @@ export const tuningOf = (error: unknown): Tuning | undefined =>
     ? error.cause.tuning
     : undefined
 
-const limitOf = (self: Tuning): number =>
-  self.max !== undefined && self.max > 0 ? Math.floor(self.max) : Infinity
+const limitOf = (self: Tuning): number => (self.max !== undefined && self.max > 0 ? Math.floor(self.max) : Infinity)
 
 /** Two tunings of one run: the lesser limit, the longer delay, the later factor. */
 export const combine = (self: Tuning | undefined, later: Tuning | undefined): Tuning | undefined => {

@@ -279,8 +279,7 @@ export const goma: RetryPolicy = onError(
   (error) => gomaCodes.has(error.code) || isTransientInternal(error),
   Backoff.goma(),
   {
-    tune: (error) =>
-      error.code === "RESOURCE_EXHAUSTED" ? { maxAttempts: 5, delay: "1 second", factor: 2 } : undefined
+    tune: (error) => (error.code === "RESOURCE_EXHAUSTED" ? { max: 5, delay: "1 second", factor: 2 } : undefined)
   }
 )
 

@@ -237,16 +237,8 @@ describe("retriable", () => {
     ["a factor stays", [unavailable, mark({ factor: 3 }), unavailable, unavailable], [100, 300, 900, 1000]],
     ["the last factor counts", [mark({ factor: 3 }), mark({ factor: 1.5 }), unavailable], [100, 150, 225]],
     ["a limit stays", [mark({ max: 3 }), ...times(9, unavailable)], [100, 200]],
-    [
-      "the least limit counts",
-      [mark({ max: 4 }), mark({ max: 3 }), ...times(9, unavailable)],
-      [100, 200]
-    ],
-    [
-      "and no later one that is more",
-      [mark({ max: 3 }), mark({ max: 4 }), ...times(9, unavailable)],
-      [100, 200]
-    ],
+    ["the least limit counts", [mark({ max: 4 }), mark({ max: 3 }), ...times(9, unavailable)], [100, 200]],
+    ["and no later one that is more", [mark({ max: 3 }), mark({ max: 4 }), ...times(9, unavailable)], [100, 200]],
     ["a factor outlives marks without one", [mark({ factor: 3 }), mark({ delay: 1 }), unavailable], [100, 300, 900]],
     ["zero is no limit", [mark({ max: 0 }), unavailable, unavailable], [100, 200, 400]],
     ["a limit already reached", [unavailable, unavailable, mark({ max: 2 })], [100, 200]]
