@@ -93,7 +93,7 @@ const program = Effect.gen(function* () {
   const { snapshots } = yield* Introspection.Introspection
   const isBusy = ({ started }: { readonly started: number }) => started > 0
   yield* snapshots.pipe(
-    Stream.takeUntil(({ pools }) => pools[0]!.peers.every(isBusy)),
+    Stream.takeUntil(({ pools }) => pools[0]!.peers.filter(isBusy).length === 3),
     Stream.runDrain
   )
   const page = yield* Effect.promise(() => fetch(url).then((response) => response.text()))
