@@ -41,6 +41,8 @@ export interface CallOptions {
   readonly credentials: CallCredentials | undefined
   /** Whether running the call twice is harmless; `undefined` if only its method can say. */
   readonly idempotent: boolean | undefined
+  /** Whether the call brings a hedge of its own (`Hedge.withHedge`). */
+  readonly hedged: boolean
   /** Whether a stream of requests is kept while it is sent, so that it can be sent again. */
   readonly replayable: boolean
   /** What pickers by key place the call by. */
@@ -75,6 +77,7 @@ export const Current = Context.Reference<CallOptions>("trunkline/call/CallOption
     compression: "identity",
     credentials: undefined,
     idempotent: undefined,
+    hedged: false,
     replayable: false,
     hashKey: undefined,
     peer: undefined,

@@ -25,6 +25,8 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 class Attempts {
   readonly budget: RetryBudget.RetryBudget
   readonly replays: Replay.Meter
+  /** Whether calls may be hedged that do not ask for it themselves. */
+  readonly hedges: boolean
   readonly #policies: ReadonlyMap<Method.Any, MethodPolicy>
   readonly #retry: Retry.RetryPolicy | undefined
   readonly #hedge: Hedge.Hedge | undefined
@@ -42,6 +44,7 @@ class Attempts {
     this.#retry = retry
     this.#hedge = hedge
     this.budget = budget
+    this.hedges = hedge !== undefined || [...policies.values()].some((policy) => policy.hedge !== undefined)
     this.replays = replays
   }
 
@@ -94,30 +97,36 @@ const tooLate = (method: Method.Any) =>
 
 const unary =
   (client: Attempts) =>
-  (next: Unary): Unary =>
-  (method, request, call) =>
-    Effect.withFiber((fiber) => {
-      if (call.attemptDeadline <= call.start) return tooLate(method)
-      const hedge = client.hedge(fiber, method, call)
-      if (hedge !== undefined) {
-        const attempt = (copy: Call) => next(method, request, copy)
-        const racer = { attempt, leave: () => Effect.void }
-        return HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method))
-      }
+  (next: Unary): Unary => {
+    const retried: Unary = (method, request, call) => {
       const attempt = next(method, request, call)
       return Effect.matchCauseEffect(attempt, {
         onFailure: (cause) => {
           const failure = cause.reasons.find(Cause.isFailReason)
           // A defect or an interruption is never retried, whatever failed beside it.
           if (failure === undefined || cause.reasons.length > 1) return Effect.failCause(cause)
-          return Effect.map(
-            RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, failure.error),
-            (response) => client.earn(call, response)
+          return Effect.withFiber((fiber) =>
+            Effect.map(
+              RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, failure.error),
+              (response) => client.earn(call, response)
+            )
           )
         },
         onSuccess: (response) => Effect.succeed(client.earn(call, response))
       })
-    })
+    }
+    return (method, request, call) => {
+      if (call.attemptDeadline <= call.start) return tooLate(method)
+      if (!client.hedges && !call.options.hedged) return retried(method, request, call)
+      return Effect.withFiber((fiber) => {
+        const hedge = client.hedge(fiber, method, call)
+        if (hedge === undefined) return retried(method, request, call)
+        const attempt = (copy: Call) => next(method, request, copy)
+        const racer = { attempt, leave: () => Effect.void }
+        return HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method))
+      })
+    }
+  }
 
 /** Begins a stream, and again as the call's policy says. */
 const retried = <O, R>(

@@ -12,6 +12,7 @@
 import { Context, Duration, Layer } from "effect"
 import * as Ambient from "../call/Ambient.ts"
 import type { Combinator } from "../call/Ambient.ts"
+import * as CallOptions from "../call/CallOptions.ts"
 import type { Code } from "../status/Code.ts"
 
 /**
@@ -102,7 +103,13 @@ export const Current = Context.Reference<Hedge | undefined>("trunkline/retry/Hed
  * @category combinators
  * @since 0.1.0
  */
-export const withHedge = (hedge: Hedge): Combinator => Ambient.provide(Current, hedge)
+export const withHedge =
+  (hedge: Hedge): Combinator =>
+  (self) =>
+    marked(Ambient.provide(Current, hedge)(self))
+
+/** Lets a call see without a look at its context that it need not look there. */
+const marked = CallOptions.update((options) => ({ ...options, hedged: true }))
 
 /**
  * Hedges the calls of the clients above this layer. Meant for calls that may run twice: a call declared

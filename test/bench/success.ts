@@ -2,14 +2,26 @@
  * What retries add to a call that needs none.
  *
  * A transport that answers at once takes the wire out of it. Both contenders make the same call through the same code; one
- * goes through the client's interceptors, with a policy and a budget, the other does not. They take turns, and the median
+ * goes through the client's attempts, with a policy and a budget, the other does not. They take turns, and the median
  * of the differences counts.
  *
  *   npm run -s bench:success
  */
 import { Clock, Effect, Stream } from "effect"
 import { getHeapStatistics } from "node:v8"
-import { Backoff, Call, CallOptions, Client, Deadline, type Interceptor, Retry, Service, Transport } from "trunkline"
+import {
+  Backoff,
+  Call,
+  CallOptions,
+  Client,
+  Deadline,
+  Interceptor,
+  MethodPolicy,
+  Retry,
+  Service,
+  Tracing,
+  Transport
+} from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
 import * as Statistics from "./Statistics.ts"
 
@@ -24,17 +36,21 @@ const transport: Interceptor.Arrows = {
     Effect.succeed({ headers: Effect.succeed(new Map()), messages: Stream.empty, trailers: answer }) as never
 }
 
+const traced = Interceptor.apply(Tracing.calls(), transport)
+
 const { echo } = Service.from(EchoService).methods
 
-/** What a client does for a call besides its interceptors. */
+/** What a client does for a call besides its attempts. */
 const bare = Effect.map(
-  Effect.withFiber((fiber) =>
-    transport.unary(
+  Effect.withFiber((fiber) => {
+    const arrows = Tracing.isOn(fiber) ? traced : transport
+    const options = MethodPolicy.applyTo(fiber.getRef(CallOptions.Current), undefined)
+    return arrows.unary(
       echo as never,
       {},
-      new Call.Call(fiber.getRef(CallOptions.Current), fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
+      new Call.Call(options, fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))
     )
-  ),
+  }),
   ({ message }) => message
 )
 
@@ -77,7 +93,7 @@ const main = Effect.gen(function* () {
     console.log(`${name.padEnd(28)}${nanos.toFixed(0).padStart(8)}${bytes.toFixed(0).padStart(12)}`)
   console.log(`${"".padEnd(28)}${"ns/call".padStart(8)}${"bytes/call".padStart(12)}`)
   line(
-    "without interceptors",
+    "without attempts",
     median(([a]) => a.nanos),
     median(([a]) => a.bytes)
   )

@@ -20,6 +20,7 @@ describe("CallOptions", () => {
         compression: "identity",
         credentials: undefined,
         idempotent: undefined,
+        hedged: false,
         replayable: false,
         hashKey: undefined,
         peer: undefined,
