@@ -16,7 +16,6 @@
  * @see https://linkerd.io/2-edge/tasks/rate-limit-aware-load-balancing/
  */
 import { Duration } from "effect"
-import type { PeerStats } from "../peer/PeerStats.ts"
 import type { Load } from "./Picker.ts"
 
 /** Above any latency: the cost of a peer whose first answer is still to come. */
@@ -31,6 +30,15 @@ const longest = 300_000
 /** How many answers make a mean. */
 const enough = 64
 
+/** Up to this age two terms of a series say how much is forgotten, right to 5 digits. In time constants. */
+const young = 1 / 16
+
+/**
+ * How much of an estimate is forgotten at an age, in time constants: 1 - exp(-age). In a pool with traffic ages are small, and
+ * the series costs a quarter. A clock that stepped back forgets nothing.
+ */
+const forgotten = (age: number): number => (age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0)
+
 /**
  * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
  * time a failure keeps other calls away (default 5 seconds). It remembers the mean of what it has seen, so make one for
@@ -43,30 +51,26 @@ export const make = (options?: {
   readonly tau?: Duration.Input | undefined
   readonly penalty?: Duration.Input | undefined
 }): Load => {
-  const tau = Duration.toMillis(options?.tau ?? "10 seconds")
+  const pace = 1 / Duration.toMillis(options?.tau ?? "10 seconds")
   const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
 
-  // What is left of an estimate is exp(-age / tau), and a clock that stepped back must not make one grow. It is written out
-  // in each place, and the mean is in an array, because a fraction that is handed over or kept in a variable is an allocation.
+  // In an array, because a fraction that is kept in a variable is an allocation each time.
   const running = new Float64Array(2)
   /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at the same pace. */
   const mean = 0
   const meanAt = 1
   let answers = 0
 
-  /** The cost of a peer that has failed, or was never asked. */
-  const doubtful = (stats: PeerStats, now: number): number => {
-    if (now >= stats.retryAt) return stats.pending === 0 ? 0 : probing + stats.pending
-    // A penalty is worth what is left of it, but never less than an answer.
-    return Math.max(running[mean]!, stats.retryAt - now) * (stats.pending + 1)
-  }
-
   return {
     cost(stats, now) {
-      if (stats.retryAt !== 0 || stats.cost === 0) return doubtful(stats, now)
-      const average = running[mean]!
-      const left = Math.exp(Math.min(0, stats.stamp - now) / tau)
-      return (average + (stats.cost - average) * left) * (stats.pending + 1)
+      const { cost, pending, retryAt, stamp } = stats
+      // A penalty is worth what is left of it, but never less than an answer.
+      if (retryAt > now) return Math.max(running[mean]!, retryAt - now) * (pending + 1)
+      if (retryAt !== 0 || cost === 0) return pending === 0 ? 0 : probing + pending
+      // `forgotten`, written out: the fractions of a call that the compiler does not dissolve are objects.
+      const age = (now - stamp) * pace
+      const share = age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0
+      return (cost + (running[mean]! - cost) * share) * (pending + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)
@@ -79,15 +83,14 @@ export const make = (options?: {
         stats.cost = latency
       } else {
         if (answers < enough) answers++
-        const forgotten = 1 - Math.exp(Math.min(0, running[meanAt]! - now) / tau)
-        running[mean]! += (latency - running[mean]!) * Math.max(forgotten, 1 / answers)
+        const share = Math.max(1 / answers, forgotten((now - running[meanAt]!) * pace))
+        running[mean]! += (latency - running[mean]!) * share
         running[meanAt] = now
         if (stats.retryAt !== 0 || latency > stats.cost) {
           stats.cost = latency
           stats.retryAt = 0
         } else {
-          const weight = Math.exp(Math.min(0, stats.stamp - now) / tau)
-          stats.cost = Math.max(least, stats.cost * weight + latency * (1 - weight))
+          stats.cost += (latency - stats.cost) * forgotten((now - stats.stamp) * pace)
         }
       }
       stats.stamp = now

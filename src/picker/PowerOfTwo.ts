@@ -75,8 +75,10 @@ export const make = (options?: { readonly load?: Picker.Load | undefined }): Pic
       if (weights.some((weight) => weight !== weights[0])) return weighted(ready, weights, load, dice)
       return {
         pick(_call, now) {
-          const i = dice.below(ready.length)
-          const other = dice.below(ready.length - 1)
+          // One throw for both: where in the first's part of the line it fell says which of the others is the second.
+          const place = ((dice.throw() >>> 0) * ready.length) / 2 ** 32
+          const i = Math.floor(place)
+          const other = Math.floor((place - i) * (ready.length - 1))
           const a = ready[i]!
           const b = ready[other >= i ? other + 1 : other]!
           return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a
