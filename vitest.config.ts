@@ -34,7 +34,15 @@ export default defineConfig({
             { find: /^trunkline\/testing$/, replacement: resolve("src/testing/index.ts") }
           ]
         },
-        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [...configDefaults.exclude, ...built] }
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, ...built],
+          // Nothing in the library is global, so files can share modules; to load them for each takes longer than the tests do.
+          isolate: false,
+          // Some tests compute for seconds, and machines may be busy. What waits, waits on a clock of its own.
+          testTimeout: 60_000
+        }
       },
       {
         test: {
