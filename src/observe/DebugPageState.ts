@@ -29,6 +29,7 @@ const looks = {
   Available: { word: "Available", tone: "good", shape: disc },
   Recovering: { word: "Recovering", tone: "wait", shape: half },
   Unavailable: { word: "Unavailable", tone: "bad", shape: triangle },
+  Draining: { word: "Draining", tone: "idle", shape: ring },
   Failing: { word: "Failing calls", tone: "bad", shape: square }
 } satisfies Readonly<Record<string, Look>>
 

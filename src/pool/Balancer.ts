@@ -20,7 +20,9 @@ import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
+import { Affinity } from "./Affinity.ts"
 import { Lease } from "./Lease.ts"
+import * as PeerAffinity from "./PeerAffinity.ts"
 import * as PeerPool from "./PeerPool.ts"
 import * as PoolMetrics from "./PoolMetrics.ts"
 
@@ -132,34 +134,38 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
 /** How a stream ends that its reader left. */
 const left: Exit.Exit<never> = Exit.interrupt()
 
+/** A pool and its arrows, over the registry of the context or one of its own. */
+const build = Effect.fnUntraced(function* <R>(
+  options: Options<R>
+): Effect.fn.Return<
+  { readonly pool: PeerPool.PeerPool["Service"]; readonly arrows: Arrows },
+  DiscoveryError,
+  R | Connector | Scope.Scope
+> {
+  const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
+  const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
+  const keyed = yield* Effect.serviceOption(Affinity)
+  const affinity = Option.isSome(keyed) ? yield* PeerAffinity.make(keyed.value) : undefined
+  const { picker: own, signals } = options
+  const chosen = own === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker: own }
+  const picker = affinity === undefined ? chosen.picker : affinity.policy(chosen.picker)
+  const pool = yield* PeerPool.make({ ...options, ...chosen, picker }, registry)
+  yield* PoolMetrics.register(pool, affinity?.keys)
+  return { pool, arrows: affinity === undefined ? arrows(pool) : affinity.arrows(arrows(pool)) }
+})
+
 /**
- * Makes a balanced transport over the peers discovery names.
+ * Makes a balanced transport over the peers discovery names. An `Affinity` in the context says which calls go to one peer.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* <R>(
-  options: Options<R>
-): Effect.fn.Return<Arrows, DiscoveryError, R | Connector | Scope.Scope> {
-  return arrows(yield* makePool(options))
-})
-
-/** The pool of a balancer, over the registry of the context or one of its own. */
-const makePool = Effect.fnUntraced(function* <R>(
-  options: Options<R>
-): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
-  const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
-  const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
-  const { picker, signals } = options
-  const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
-  const pool = yield* PeerPool.make({ ...options, ...chosen }, registry)
-  yield* PoolMetrics.register(pool)
-  return pool
-})
+export const make = <R>(options: Options<R>): Effect.Effect<Arrows, DiscoveryError, R | Connector | Scope.Scope> =>
+  Effect.map(build(options), ({ arrows }) => arrows)
 
 /**
  * Provides the transport of the clients above it, balanced over many peers, and the pool behind it for whoever wants to
- * know how it is.
+ * know how it is. An `Affinity` in the context says which calls go to one peer.
  *
  * @example
  * import { Layer } from "effect"
@@ -177,8 +183,8 @@ export const layer = <R = never>(
   options: Options<R>
 ): Layer.Layer<Transport | PeerPool.PeerPool, DiscoveryError, R | Connector> =>
   Layer.effectContext(
-    Effect.map(makePool(options), (pool) =>
-      Context.make(PeerPool.PeerPool, pool).pipe(Context.add(Transport, arrows(pool)))
+    Effect.map(build(options), ({ arrows, pool }) =>
+      Context.make(PeerPool.PeerPool, pool).pipe(Context.add(Transport, arrows))
     )
   )
 

@@ -39,6 +39,7 @@ import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
 import { type InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
 import { type List, read, type ReadList } from "./MultiEndpointList.ts"
+import * as MultiEndpointMetrics from "./MultiEndpointMetrics.ts"
 import * as Pools from "./MultiEndpointPools.ts"
 import * as Probe from "./MultiEndpointProbe.ts"
 import * as Reading from "./MultiEndpointReading.ts"
@@ -149,6 +150,7 @@ const build = Effect.fnUntraced(function* <R>(
 
   const lists = new Map<string, Running>()
   let defaultList: Running | undefined
+  let reported = yield* Scope.fork(listScope)
 
   const pools = new Pools.EndpointPools<R>(
     {
@@ -196,6 +198,13 @@ const build = Effect.fnUntraced(function* <R>(
     return list
   })
 
+  /** What is reported of lists as they were gives way to what there is to report now. */
+  const report = Effect.gen(function* () {
+    yield* Scope.close(reported, Exit.void)
+    reported = yield* Scope.fork(listScope)
+    yield* MultiEndpointMetrics.report(lists.values()).pipe(Scope.provide(reported), Effect.provideContext(context))
+  })
+
   const apply = Effect.fnUntraced(function* (next: ReadonlyArray<ReadList>) {
     const removed = [...lists.values()].filter(({ name }) => next.every((list) => list.name !== name))
     for (const list of removed) {
@@ -214,6 +223,7 @@ const build = Effect.fnUntraced(function* <R>(
     defaultList = lists.get(next[0]!.name)
     for (const pool of pools.byId.values()) tell(pool)
     for (const list of [...removed, ...lists.values()]) list.moved.set()
+    yield* report
     yield* Effect.forEach(removed, ({ scope }) => Scope.close(scope, Exit.void))
   })
 
