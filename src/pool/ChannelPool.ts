@@ -108,7 +108,7 @@ const snapshotChannel = (group: ChannelGroup, channel: Channel): ChannelSnapshot
 const snapshot = (group: ChannelGroup): Snapshot => ({
   ...group.counts.totals,
   endpoint: group.endpoint.id,
-  channels: [...group.active, ...group.draining].map((channel) => snapshotChannel(group, channel)),
+  channels: [...group.active, ...group.draining.channels].map((channel) => snapshotChannel(group, channel)),
   size: group.active.length,
   max: group.settings.max,
   ready: group.active.filter((channel) => channel.isReady).length,

@@ -15,6 +15,7 @@ import { AffinityTable } from "./AffinityTable.ts"
 import { Channel } from "./ChannelPoolChannel.ts"
 import { Counts, type Meter } from "./ChannelPoolCounts.ts"
 import type { Settings } from "./ChannelPoolOptions.ts"
+import { Drain } from "./ChannelPoolDrain.ts"
 import * as Penalty from "./ChannelPoolPenalty.ts"
 import * as Pick from "./ChannelPoolPick.ts"
 import * as Scaling from "./ChannelPoolScaling.ts"
@@ -41,7 +42,7 @@ export class ChannelGroup {
   readonly keys: AffinityTable<Channel> = new AffinityTable()
   /** What calls can be picked for, the oldest first. A new array for each change. */
   active: ReadonlyArray<Channel> = []
-  readonly draining: Set<Channel> = new Set()
+  readonly draining: Drain
   /** Calls under way on all channels in use. */
   load = 0
   readonly counts: Counts
@@ -58,6 +59,7 @@ export class ChannelGroup {
     this.settings = settings
     this.around = around
     this.counts = new Counts(around.meter)
+    this.draining = new Drain(settings.graceMillis, around.scope)
   }
 
   /** How many of the channels calls can be picked for are connected. */
@@ -138,18 +140,15 @@ export class ChannelGroup {
     const [state, add] = Scaling.grow(this.settings, this.#scaling, this.#sampled(now), now)
     this.#scaling = state
     if (add === 0) return Effect.void
-    const back = [...this.draining].filter((channel) => channel.isReady).slice(-add)
-    for (const channel of back) this.#takeBack(channel)
+    const back = this.draining.takeBack(add)
+    for (const channel of back) this.#return(channel)
     return Effect.forEach(Array.from({ length: add - back.length }), () => this.#build, {
       concurrency: "unbounded",
       discard: true
     })
   })
 
-  #takeBack(channel: Channel): void {
-    this.draining.delete(channel)
-    channel.draining = false
-    channel.drains++
+  #return(channel: Channel): void {
     this.load += channel.load
     this.counts.totals.reused++
     this.counts.totals.added++
@@ -231,28 +230,15 @@ export class ChannelGroup {
     return Effect.forEach(least, (channel) => this.#drain(channel), { discard: true })
   })
 
-  /** Out of use at once; closed when it has been without calls and held keys for the grace. */
+  /** Out of use at once, and forgotten by what is known of those in use. */
   #drain(channel: Channel): Effect.Effect<void> {
     this.#setActive(this.active.filter((other) => other !== channel))
-    this.draining.add(channel)
     this.load -= channel.load
-    channel.draining = true
     channel.penalty = Penalty.none
     this.#penalized.delete(channel)
     this.keys.release(channel, this.around.isHeld)
     this.counts.totals.removed++
-    const drain = ++channel.drains
-    const close = Effect.suspend((): Effect.Effect<void> => {
-      if (channel.drains !== drain) return Effect.void
-      if (channel.load > 0 || channel.keys > 0) return closeWhenIdle
-      this.draining.delete(channel)
-      return Scope.close(channel.tenant.scope, Exit.void)
-    })
-    const closeWhenIdle = channel.idle.pipe(
-      Effect.andThen(Effect.sleep(this.settings.graceMillis)),
-      Effect.andThen(close)
-    )
-    return Effect.asVoid(Effect.forkIn(closeWhenIdle, this.around.scope))
+    return this.draining.begin(channel)
   }
 
   /** Exchanges the connection of a channel that does not answer. Calls on the old one go on. */
@@ -270,7 +256,13 @@ export class ChannelGroup {
       return Effect.andThen(this.#follow(channel, next), Effect.forkIn(close, this.around.scope))
     }
     return this.#worthy.pipe(
-      Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: exchange })),
+      Effect.flatMap(
+        Option.match({
+          onNone: () => Effect.void,
+          // The channel may have gone meanwhile, and nobody would close what came for it.
+          onSome: (next) => (this.active.includes(channel) ? exchange(next) : Scope.close(next.scope, Exit.void))
+        })
+      ),
       // One that failed may be tried again after the next call that ends at its deadline.
       Effect.ensuring(Effect.sync(() => (channel.replacing = false))),
       Effect.forkIn(this.around.scope),

@@ -17,15 +17,12 @@ import {
   Exit,
   FiberSet,
   Layer,
-  Option,
   PubSub,
   Random,
   Scope,
   Semaphore,
   Stream
 } from "effect"
-import type { Call } from "../call/Call.ts"
-import type { Arrows } from "../call/Interceptor.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import * as DnsDiscovery from "../discovery/DnsDiscovery.ts"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
@@ -34,9 +31,9 @@ import type { PickerPolicy } from "../picker/Picker.ts"
 import * as Introspection from "../observe/Introspection.ts"
 import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
 import type { Code } from "../status/Code.ts"
-import * as RpcError from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
+import * as Arrows from "./MultiEndpointArrows.ts"
 import { type InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
 import { type List, read, type ReadList } from "./MultiEndpointList.ts"
 import * as MultiEndpointMetrics from "./MultiEndpointMetrics.ts"
@@ -251,54 +248,16 @@ const build = Effect.fnUntraced(function* <R>(
 
   const unknown = (name: string) => new UnknownMultiEndpoint({ name, known: [...lists.keys()] })
 
-  const fallsBack = options.unknownName === "default"
-
-  const listOf = ({ options }: Call): Running | undefined =>
-    find(options.multiEndpoint) ?? (fallsBack ? defaultList : undefined)
-
   const poolOf = ({ state }: Running): Pools.EndpointPool => pools.byId.get(state.current)!
 
-  const arrowsOf = ({ arrows, endpoint }: Pools.EndpointPool): Arrows =>
-    tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
+  const fallsBack = options.unknownName === "default"
 
-  const refuse = ({ options }: Call, method: string) => {
-    const cause = unknown(options.multiEndpoint!)
-    return Effect.fail(RpcError.make("INVALID_ARGUMENT", cause.message, { cause, method, progress: "not_started" }))
-  }
-
-  /** Ends when calls go elsewhere and this one still has no peer. */
-  const elsewhere = (list: Running, pool: Pools.EndpointPool, call: Call): Effect.Effect<void> =>
-    list.moved.changes.pipe(
-      Stream.filter(() => call.peer === undefined && (listOf(call) !== list || poolOf(list) !== pool)),
-      Stream.runHead,
-      Effect.asVoid
-    )
-
-  /**
-   * Runs an attempt where calls go now, so a retry goes where they go by then. One that would have to wait for a peer
-   * follows when calls go elsewhere meanwhile.
-   */
-  const onCurrent = <A, R>(
-    method: string,
-    call: Call,
-    attempt: (arrows: Arrows) => Effect.Effect<A, RpcError.RpcError, R>
-  ): Effect.Effect<A, RpcError.RpcError, R> =>
-    Effect.suspend(() => {
-      const list = listOf(call)
-      if (list === undefined) return refuse(call, method)
-      const pool = poolOf(list)
-      const here = attempt(arrowsOf(pool))
-      if (pool.isReady || call.options.whenNotReady === "fail") return here
-      return Effect.flatMap(
-        Effect.raceFirst(Effect.map(here, Option.some<A>), Effect.as(elsewhere(list, pool, call), Option.none<A>())),
-        Option.match({ onNone: () => onCurrent(method, call, attempt), onSome: Effect.succeed })
-      )
-    })
-
-  const arrows: Arrows = {
-    unary: (method, request, call) => onCurrent(method.path, call, (arrows) => arrows.unary(method, request, call)),
-    stream: (method, requests, call) => onCurrent(method.path, call, (arrows) => arrows.stream(method, requests, call))
-  }
+  const arrows = Arrows.make({
+    listOf: ({ options }) => find(options.multiEndpoint) ?? (fallsBack ? defaultList : undefined),
+    poolOf,
+    arrowsOf: ({ arrows, endpoint }) => (tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows),
+    unknown
+  })
 
   // ------------------------------------------------------------------------------------------------------------------
   // Looking
