@@ -221,12 +221,13 @@ export class ChannelGroup {
 
   /** Takes away the channels that are missed least, if there have been too many for long enough. */
   readonly #shrink = Effect.suspend(() => {
-    const [state, remove] = Scaling.shrink(this.settings, this.#scaling, {
-      ...this.#sampled(this.now),
-      load: this.load
-    })
+    // What is being opened carries nothing yet, and may never.
+    const size = this.active.length
+    const [state, remove] = Scaling.shrink(this.settings, this.#scaling, { active: this.#ready, load: this.load, size })
     this.#scaling = state
-    const least = this.active.toSorted((a, b) => a.load - b.load || a.keys - b.keys || a.id - b.id).slice(0, remove)
+    const least = this.active
+      .toSorted((a, b) => Number(a.isReady) - Number(b.isReady) || a.load - b.load || a.keys - b.keys || a.id - b.id)
+      .slice(0, remove)
     return Effect.forEach(least, (channel) => this.#drain(channel), { discard: true })
   })
 
@@ -236,7 +237,7 @@ export class ChannelGroup {
     this.load -= channel.load
     channel.penalty = Penalty.none
     this.#penalized.delete(channel)
-    this.keys.release(channel, this.around.isHeld)
+    this.keys.release(channel, channel.isReady ? this.around.isHeld : notHeld)
     this.counts.totals.removed++
     return this.draining.begin(channel)
   }
