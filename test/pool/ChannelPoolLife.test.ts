@@ -1,14 +1,14 @@
 /** How channels come, go and are exchanged, and what must not happen when these meet. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Ref, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, flow, Random, Ref, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { ApiConfig, CallOptions, Connector, RpcError } from "trunkline"
+import { ApiConfig, CallOptions, Connector, type RpcError } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
 import { host, open, pass } from "./channels.ts"
 import { settle } from "./multiEndpoints.ts"
 
-const inMemory = Effect.provide(TestNetwork.layer)
+const inMemory = flow(Random.withSeed("life"), Effect.provide(TestNetwork.layer))
 const times = (n: number) => Array.from({ length: n }, (_, i) => i)
 
 /** Two to three calls a channel; two more for a burst. */
@@ -119,6 +119,7 @@ describe("a channel that was taken away", () => {
       ])
       yield* pass(1000, 2)
       yield* Fiber.awaitAll(late)
+      assert.strictEqual((yield* group).load, 0)
       assert.deepStrictEqual(yield* charged, [
         [false, true],
         [true, false]
@@ -126,12 +127,13 @@ describe("a channel that was taken away", () => {
     }).pipe(inMemory)
   )
 
-  it.effect("is one that is not connected, if there is such a one", () =>
+  it.effect("is one that is not connected, if there is such a one, and keys that are held do not wait there", () =>
     Effect.gen(function* () {
-      const { echo, group, network } = yield* open({
+      const { affinity, echo, group, network } = yield* open({
         pool: { ...few, initial: 3 },
         route: (connection) => `${"abc"[connection] ?? "c"}:1`
       })
+      for (const key of ["a", "b", "c"]) yield* Effect.andThen(affinity.bind(key), keyed(echo)(key))
       yield* network.silence("c:1")
       yield* TestClock.adjust(2000)
       yield* network.disconnect("c:1")
@@ -140,11 +142,11 @@ describe("a channel that was taken away", () => {
       yield* pass(1000, 1)
       // The youngest is not connected, and the oldest of the others goes with it.
       assert.deepStrictEqual(
-        (yield* group).channels.map(({ draining, id }) => [id, draining]),
+        (yield* group).channels.map(({ draining, id, keys }) => [id, draining, keys]),
         [
-          [2, false],
-          [3, true],
-          [1, true]
+          [2, false, 1],
+          [3, true, 0],
+          [1, true, 1]
         ]
       )
       assert.strictEqual((yield* echo.lookup({})).server, "b:1")

@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallOptions, ChannelPool, Client, Connector, Endpoint, Introspection, Metrics, Transport } from "trunkline"
+import {
+  CallOptions,
+  ChannelPool,
+  Client,
+  Connector,
+  type Endpoint,
+  Introspection,
+  Metrics,
+  Transport
+} from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
 import { endpoint } from "../endpoints.ts"
