@@ -134,34 +134,49 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
 /** How a stream ends that its reader left. */
 const left: Exit.Exit<never> = Exit.interrupt()
 
-/** A pool and its arrows, over the registry of the context or one of its own. */
-const build = Effect.fnUntraced(function* <R>(
-  options: Options<R>
-): Effect.fn.Return<
-  { readonly pool: PeerPool.PeerPool["Service"]; readonly arrows: Arrows },
-  DiscoveryError,
-  R | Connector | Scope.Scope
-> {
-  const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
-  const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
-  const keyed = yield* Effect.serviceOption(Affinity)
-  const affinity = Option.isSome(keyed) ? yield* PeerAffinity.make(keyed.value) : undefined
-  const { picker: own, signals } = options
-  const chosen = own === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker: own }
-  const picker = affinity === undefined ? chosen.picker : affinity.policy(chosen.picker)
-  const pool = yield* PeerPool.make({ ...options, ...chosen, picker }, registry)
-  yield* PoolMetrics.register(pool, affinity?.keys)
-  return { pool, arrows: affinity === undefined ? arrows(pool) : affinity.arrows(arrows(pool)) }
-})
-
 /**
  * Makes a balanced transport over the peers discovery names. An `Affinity` in the context says which calls go to one peer.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = <R>(options: Options<R>): Effect.Effect<Arrows, DiscoveryError, R | Connector | Scope.Scope> =>
-  Effect.map(build(options), ({ arrows }) => arrows)
+export const make = Effect.fnUntraced(function* <R>(
+  options: Options<R>
+): Effect.fn.Return<Arrows, DiscoveryError, R | Connector | Scope.Scope> {
+  return (yield* build(options)).arrows
+})
+
+/** The arrows of a balancer and the pool behind them, with the affinity of the context in front of both. */
+const build = Effect.fnUntraced(function* <R>(
+  options: Options<R>
+): Effect.fn.Return<
+  { readonly arrows: Arrows; readonly pool: PeerPool.PeerPool["Service"] },
+  DiscoveryError,
+  R | Connector | Scope.Scope
+> {
+  const keyed = yield* Effect.serviceOption(Affinity)
+  if (Option.isNone(keyed)) {
+    const pool = yield* makePool(options, (picker) => picker)
+    return { arrows: arrows(pool), pool }
+  }
+  const affinity = yield* PeerAffinity.make(keyed.value, options.discovery.target)
+  const pool = yield* makePool(options, (picker) => affinity.policy(picker))
+  return { arrows: affinity.arrows(arrows(pool)), pool }
+})
+
+/** The pool of a balancer, over the registry of the context or one of its own. */
+const makePool = Effect.fnUntraced(function* <R>(
+  options: Options<R>,
+  asking: (picker: PickerPolicy) => PickerPolicy
+): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
+  const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
+  const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
+  const { picker, signals } = options
+  const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
+  const pool = yield* PeerPool.make({ ...options, ...chosen, picker: asking(chosen.picker) }, registry)
+  yield* PoolMetrics.register(pool)
+  return pool
+})
 
 /**
  * Provides the transport of the clients above it, balanced over many peers, and the pool behind it for whoever wants to

@@ -10,6 +10,9 @@ import { Clock, Effect, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Arrows } from "../call/Interceptor.ts"
+import * as Instruments from "../observe/Instruments.ts"
+import * as Metrics from "../observe/Metrics.ts"
+import * as Sampled from "../observe/Sampled.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Picker from "../picker/Picker.ts"
 import type { Affinity } from "./Affinity.ts"
@@ -154,11 +157,24 @@ const name = (call: Call, affinityKey: string | undefined): void => {
   if (affinityKey !== undefined) call.options = { ...call.options, affinityKey }
 }
 
-/** The affinity of one pool, which forgets keys as it is told until the scope closes. */
+const report = Effect.fnUntraced(function* (
+  { keys }: PeerAffinity,
+  target: string
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const metrics = yield* Metrics.Current
+  if (metrics === undefined) return
+  const labels = { "grpc.target": Metrics.targetLabel(metrics, target) }
+  yield* Sampled.gauge(Instruments.boundKeys(labels), () => keys.size)
+  yield* Sampled.counter(Instruments.keyFallbacks(labels), () => keys.fallbacks)
+})
+
+/** The affinity of the pool of a target, which forgets keys as it is told, and is measured, until the scope closes. */
 export const make = Effect.fnUntraced(function* (
-  affinity: Affinity["Service"]
+  affinity: Affinity["Service"],
+  target: string
 ): Effect.fn.Return<PeerAffinity, never, Scope.Scope> {
   const self = new PeerAffinity(affinity, yield* Clock.Clock)
   yield* affinity.join(self.keys)
+  yield* report(self, target)
   return self
 })

@@ -45,26 +45,13 @@ const sumOf = (peers: ReadonlyArray<Peer>, read: (stats: PeerStats) => number): 
   peers.reduce((sum, { stats }) => sum + read(stats), 0)
 
 /**
- * How many keys are bound to peers, and how often one went to another peer than its own.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Keys {
-  readonly size: number
-  readonly fallbacks: number
-}
-
-/**
- * Reports the numbers of a pool, and of the keys bound to its peers if there are any, until the scope closes, if metrics
- * are on.
+ * Reports the numbers of a pool until the scope closes, if metrics are on.
  *
  * @category registration
  * @since 0.1.0
  */
 export const register = Effect.fnUntraced(function* (
-  pool: PeerPool["Service"],
-  keys?: Keys
+  pool: PeerPool["Service"]
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const metrics = yield* Metrics.Current
   if (metrics === undefined) return
@@ -85,7 +72,4 @@ export const register = Effect.fnUntraced(function* (
   for (const state of states) {
     yield* Sampled.gauge(Instruments.peers({ ...labels, "trunkline.state": state }), () => inState(state))
   }
-  if (keys === undefined) return
-  yield* Sampled.gauge(Instruments.boundKeys(labels), () => keys.size)
-  yield* Sampled.counter(Instruments.keyFallbacks(labels), () => keys.fallbacks)
 })

@@ -101,6 +101,13 @@ describe("routing", () => {
     }).pipe(inMemory)
   )
 
+  it.effect("what is said nearest to the call holds", () =>
+    Effect.gen(function* () {
+      const { reader } = yield* open()
+      assert.strictEqual(yield* reader.pipe(CallOptions.withMultiEndpoint("default")), "replica:443")
+    }).pipe(inMemory)
+  )
+
   it.effect("or goes to the default list if the layer says so", () =>
     Effect.gen(function* () {
       const { who } = yield* open({ unknownName: "default" })
@@ -447,6 +454,24 @@ describe("update", () => {
       yield* settle
       assert.strictEqual(network.connections("service:443"), 0)
       assert.strictEqual(yield* pending("service:443"), undefined)
+    }).pipe(inMemory)
+  )
+
+  it.effect("must not happen: an endpoint that two updates in a row do not name is closed twice, or never", () =>
+    Effect.gen(function* () {
+      const { network, service, who } = yield* open()
+      const only = [{ name: "default", endpoints: ["fallback:443"], switchingDelay: 1000 }]
+      yield* service.update(only)
+      yield* TestClock.adjust(500)
+      yield* service.update(only)
+      yield* TestClock.adjust(499)
+      yield* settle
+      assert.deepStrictEqual(hosts.map(network.connections), [1, 1, 1])
+      yield* TestClock.adjust(2)
+      yield* settle
+      assert.deepStrictEqual(hosts.map(network.connections), [0, 1, 0])
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(yield* who, "fallback:443")
     }).pipe(inMemory)
   )
 

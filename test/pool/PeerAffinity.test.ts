@@ -9,6 +9,7 @@ import {
   ChannelPool,
   Client,
   Discovery,
+  MultiEndpoint,
   Picker,
   Retry,
   RoundRobin,
@@ -16,7 +17,7 @@ import {
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
-import { endpoint } from "../endpoints.ts"
+import { endpoint as endpointOf } from "../endpoints.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { measured, total } from "../observe/numbers.ts"
 import { settle } from "./multiEndpoints.ts"
@@ -40,7 +41,7 @@ const open = Effect.fnUntraced(function* (
 ) {
   const network = yield* TestNetwork.TestNetwork
   for (const host of hosts) yield* network.serve(host, { handlers: [echoHandlers(host)] })
-  const listed = Watched.make(hosts.map((host) => endpoint(host)))
+  const listed = Watched.make(hosts.map((host) => endpointOf(host)))
   const balancer = Balancer.layer({
     discovery: Discovery.make("hosts", listed.changes),
     picker: options?.picker ?? RoundRobin.make(),
@@ -65,7 +66,7 @@ const open = Effect.fnUntraced(function* (
   const bind = (text: string) => Effect.map(echo.lookup({ text }), ({ server }) => server)
   const list = (names: ReadonlyArray<string>) =>
     Effect.andThen(
-      Effect.sync(() => listed.set(names.map((host) => endpoint(host)))),
+      Effect.sync(() => listed.set(names.map((host) => endpointOf(host)))),
       settle
     )
   return { affinity, bind, bound, context, echo, keyed, list, network }
@@ -90,7 +91,7 @@ describe("keys that callers name", () => {
       const network = yield* TestNetwork.TestNetwork
       for (const host of hosts) yield* network.serve(host, { handlers: [echoHandlers(host)] })
       const layer = Balancer.layer({
-        discovery: Discovery.make("hosts", Stream.make(hosts.map((host) => endpoint(host)))),
+        discovery: Discovery.make("hosts", Stream.make(hosts.map((host) => endpointOf(host)))),
         picker: RoundRobin.make()
       })
       const echo = yield* Effect.provideContext(Client.make(EchoService), yield* Layer.build(Layer.orDie(layer)))
@@ -263,6 +264,23 @@ describe("keys in messages", () => {
     }).pipe(inMemory)
   )
 })
+
+it.effect("an endpoint of a multi-endpoint has keys of its own", () =>
+  Effect.gen(function* () {
+    const network = yield* TestNetwork.TestNetwork
+    for (const host of hosts) yield* network.serve(host, { handlers: [echoHandlers(host)] })
+    const layer = MultiEndpoint.layer({
+      multiEndpoints: [{ name: "default", endpoints: ["service"] }],
+      discovery: (endpoint) => Discovery.make(endpoint.id, Stream.make(hosts.map((host) => endpointOf(host)))),
+      picker: RoundRobin.make()
+    }).pipe(Layer.provide(Affinity.layer({ services: [EchoService], methods })))
+    const echo = yield* Effect.provideContext(Client.make(EchoService), yield* Layer.build(Layer.orDie(layer)))
+    yield* settle
+    const homes = yield* Effect.forEach(times(6), (i) => echo.lookup({ text: `s${i}` }))
+    assert.strictEqual(new Set(homes.map(({ server }) => server)).size, 3)
+    for (const i of times(6)) assert.strictEqual((yield* echo.echo({ text: `s${i}` })).server, homes[i]!.server)
+  }).pipe(inMemory)
+)
 
 it.effect("a key has one peer, and on it one connection", () =>
   Effect.gen(function* () {
