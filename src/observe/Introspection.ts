@@ -2,9 +2,9 @@
  * Everything a program has running, in one place to look at.
  *
  * Who debugs a program wants to see all of its pools, and pools do not know each other; a global list would keep what is
- * long closed. Here pools, clients and multi-endpoints that are made under this layer register with it for as long as
- * their scopes live, and those made without it pay nothing. Calls pay nothing either way: what is shown is read from the
- * counts that peers keep anyway, once each interval and when somebody looks.
+ * long closed. Here pools, channel pools, clients and multi-endpoints that are made under this layer register with it for
+ * as long as their scopes live, and those made without it pay nothing. Calls pay nothing either way: what is shown is read
+ * from the counts that peers keep anyway, once each interval and when somebody looks.
  */
 import { Clock, Config, Context, Duration, Effect, Layer, Option, Schedule, type Scope, Stream } from "effect"
 import { LastMinute } from "./LastMinute.ts"

@@ -9,6 +9,7 @@ import {
   type Endpoint,
   Introspection,
   Metrics,
+  Snapshot,
   Transport
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
@@ -212,7 +213,8 @@ it.effect("the page of the program shows each endpoint and its channels", () =>
   Effect.gen(function* () {
     const { echo } = yield* open({ pool: { min: 2, max: 7, initial: 2 } })
     yield* echo.lookup({}).pipe(CallOptions.withAffinityKey("k"))
-    const { channelPools } = yield* Effect.flatMap(Introspection.Introspection, ({ snapshot }) => snapshot)
+    const seen = yield* Effect.flatMap(Introspection.Introspection, ({ snapshot }) => snapshot)
+    const { channelPools, ...older } = seen
     assert.lengthOf(channelPools!, 1)
     const { channels, endpoint, keys, max, ready } = channelPools![0]!
     assert.deepStrictEqual([endpoint, ready, max, keys], [host, 2, 7, 1])
@@ -223,5 +225,8 @@ it.effect("the page of the program shows each endpoint and its channels", () =>
         [0, 0, true, false]
       ]
     )
+    assert.deepStrictEqual((yield* Snapshot.fromJson(JSON.stringify(seen))).channelPools, channelPools)
+    // What was written before there were any is still read.
+    assert.isUndefined((yield* Snapshot.fromJson(JSON.stringify(older))).channelPools)
   }).pipe(Effect.provide(Layer.merge(TestNetwork.layer, Introspection.layer())))
 )
