@@ -1,6 +1,6 @@
 /** How channels come, go and are exchanged, and what must not happen when these meet. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, flow, Random, Ref, Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, flow, Random, Ref, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ApiConfig, CallOptions, Connector, type RpcError } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
@@ -64,6 +64,29 @@ describe("channels that are being opened", () => {
       assert.strictEqual((yield* group).size, 4)
       yield* Fiber.interruptAll([...first, ...second])
     }).pipe(inMemory)
+  )
+
+  it.effect(
+    "are tried three times, each as long as it may take, with gaps of 100 and 200 ms, give or take a fifth",
+    () =>
+      Effect.gen(function* () {
+        const starts: Array<number> = []
+        const prime = Effect.andThen(
+          Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sync(() => starts.push(now))),
+          Effect.never
+        )
+        const { burst, group } = yield* open({ pool: { ...small, max: 2, prime, primeTimeout: 20 } })
+        yield* burst(10, 600_000)
+        yield* pass(1, 600)
+        assert.deepStrictEqual([starts.length, (yield* group).primeFailures], [3, 1])
+        const [first, second, third] = starts as [number, number, number]
+        for (const [gap, millis] of [
+          [100, second - first - 20],
+          [200, third - second - 20]
+        ] as const) {
+          assert.isTrue(millis >= 0.8 * gap && millis <= 1.2 * gap + 1, `${millis} ms`)
+        }
+      }).pipe(inMemory)
   )
 
   it.effect("one that is taken back while it drains is not primed again", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Random, Schedule, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Random, Schedule, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Affinity,
@@ -296,3 +296,57 @@ it.effect("a key has one peer, and on it one connection", () =>
     )
   }).pipe(Random.withSeed("one"), inMemory)
 )
+
+describe("whatever happens to the peers", () => {
+  const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 }))
+  const Step = Schema.Union([
+    Schema.Struct({ call: Small }),
+    Schema.Struct({ move: Small }),
+    Schema.Struct({ kill: Small }),
+    Schema.Struct({ restart: Small }),
+    Schema.Struct({ list: Schema.Array(Small) })
+  ])
+
+  it.effect.prop(
+    "a key goes where it went before while that is ready, and to a ready peer otherwise",
+    { steps: Schema.Array(Step) },
+    ({ steps }) =>
+      Effect.gen(function* () {
+        const { affinity, keyed, list, network } = yield* open()
+        const alive = new Set(hosts)
+        let listed: ReadonlyArray<string> = hosts
+        /** Where keys are at home, as far as that is known. */
+        const homes = new Map<string, string>()
+        for (const step of steps) {
+          if ("call" in step) {
+            const key = `k${step.call}`
+            const usable = listed.filter((host) => alive.has(host))
+            const exit = yield* Effect.exit(CallOptions.failFast(keyed(key)))
+            assert.strictEqual(Exit.isSuccess(exit), usable.length > 0)
+            if (!Exit.isSuccess(exit)) continue
+            assert.include(usable, exit.value)
+            const home = homes.get(key)
+            if (home === undefined) homes.set(key, exit.value)
+            else if (usable.includes(home)) assert.strictEqual(exit.value, home)
+          } else if ("move" in step) {
+            yield* affinity.move(`k${step.move}`)
+            homes.delete(`k${step.move}`)
+          } else if ("kill" in step) {
+            yield* network.kill(hosts[step.kill]!)
+            alive.delete(hosts[step.kill]!)
+          } else if ("restart" in step) {
+            yield* network.restart(hosts[step.restart]!)
+            alive.add(hosts[step.restart]!)
+          } else {
+            listed = hosts.filter((_, i) => step.list.includes(i))
+            yield* list(listed)
+            for (const [key, home] of homes) if (!listed.includes(home)) homes.delete(key)
+          }
+          yield* settle
+          yield* TestClock.adjust("2 seconds")
+          yield* settle
+        }
+      }).pipe(Effect.scoped, inMemory),
+    { timeout: 60_000 }
+  )
+})
