@@ -81,6 +81,8 @@ export interface Switch {
   /** The id of the endpoint left, `host:port`. */
   readonly from: string
   readonly to: string
+  /** The authority of the endpoint that is current now. */
+  readonly authority: string
   readonly reason: State.Reason
   readonly at: number
 }
@@ -173,7 +175,8 @@ const build = Effect.fnUntraced(function* <R>(
         return pool === undefined ? Effect.interrupt : Effect.provideService(probe, Transport, pool.arrows)
       }),
     switched: ({ name }, { from, reason, to }) => {
-      const next = { multiEndpoint: name, from, to, reason, at: clock.currentTimeMillisUnsafe() }
+      const authority = authorityOf(pools.byId.get(to)!.endpoint)
+      const next = { multiEndpoint: name, from, to, authority, reason, at: clock.currentTimeMillisUnsafe() }
       history.add(next)
       PubSub.publishUnsafe(switches, next)
     }

@@ -1,5 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Ref, Schedule, Scope, Stream } from "effect"
+import {
+  Config,
+  ConfigProvider,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Ref,
+  Schedule,
+  Scope,
+  Stream
+} from "effect"
 import { TestClock } from "effect/testing"
 import {
   CallOptions,
@@ -167,6 +180,30 @@ describe("failover", () => {
       const [first, second] = (yield* service.snapshot).multiEndpoints
       assert.deepStrictEqual(first!.switches, { fallback: 1, recover: 1, replace: 0 })
       assert.deepStrictEqual(second!.switches, { fallback: 2, recover: 1, replace: 0 })
+    }).pipe(inMemory)
+  )
+
+  it.effect("a switch says when, and the authority that calls have then", () =>
+    Effect.gen(function* () {
+      const { network, service } = yield* open({
+        multiEndpoints: [{ name: "default", endpoints: ["service:443", "unix:///run/fallback.sock"] }],
+        discovery: (endpoint) => StaticDiscovery.make([endpoint.id === "service:443" ? endpoint : "fallback:443"])
+      })
+      yield* later
+      const next = yield* Effect.forkChild(Stream.runHead(service.switches))
+      yield* settle
+      yield* network.kill("service:443")
+      yield* settle
+      const told = Option.getOrThrow(yield* Fiber.join(next))
+      assert.deepStrictEqual(told, {
+        multiEndpoint: "default",
+        from: "service:443",
+        to: "unix:/run/fallback.sock",
+        authority: "localhost",
+        reason: "fallback",
+        at: 2000
+      })
+      assert.strictEqual(yield* service.authority, told.authority)
     }).pipe(inMemory)
   )
 
