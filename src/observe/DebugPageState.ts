@@ -24,12 +24,12 @@ const looks = {
   Idle: { word: "Idle", tone: "idle", shape: ring },
   Down: { word: "Down", tone: "bad", shape: triangle },
   Gone: { word: "Gone", tone: "idle", shape: cross },
+  Draining: { word: "Draining", tone: "idle", shape: ring },
   Ejected: { word: "Ejected", tone: "bad", shape: square },
   Probe: { word: "On probation", tone: "wait", shape: diamond },
   Available: { word: "Available", tone: "good", shape: disc },
   Recovering: { word: "Recovering", tone: "wait", shape: half },
   Unavailable: { word: "Unavailable", tone: "bad", shape: triangle },
-  Draining: { word: "Draining", tone: "idle", shape: ring },
   Failing: { word: "Failing calls", tone: "bad", shape: square }
 } satisfies Readonly<Record<string, Look>>
 
