@@ -57,6 +57,7 @@ export * as RetryBudget from "./retry/RetryBudget.ts"
 export * as ServiceConfig from "./retry/ServiceConfig.ts"
 
 // Seeing it.
+export * as ChannelPoolInstruments from "./observe/ChannelPoolInstruments.ts"
 export * as DebugPage from "./observe/DebugPage.ts"
 export * as Instruments from "./observe/Instruments.ts"
 export * as Introspection from "./observe/Introspection.ts"

@@ -176,5 +176,26 @@ export const scene: Snapshot.Snapshot = {
         { from: "ledger.eu.example:443", to: "ledger.local.example:443", reason: "recover", at: at - 4_000_000 }
       ]
     }
+  ],
+  channelPools: [
+    {
+      id: 6,
+      endpoint: "ledger.eu.example:443",
+      max: 10,
+      ready: 3,
+      load: 61,
+      keys: 2113,
+      silences: 1,
+      primeFailures: 0,
+      fallbacks: 12,
+      failedFallbacks: 0,
+      channels: [
+        { id: 1, ready: true, draining: false, load: 21, calls: 184_202, keys: 704, penalty: 0 },
+        { id: 2, ready: true, draining: false, load: 17, calls: 183_977, keys: 703, penalty: 4 },
+        { id: 4, ready: true, draining: false, load: 20, calls: 12_911, keys: 703, penalty: 0 },
+        { id: 5, ready: false, draining: false, load: 0, calls: 0, keys: 0, penalty: 0 },
+        { id: 3, ready: true, draining: true, load: 3, calls: 96_140, keys: 3, penalty: 0 }
+      ]
+    }
   ]
 }

@@ -53,7 +53,7 @@ export interface CallOptions {
   readonly picker: string | undefined
   /** Which of a transport's lists of endpoints the call goes to; its default list if `undefined`. */
   readonly multiEndpoint: string | undefined
-  /** What the calls of one session have in common, so that they go to one place. */
+  /** What the calls of one session have in common, so that they go to one place; empty for calls that may go anywhere. */
   readonly affinityKey: string | undefined
 }
 
@@ -292,9 +292,18 @@ export const withMultiEndpoint = (multiEndpoint: string): Combinator =>
   update((options) => ({ ...options, multiEndpoint }))
 
 /**
- * Sends calls with the same key over the same connection of a `ChannelPool`. Other transports don't look at it.
+ * Sends calls with the same key to the same peer of a balancer that has an `Affinity`, and over the same connection of a
+ * `ChannelPool`. Other transports don't look at it.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const withAffinityKey = (affinityKey: string): Combinator => update((options) => ({ ...options, affinityKey }))
+
+/**
+ * Lets calls go anywhere, whatever key was named further out or is in their messages; they bind and unbind none.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withoutAffinity: Combinator = update((options) => ({ ...options, affinityKey: "" }))

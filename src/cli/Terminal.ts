@@ -75,13 +75,17 @@ const drawPool = (pool: Pool, snapshot: Snapshot): ReadonlyArray<string> => {
 
 /** The text of a snapshot. */
 export const draw = (snapshot: Snapshot): string => {
-  const { at, clients, multiEndpoints, pools } = snapshot
+  const { at, channelPools = [], clients, multiEndpoints, pools } = snapshot
   return [
     `backends as of ${Amount.instant(at).slice(11, 19)} UTC`,
     ...(pools.length === 0 ? ["no targets yet"] : []),
     ...pools.flatMap((pool) => drawPool(pool, snapshot)),
     ...(multiEndpoints.length === 0 ? [] : [""]),
     ...multiEndpoints.map(({ current, name }) => printable(`multi-endpoint ${name}: ${current}`)),
+    ...(channelPools.length === 0 ? [] : [""]),
+    ...channelPools.map(({ endpoint, load, max, ready }) =>
+      printable(`channels to ${endpoint}: ${ready} ready of at most ${max}, ${Amount.count(load)} calls under way`)
+    ),
     ...(clients.length === 0 ? [] : [""]),
     ...clients.map(({ budget: { balance, exhaustions, withdrawals }, service }) => {
       const left = balance === "unlimited" ? balance : Amount.count(balance)

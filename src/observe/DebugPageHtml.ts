@@ -2,6 +2,7 @@
  * A snapshot as a page: a function of data, which tests can call.
  */
 import * as Amount from "./Amount.ts"
+import * as DebugPageChannels from "./DebugPageChannels.ts"
 import * as DebugPageClient from "./DebugPageClient.ts"
 import * as DebugPageMultiEndpoint from "./DebugPageMultiEndpoint.ts"
 import * as DebugPagePool from "./DebugPagePool.ts"
@@ -43,7 +44,7 @@ const cards = (kind: string, title: string, about: string, content: ReadonlyArra
 
 /** The part of the page that changes. */
 export const main = (snapshot: Snapshot): Html => {
-  const { at, clients, multiEndpoints, pools } = snapshot
+  const { at, channelPools = [], clients, multiEndpoints, pools } = snapshot
   const now = Amount.instant(at)
   return html`<main id="main" class="page">
     <div class="top">
@@ -58,6 +59,7 @@ export const main = (snapshot: Snapshot): Html => {
       "which endpoint calls go to",
       multiEndpoints.map((list) => DebugPageMultiEndpoint.render(list, at))
     )}
+    ${cards("channels", "Channel pools", "several connections to one endpoint", channelPools.map(DebugPageChannels.render))}
     ${cards("clients", "Clients", "retry budgets and policies", clients.map(DebugPageClient.render))}
   </main>`
 }

@@ -24,6 +24,7 @@ const looks = {
   Idle: { word: "Idle", tone: "idle", shape: ring },
   Down: { word: "Down", tone: "bad", shape: triangle },
   Gone: { word: "Gone", tone: "idle", shape: cross },
+  Draining: { word: "Draining", tone: "idle", shape: ring },
   Ejected: { word: "Ejected", tone: "bad", shape: square },
   Probe: { word: "On probation", tone: "wait", shape: diamond },
   Available: { word: "Available", tone: "good", shape: disc },

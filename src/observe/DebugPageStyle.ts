@@ -89,6 +89,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 0.5rem 0.75rem; b
 .list ol { list-style: none; }
 .list li { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 0.75rem; padding: 0.125rem 0; }
 .list li > .mono:first-child { min-width: min(16rem, 100%); }
+.ways li > .mono:first-child { min-width: 1.5rem; }
 .list p { margin-top: 0.25rem; font-size: 0.8125rem; }
 .tag { font-size: 0.75rem; font-weight: 550; border: 1px solid var(--line); border-radius: 0.25rem; padding: 0 0.375rem; color: var(--accent); }
 .list h4 { margin: 0; font-size: 0.75rem; font-weight: 500; color: var(--soft); }

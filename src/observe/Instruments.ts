@@ -9,51 +9,12 @@
  * @see https://github.com/grpc/proposal/blob/master/A66-otel-stats.md
  * @see https://github.com/grpc/proposal/blob/master/A96-retry-otel-stats.md
  */
-import { Metric } from "effect"
+import { counter, few, gauge, histogram, type Instrument, latencies } from "./Instrument.ts"
 
-/**
- * A metric by its labels.
- *
- * @category models
- * @since 0.1.0
- */
-export type Instrument<M, Label extends string> = (labels: Readonly<Record<Label, string>>) => M
+export type { Instrument }
 
-/** Exporters read the unit from a label of this name. */
-const settings = (unit: string, description: string, labels: Readonly<Record<string, string>>) => ({
-  description,
-  attributes: { unit, ...labels }
-})
-
-const counter =
-  <Label extends string>(name: string, unit: string, text: string): Instrument<Metric.Counter<number>, Label> =>
-  (labels) =>
-    Metric.counter(name, { ...settings(unit, text, labels), incremental: true })
-
-const gauge =
-  <Label extends string>(name: string, unit: string, text: string): Instrument<Metric.Gauge<number>, Label> =>
-  (labels) =>
-    Metric.gauge(name, settings(unit, text, labels))
-
-const histogram =
-  <Label extends string>(
-    name: string,
-    unit: string,
-    text: string,
-    boundaries: ReadonlyArray<number>
-  ): Instrument<Metric.Histogram<number>, Label> =>
-  (labels) =>
-    Metric.histogram(name, { ...settings(unit, text, labels), boundaries })
-
-/** Seconds. */
-// oxfmt-ignore
-const latencies = [
-  0, 0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.013, 0.016,
-  0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 2, 5, 10, 20, 50, 100
-]
 /** Bytes. */
 const sizes = [0, ...Array.from({ length: 12 }, (_, i) => (i === 0 ? 1024 : 512 * 4 ** i)), 4 ** 16]
-const few = [1, 2, 3, 4, 5]
 
 type Sent = "grpc.method" | "grpc.target"
 type Ended = Sent | "grpc.status"
@@ -250,6 +211,27 @@ export const switches = counter<"trunkline.multi_endpoint" | "trunkline.reason">
   "{switch}",
   "Times that a multi-endpoint changed where its calls go"
 )
+/** Whether a multi-endpoint sends its calls to an endpoint: 1 or 0. @category pools @since 0.1.0 */
+export const currentEndpoint = gauge<"trunkline.multi_endpoint" | "trunkline.endpoint">(
+  "trunkline.multi_endpoint.current",
+  "{endpoint}",
+  "Whether a multi-endpoint sends its calls to an endpoint"
+)
+/** Endpoints of a multi-endpoint by their state. @category pools @since 0.1.0 */
+export const endpointStates = gauge<"trunkline.multi_endpoint" | "trunkline.endpoint" | "trunkline.state">(
+  "trunkline.multi_endpoint.endpoints",
+  "{endpoint}",
+  "Endpoints of a multi-endpoint by their state"
+)
+/** Keys of sessions that are bound to a peer. @category pools @since 0.1.0 */
+export const boundKeys = gauge<Target>("trunkline.pool.keys", "{key}", "Keys of sessions that are bound to a peer")
+/** Attempts of sessions that went to another peer because theirs was not ready. @category pools @since 0.1.0 */
+export const keyFallbacks = counter<Target>(
+  "trunkline.pool.key_fallbacks",
+  "{attempt}",
+  "Attempts of sessions that went to another peer because theirs was not ready"
+)
+
 /** What is left of a retry budget. @category budgets @since 0.1.0 */
 export const budgetBalance = gauge<"trunkline.client">(
   "trunkline.retry_budget.balance",

@@ -2,13 +2,14 @@
  * Everything a program has running, in one place to look at.
  *
  * Who debugs a program wants to see all of its pools, and pools do not know each other; a global list would keep what is
- * long closed. Here pools, clients and multi-endpoints that are made under this layer register with it for as long as
- * their scopes live, and those made without it pay nothing. Calls pay nothing either way: what is shown is read from the
- * counts that peers keep anyway, once each interval and when somebody looks.
+ * long closed. Here pools, channel pools, clients and multi-endpoints that are made under this layer register with it for
+ * as long as their scopes live, and those made without it pay nothing. Calls pay nothing either way: what is shown is read
+ * from the counts that peers keep anyway, once each interval and when somebody looks.
  */
 import { Clock, Config, Context, Duration, Effect, Layer, Option, Schedule, type Scope, Stream } from "effect"
 import { LastMinute } from "./LastMinute.ts"
 import type {
+  ChannelPoolReading,
   ClientReading,
   MultiEndpointReading,
   PeerReading,
@@ -28,6 +29,7 @@ export type Source =
   | { readonly _tag: "Pool"; readonly read: Effect.Effect<PoolReading> }
   | { readonly _tag: "Client"; readonly read: Effect.Effect<ClientReading> }
   | { readonly _tag: "MultiEndpoint"; readonly read: Effect.Effect<ReadonlyArray<MultiEndpointReading>> }
+  | { readonly _tag: "ChannelPool"; readonly read: Effect.Effect<ReadonlyArray<ChannelPoolReading>> }
 
 /**
  * How to look.
@@ -117,12 +119,16 @@ export const make = Effect.fnUntraced(function* (
     const pools: Array<Pool> = []
     const clients: Array<Snapshot["clients"][number]> = []
     const multiEndpoints: Array<Snapshot["multiEndpoints"][number]> = []
+    const channelPools: Array<NonNullable<Snapshot["channelPools"]>[number]> = []
     for (const { id, memory, source } of registered) {
       if (source._tag === "Pool") pools.push(withRecent(id, yield* source.read, memory))
       else if (source._tag === "Client") clients.push({ id, ...(yield* source.read) })
-      else multiEndpoints.push(...(yield* source.read).map((list) => ({ id, ...list })))
+      else if (source._tag === "ChannelPool") {
+        channelPools.push(...(yield* source.read).map((group) => ({ id, ...group })))
+      } else multiEndpoints.push(...(yield* source.read).map((list) => ({ id, ...list })))
     }
-    return { version: 1 as const, at: clock.currentTimeMillisUnsafe(), intervalMillis, pools, clients, multiEndpoints }
+    const at = clock.currentTimeMillisUnsafe()
+    return { version: 1 as const, at, intervalMillis, pools, clients, multiEndpoints, channelPools }
   })
 
   return Introspection.of({

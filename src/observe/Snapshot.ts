@@ -132,6 +132,42 @@ export const MultiEndpointReading = Schema.Struct({
 })
 
 /**
+ * The connections a channel pool has to one endpoint.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ChannelPoolReading = Schema.Struct({
+  endpoint: Schema.String,
+  /** Connections there may be at most, those that drain not counted; and how many of those in use are ready. */
+  max: Count,
+  ready: Count,
+  /** Calls under way, and keys bound. */
+  load: Count,
+  keys: Count,
+  /** Connections that did not answer any more, and that did not get ready to be used. */
+  silences: Count,
+  primeFailures: Count,
+  /** Calls of keys that went elsewhere because their connection was not ready, and that found no other. */
+  fallbacks: Count,
+  failedFallbacks: Count,
+  channels: Schema.Array(
+    Schema.Struct({
+      id: Count,
+      ready: Schema.Boolean,
+      /** Whether it takes no new call and is about to be closed. */
+      draining: Schema.Boolean,
+      /** Calls under way, and calls ever. */
+      load: Count,
+      calls: Count,
+      keys: Count,
+      /** What its failures weigh in picks now, in calls. */
+      penalty: Count
+    })
+  )
+})
+
+/**
  * What became of a peer in the last minute.
  *
  * @category schemas
@@ -168,7 +204,8 @@ export const Snapshot = Schema.Struct({
     })
   ),
   clients: Schema.Array(Schema.Struct({ ...id, ...ClientReading.fields })),
-  multiEndpoints: Schema.Array(Schema.Struct({ ...id, ...MultiEndpointReading.fields }))
+  multiEndpoints: Schema.Array(Schema.Struct({ ...id, ...MultiEndpointReading.fields })),
+  channelPools: Schema.optional(Schema.Array(Schema.Struct({ ...id, ...ChannelPoolReading.fields })))
 })
 
 /**
@@ -210,6 +247,14 @@ export type ClientReading = typeof ClientReading.Type
  * @since 0.1.0
  */
 export type MultiEndpointReading = typeof MultiEndpointReading.Type
+
+/**
+ * The connections to one endpoint as a channel pool reads them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ChannelPoolReading = typeof ChannelPoolReading.Type
 
 /**
  * What became of a peer in the last minute.

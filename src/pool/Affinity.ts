@@ -6,10 +6,11 @@
  * `CallOptions.withAffinityKey`. A key nobody unbinds would be kept for ever, so one is held as a lease whose scope unbinds
  * it, or forgotten when it has not been used for a while.
  *
- * This is the memory that the channel pools of a program share: rules, and which keys are held. Where a key is bound is
- * known by each pool for itself.
+ * This is the memory that the pools of a program share: rules, and which keys are held. Where a key is bound is known by
+ * each for itself: a balancer knows the key's peer, a channel pool its connection.
  */
-import { Config, Context, Duration, Effect, Layer, Result, type Scope } from "effect"
+import { Clock, Config, Context, Duration, Effect, Layer, Result, type Scope } from "effect"
+import * as Deadline from "../call/Deadline.ts"
 import {
   InvalidAffinity,
   make as makeRules,
@@ -33,7 +34,10 @@ export interface Options {
   readonly keyLifetime?: Duration.Input | undefined
   /** How often forgotten keys are looked for. Default a tenth of the lifetime. */
   readonly cleanUpInterval?: Duration.Input | undefined
-  /** Where calls that bind go: to the less busy of two channels, or to one after the other. Default `least_busy`. */
+  /**
+   * Where in a channel pool calls that bind go: to the less busy of two channels, or to one after the other. Default
+   * `least_busy`. Among the peers of a balancer its picker says.
+   */
   readonly onBind?: "least_busy" | "round_robin" | undefined
 }
 
@@ -45,6 +49,10 @@ export interface Options {
  */
 export interface Binder {
   readonly unbind: (key: string) => void
+  /** The next call of a key binds it to another place, if there is one. */
+  readonly move: (key: string) => void
+  /** Forgets keys not used since an instant, in milliseconds of the monotonic clock, except those that are held. */
+  readonly forget: (before: number, isHeld: (key: string) => boolean) => void
 }
 
 /**
@@ -60,24 +68,48 @@ export class Affinity extends Context.Service<
     readonly bind: (key: string) => Effect.Effect<void, never, Scope.Scope>
     /** Unbinds a key everywhere, held or not; its next call binds it anew. */
     readonly unbind: (key: string) => Effect.Effect<void>
+    /** Has the next call of a key go elsewhere, and those after it too: it is bound to another place, if there is one. */
+    readonly move: (key: string) => Effect.Effect<void>
     /** How many keys are held. */
     readonly held: Effect.Effect<number>
     /** @internal */
     readonly isHeld: (key: string) => boolean
     /** @internal */
     readonly ruleOf: (path: string) => Rule | undefined
-    /** @internal */
+    /** @internal Tells a binder what becomes of keys until the scope closes. */
     readonly join: (binder: Binder) => Effect.Effect<void, never, Scope.Scope>
-    /** @internal Milliseconds; `Infinity` for never. */
-    readonly lifetimeMillis: number
-    /** @internal */
-    readonly cleanUpMillis: number
     /** @internal */
     readonly inTurn: boolean
   }
 >()("trunkline/pool/Affinity") {}
 
-const lifetime: Duration.Input = "1 hour"
+/** How long keys are kept, and how often they are looked through, in milliseconds; `Infinity` for always and never. */
+interface Times {
+  readonly lifetimeMillis: number
+  readonly cleanUpMillis: number
+}
+
+const hour: Times = { lifetimeMillis: 3_600_000, cleanUpMillis: 360_000 }
+
+/** Has a binder forget keys, for as long as the scope is open. */
+const clean = (
+  binder: Binder,
+  { cleanUpMillis, lifetimeMillis }: Times,
+  isHeld: (key: string) => boolean
+): Effect.Effect<void, never, Scope.Scope> =>
+  lifetimeMillis === Infinity
+    ? Effect.void
+    : Effect.flatMap(Clock.Clock, (clock) => {
+        const forget = Effect.sync(() => binder.forget(Deadline.nowUnsafe(clock) - lifetimeMillis, isHeld))
+        return Effect.sleep(cleanUpMillis).pipe(
+          Effect.andThen(forget),
+          Effect.forever,
+          Effect.forkScoped,
+          Effect.asVoid
+        )
+      })
+
+const notHeld = (): boolean => false
 
 /**
  * The affinity of a pool that was given none: keys that callers name, each for an hour after its last use.
@@ -88,17 +120,16 @@ const lifetime: Duration.Input = "1 hour"
 export const none: Affinity["Service"] = Affinity.of({
   bind: () => Effect.void,
   unbind: () => Effect.void,
+  move: () => Effect.void,
   held: Effect.succeed(0),
-  isHeld: () => false,
+  isHeld: notHeld,
   ruleOf: () => undefined,
-  join: () => Effect.void,
-  lifetimeMillis: Duration.toMillis(lifetime),
-  cleanUpMillis: Duration.toMillis(lifetime) / 10,
+  join: (binder) => clean(binder, hour, notHeld),
   inTurn: false
 })
 
-const readLifetime = (options: Options | undefined) => {
-  const lifetimeMillis = Duration.toMillis(options?.keyLifetime ?? lifetime)
+const readTimes = (options: Options | undefined): Result.Result<Times, InvalidAffinity> => {
+  const lifetimeMillis = Duration.toMillis(options?.keyLifetime ?? hour.lifetimeMillis)
   const cleanUpMillis = Duration.toMillis(options?.cleanUpInterval ?? lifetimeMillis / 10)
   return lifetimeMillis > 0 && cleanUpMillis > 0
     ? Result.succeed({ cleanUpMillis, lifetimeMillis })
@@ -121,14 +152,14 @@ export const make = Effect.fnUntraced(function* (
   options?: Options
 ): Effect.fn.Return<Affinity["Service"], InvalidAffinity> {
   const rules = yield* Effect.fromResult(makeRules(options?.methods ?? [], options?.services ?? []))
-  const times = yield* Effect.fromResult(readLifetime(options))
+  const times = yield* Effect.fromResult(readTimes(options))
   const held = new Map<string, number>()
   const binders = new Set<Binder>()
+  const isHeld = (key: string): boolean => held.has(key)
   const unbind = (key: string): void => {
     for (const binder of binders) binder.unbind(key)
   }
   return Affinity.of({
-    ...times,
     bind: (key) =>
       Effect.acquireRelease(
         Effect.sync(() => void held.set(key, (held.get(key) ?? 0) + 1)),
@@ -141,15 +172,20 @@ export const make = Effect.fnUntraced(function* (
           })
       ),
     unbind: (key) => Effect.sync(() => unbind(key)),
+    move: (key) =>
+      Effect.sync(() => {
+        for (const binder of binders) binder.move(key)
+      }),
     held: Effect.sync(() => held.size),
-    isHeld: (key) => held.has(key),
+    isHeld,
     ruleOf: (path) => rules.get(path),
     join: (binder) =>
-      Effect.asVoid(
+      Effect.andThen(
         Effect.acquireRelease(
           Effect.sync(() => binders.add(binder)),
           () => Effect.sync(() => binders.delete(binder))
-        )
+        ),
+        clean(binder, times, isHeld)
       ),
     inTurn: options?.onBind === "round_robin"
   })
@@ -172,7 +208,17 @@ export const bind = (key: string): Effect.Effect<void, never, Affinity | Scope.S
   Effect.flatMap(Affinity, (affinity) => affinity.bind(key))
 
 /**
- * An affinity for the channel pools above this layer.
+ * Has the next call with a key go elsewhere: it is bound to another connection and another peer, if there are some. For a
+ * session that goes badly where it is, or that is still on a connection about to be closed.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const move = (key: string): Effect.Effect<void, never, Affinity> =>
+  Effect.flatMap(Affinity, (affinity) => affinity.move(key))
+
+/**
+ * An affinity for the balancers and channel pools above this layer.
  *
  * @category layers
  * @since 0.1.0

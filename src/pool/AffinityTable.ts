@@ -5,6 +5,7 @@
  * goes to one other place, always the same, and comes home when it can. Keys that nobody uses are forgotten after a while,
  * unless somebody holds them.
  */
+import * as Extremes from "../observe/Extremes.ts"
 
 /** Somewhere calls can be sent. */
 export interface Place {
@@ -18,6 +19,8 @@ interface Entry<P> {
   /** Where it goes while its home is not ready. */
   fallback: P | undefined
   used: number
+  /** Whether its next call looks for another home. */
+  moving: boolean
 }
 
 /** Keys and their places. */
@@ -26,6 +29,8 @@ export class AffinityTable<P extends Place> {
   /** Calls that went to another place because their home was not ready, and that found no other. */
   fallbacks = 0
   failedFallbacks = 0
+  /** How many keys a place has had. */
+  readonly keysOfPlace: Extremes.Extremes = Extremes.make()
 
   get size(): number {
     return this.#entries.size
@@ -39,28 +44,52 @@ export class AffinityTable<P extends Place> {
   /** Binds a key, from wherever it was before. */
   bind(key: string, home: P, now: number): void {
     const entry = this.#entries.get(key)
-    if (entry?.home === home) entry.used = now
-    else {
-      if (entry !== undefined) entry.home.keys--
-      home.keys++
-      this.#entries.set(key, { home, fallback: undefined, used: now })
+    if (entry?.home === home) {
+      entry.used = now
+      entry.moving = false
+      return
     }
+    if (entry !== undefined) this.#leave(entry.home)
+    home.keys++
+    this.keysOfPlace.see(home.keys)
+    this.#entries.set(key, { home, fallback: undefined, used: now, moving: false })
   }
 
   unbind(key: string): void {
     const entry = this.#entries.get(key)
     if (entry === undefined) return
-    entry.home.keys--
+    this.#leave(entry.home)
     this.#entries.delete(key)
   }
 
-  /** The place of a key's call: its home, or the stand-in of a home that is not ready. An unknown key is bound. */
-  place(key: string, now: number, leastBusy: () => P | undefined, fallsBack: boolean): P | undefined {
+  #leave(home: P): void {
+    home.keys--
+    this.keysOfPlace.see(home.keys)
+  }
+
+  /** The next call of a key binds it to another place than its home, if there is one then. */
+  move(key: string): void {
+    const entry = this.#entries.get(key)
+    if (entry !== undefined) entry.moving = true
+  }
+
+  /**
+   * The place of a key's call: its home, or the stand-in of a home that is not ready. An unknown key is bound to what
+   * `choose` returns, which is asked for any place, or for any but one.
+   */
+  place(key: string, now: number, choose: (except: P | undefined) => P | undefined, fallsBack: boolean): P | undefined {
     const entry = this.#entries.get(key)
     if (entry === undefined) {
-      const home = leastBusy()
+      const home = choose(undefined)
       if (home !== undefined) this.bind(key, home, now)
       return home
+    }
+    if (entry.moving) {
+      const home = choose(entry.home)
+      if (home !== undefined && home !== entry.home) {
+        this.bind(key, home, now)
+        return home
+      }
     }
     entry.used = now
     if (entry.home.isReady) {
@@ -68,7 +97,7 @@ export class AffinityTable<P extends Place> {
       return entry.home
     }
     if (!fallsBack) return undefined
-    if (entry.fallback?.isReady !== true) entry.fallback = leastBusy() ?? entry.fallback
+    if (entry.fallback?.isReady !== true) entry.fallback = choose(entry.home) ?? entry.fallback
     if (entry.fallback?.isReady === true) {
       this.fallbacks++
       return entry.fallback

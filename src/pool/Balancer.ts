@@ -20,7 +20,9 @@ import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
+import { Affinity } from "./Affinity.ts"
 import { Lease } from "./Lease.ts"
+import * as PeerAffinity from "./PeerAffinity.ts"
 import * as PeerPool from "./PeerPool.ts"
 import * as PoolMetrics from "./PoolMetrics.ts"
 
@@ -133,7 +135,7 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
 const left: Exit.Exit<never> = Exit.interrupt()
 
 /**
- * Makes a balanced transport over the peers discovery names.
+ * Makes a balanced transport over the peers discovery names. An `Affinity` in the context says which calls go to one peer.
  *
  * @category constructors
  * @since 0.1.0
@@ -141,25 +143,44 @@ const left: Exit.Exit<never> = Exit.interrupt()
 export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<Arrows, DiscoveryError, R | Connector | Scope.Scope> {
-  return arrows(yield* makePool(options))
+  return (yield* build(options)).arrows
+})
+
+/** The arrows of a balancer and the pool behind them, with the affinity of the context in front of both. */
+const build = Effect.fnUntraced(function* <R>(
+  options: Options<R>
+): Effect.fn.Return<
+  { readonly arrows: Arrows; readonly pool: PeerPool.PeerPool["Service"] },
+  DiscoveryError,
+  R | Connector | Scope.Scope
+> {
+  const keyed = yield* Effect.serviceOption(Affinity)
+  if (Option.isNone(keyed)) {
+    const pool = yield* makePool(options, (picker) => picker)
+    return { arrows: arrows(pool), pool }
+  }
+  const affinity = yield* PeerAffinity.make(keyed.value, options.discovery.target)
+  const pool = yield* makePool(options, (picker) => affinity.policy(picker))
+  return { arrows: affinity.arrows(arrows(pool)), pool }
 })
 
 /** The pool of a balancer, over the registry of the context or one of its own. */
 const makePool = Effect.fnUntraced(function* <R>(
-  options: Options<R>
+  options: Options<R>,
+  asking: (picker: PickerPolicy) => PickerPolicy
 ): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
   const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
   const { picker, signals } = options
   const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
-  const pool = yield* PeerPool.make({ ...options, ...chosen }, registry)
+  const pool = yield* PeerPool.make({ ...options, ...chosen, picker: asking(chosen.picker) }, registry)
   yield* PoolMetrics.register(pool)
   return pool
 })
 
 /**
  * Provides the transport of the clients above it, balanced over many peers, and the pool behind it for whoever wants to
- * know how it is.
+ * know how it is. An `Affinity` in the context says which calls go to one peer.
  *
  * @example
  * import { Layer } from "effect"
@@ -177,8 +198,8 @@ export const layer = <R = never>(
   options: Options<R>
 ): Layer.Layer<Transport | PeerPool.PeerPool, DiscoveryError, R | Connector> =>
   Layer.effectContext(
-    Effect.map(makePool(options), (pool) =>
-      Context.make(PeerPool.PeerPool, pool).pipe(Context.add(Transport, arrows(pool)))
+    Effect.map(build(options), ({ arrows, pool }) =>
+      Context.make(PeerPool.PeerPool, pool).pipe(Context.add(Transport, arrows))
     )
   )
 

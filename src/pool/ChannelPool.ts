@@ -12,13 +12,16 @@
  * It needs nothing from the connector below, whatever that is.
  */
 import { Clock, Config, Context, Effect, Layer, Option, Random, Scope } from "effect"
+import * as Introspection from "../observe/Introspection.ts"
 import { Connector } from "../transport/Connector.ts"
 import * as Affinity from "./Affinity.ts"
 import * as Arrows from "./ChannelPoolArrows.ts"
 import type { Channel } from "./ChannelPoolChannel.ts"
 import { ChannelGroup } from "./ChannelPoolGroup.ts"
+import * as ChannelPoolMetrics from "./ChannelPoolMetrics.ts"
 import { type InvalidChannelPool, type Options, read } from "./ChannelPoolOptions.ts"
 import * as Penalty from "./ChannelPoolPenalty.ts"
+import * as ChannelPoolReading from "./ChannelPoolReading.ts"
 
 /**
  * One connection as it is now.
@@ -49,8 +52,9 @@ export interface ChannelSnapshot {
 export interface Snapshot {
   readonly endpoint: string
   readonly channels: ReadonlyArray<ChannelSnapshot>
-  /** Channels that calls are picked for, and how many of them are connected. */
+  /** Channels that calls are picked for, how many there may be at most, and how many of them are connected. */
   readonly size: number
+  readonly max: number
   readonly ready: number
   /** Calls under way on them. */
   readonly load: number
@@ -59,10 +63,13 @@ export interface Snapshot {
   readonly connects: number
   readonly disconnects: number
   readonly slowestConnectMillis: number
-  /** Channels opened, taken back while they drained, taken away, exchanged because nothing was heard. */
+  /** Channels opened; added because the load wanted them, taken back while they drained included; and taken away. */
   readonly opened: number
+  readonly added: number
   readonly reused: number
   readonly removed: number
+  /** Channels on which nothing was heard, and those of them that were exchanged. */
+  readonly silences: number
   readonly replaced: number
   /** Channels that did not get ready to be used. */
   readonly primeFailures: number
@@ -99,10 +106,11 @@ const snapshotChannel = (group: ChannelGroup, channel: Channel): ChannelSnapshot
 })
 
 const snapshot = (group: ChannelGroup): Snapshot => ({
-  ...group.counts,
+  ...group.counts.totals,
   endpoint: group.endpoint.id,
-  channels: [...group.active, ...group.draining].map((channel) => snapshotChannel(group, channel)),
+  channels: [...group.active, ...group.draining.channels].map((channel) => snapshotChannel(group, channel)),
   size: group.active.length,
+  max: group.settings.max,
   ready: group.active.filter((channel) => channel.isReady).length,
   load: group.load,
   keys: group.keys.size,
@@ -112,40 +120,35 @@ const snapshot = (group: ChannelGroup): Snapshot => ({
 
 const build = Effect.fnUntraced(function* (
   options: Options | undefined
-): Effect.fn.Return<Context.Context<Connector | ChannelPool>, InvalidChannelPool, Connector> {
+): Effect.fn.Return<Context.Context<Connector | ChannelPool>, InvalidChannelPool, Connector | Scope.Scope> {
   const settings = yield* Effect.fromResult(read(options))
   const connector = yield* Connector
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const affinity = Option.getOrElse(yield* Effect.serviceOption(Affinity.Affinity), () => Affinity.none)
+  const measure = yield* ChannelPoolMetrics.make
   const groups = new Set<ChannelGroup>()
-
-  /** Forgets keys that were not used for their lifetime. */
-  const cleanUp = (group: ChannelGroup) =>
-    affinity.lifetimeMillis === Infinity
-      ? Effect.void
-      : Effect.sleep(affinity.cleanUpMillis).pipe(
-          Effect.andThen(Effect.sync(() => group.keys.forget(group.now - affinity.lifetimeMillis, affinity.isHeld))),
-          Effect.forever,
-          Effect.forkScoped
-        )
 
   const pooled = Connector.of({
     connect: Effect.fnUntraced(function* (endpoint) {
       // Connections close at the same time.
       const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-      const group = new ChannelGroup(endpoint, settings, { connector, clock, random, scope, isHeld: affinity.isHeld })
+      const meter = measure.meterOf(endpoint)
+      const { isHeld } = affinity
+      const group = new ChannelGroup(endpoint, settings, { connector, clock, random, scope, isHeld, meter })
       yield* Effect.acquireRelease(
         Effect.sync(() => groups.add(group)),
         () => Effect.sync(() => groups.delete(group))
       )
+      yield* measure.report(group)
       yield* affinity.join(group.keys)
-      yield* cleanUp(group)
       yield* group.run
       return { transport: Arrows.make(group, affinity), connectivity: group.states, connect: group.connect }
     })
   })
   const service = ChannelPool.of({ snapshot: Effect.sync(() => [...groups].map(snapshot)) })
+  const shown = Effect.map(service.snapshot, (groups) => groups.map(ChannelPoolReading.make))
+  yield* Introspection.register({ _tag: "ChannelPool", read: shown })
   return Context.make(Connector, pooled).pipe(Context.add(ChannelPool, service))
 })
 

@@ -4,13 +4,13 @@
  * The call is counted under the handler that counts it off, so however it ends, and wherever an interruption lands, it is
  * counted off once.
  */
-import { Cause, Effect, Exit, Option, Pull, Stream } from "effect"
-import type { Call } from "../call/Call.ts"
+import { Cause, Effect, Exit, Stream } from "effect"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Method } from "../call/Method.ts"
 import type { Lane } from "../peer/Lane.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Affinity } from "./Affinity.ts"
+import * as AffinityKey from "./AffinityKey.ts"
 import type { Rule } from "./AffinityRule.ts"
 import type { Channel } from "./ChannelPoolChannel.ts"
 import type { ChannelGroup } from "./ChannelPoolGroup.ts"
@@ -57,8 +57,8 @@ class Hold {
     const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
     group.leave(channel, failure !== undefined && isCharged(failure), now)
     this.#lane.leave()
-    if (Exit.isSuccess(exit)) group.counts.succeeded++
-    else if (failure !== undefined) group.counts.failed++
+    if (Exit.isSuccess(exit)) group.counts.totals.succeeded++
+    else if (failure !== undefined) group.counts.totals.failed++
     if (channel.silence === undefined || channel.lane !== this.#lane) return undefined
     if (failure?.code === "DEADLINE_EXCEEDED") {
       return channel.silence.timedOut(this.#started, now) ? group.replace(channel) : undefined
@@ -69,35 +69,6 @@ class Hold {
 }
 
 const ended: Exit.Exit<never> = Exit.interrupt()
-
-/** The key of a request that a rule names one for. */
-const keyOf = (rule: Rule, request: unknown, method: string): Effect.Effect<string | undefined, Failure> => {
-  const keys = rule.keys(request)
-  return keys.length > 1
-    ? Effect.fail(
-        RpcError.make("INVALID_ARGUMENT", `${keys.length} affinity keys in a request that may have one`, {
-          method,
-          progress: "not_started"
-        })
-      )
-    : Effect.succeed(keys[0])
-}
-
-/** The first message of a stream, if it has one, and the whole stream again. */
-const peek = Effect.fnUntraced(function* <I>(requests: Stream.Stream<I, Failure>) {
-  const pull = yield* Stream.toPull(requests)
-  const first = yield* pull.pipe(
-    Effect.map(Option.some),
-    Pull.catchDone(() => Effect.succeedNone)
-  )
-  return Option.match(first, {
-    onNone: () => ({ first: undefined, all: Stream.empty as Stream.Stream<I, Failure> }),
-    onSome: (chunk) => ({
-      first: chunk[0],
-      all: Stream.concat(Stream.fromArray(chunk), Stream.fromPull(Effect.succeed(pull)))
-    })
-  })
-})
 
 /** The arrows of a group of channels. */
 export const make = (group: ChannelGroup, affinity: Affinity["Service"]): Arrows => {
@@ -141,21 +112,14 @@ export const make = (group: ChannelGroup, affinity: Affinity["Service"]): Arrows
       )
     })
 
-  /** The rule of a method, and the key of a request if the caller named none. */
-  const ruleFor = (method: Method<never, unknown>): Rule | undefined => affinity.ruleOf(method.path)
-
-  const needsKey = (rule: Rule | undefined, call: Call): rule is Rule =>
-    rule !== undefined && rule.command !== "BIND" && call.options.affinityKey === undefined
-
   return {
     unary: (method, request, call) => {
-      const rule = ruleFor(method)
+      const rule = AffinityKey.ruleOf(affinity, method, call)
       if (rule === undefined) {
         const run = (hold: Hold) => hold.transport.unary(method, request, call)
-        return unary(method, call.options.affinityKey, undefined, run)
+        return unary(method, AffinityKey.named(call), undefined, run)
       }
-      const key = needsKey(rule, call) ? keyOf(rule, request, method.path) : Effect.succeed(call.options.affinityKey)
-      return Effect.flatMap(key, (key) =>
+      return Effect.flatMap(AffinityKey.ofRequest(rule, method, request, call), (key) =>
         unary(method, key, rule, (hold) =>
           Effect.map(hold.transport.unary(method, request, call), (response) => {
             if (rule.command === "BIND") bind(rule, response.message, hold)
@@ -167,14 +131,11 @@ export const make = (group: ChannelGroup, affinity: Affinity["Service"]): Arrows
     },
 
     stream: Effect.fnUntraced(function* (method, requests, call) {
-      const rule = ruleFor(method)
-      let key = call.options.affinityKey
-      let sent = requests
-      if (needsKey(rule, call)) {
-        const { all, first } = yield* peek(requests)
-        sent = all
-        if (first !== undefined) key = yield* keyOf(rule, first, method.path)
-      }
+      const rule = AffinityKey.ruleOf(affinity, method, call)
+      const { key, requests: sent } =
+        rule === undefined
+          ? { key: AffinityKey.named(call), requests }
+          : yield* AffinityKey.ofRequests(rule, method, requests, call)
       const hold = yield* Effect.acquireRelease(
         Effect.suspend(() => {
           const hold = take(key, rule)

@@ -13,7 +13,9 @@ import { Connectivity } from "../transport/Connectivity.ts"
 import * as Watched from "../transport/Watched.ts"
 import { AffinityTable } from "./AffinityTable.ts"
 import { Channel } from "./ChannelPoolChannel.ts"
+import { Counts, type Meter } from "./ChannelPoolCounts.ts"
 import type { Settings } from "./ChannelPoolOptions.ts"
+import { Drain } from "./ChannelPoolDrain.ts"
 import * as Penalty from "./ChannelPoolPenalty.ts"
 import * as Pick from "./ChannelPoolPick.ts"
 import * as Scaling from "./ChannelPoolScaling.ts"
@@ -26,7 +28,10 @@ export interface Surroundings extends Tenants.Surroundings {
   readonly random: Random.Random
   /** Whether somebody holds a key, so that it is to stay where it is. */
   readonly isHeld: (key: string) => boolean
+  readonly meter: Meter | undefined
 }
+
+const notHeld = (): boolean => false
 
 /** The channels of one endpoint. */
 export class ChannelGroup {
@@ -37,23 +42,10 @@ export class ChannelGroup {
   readonly keys: AffinityTable<Channel> = new AffinityTable()
   /** What calls can be picked for, the oldest first. A new array for each change. */
   active: ReadonlyArray<Channel> = []
-  readonly draining: Set<Channel> = new Set()
+  readonly draining: Drain
   /** Calls under way on all channels in use. */
   load = 0
-  readonly counts = {
-    connects: 0,
-    disconnects: 0,
-    slowestConnectMillis: 0,
-    opened: 0,
-    reused: 0,
-    removed: 0,
-    replaced: 0,
-    primeFailures: 0,
-    succeeded: 0,
-    failed: 0,
-    mostLoad: 0,
-    mostChannels: 0
-  }
+  readonly counts: Counts
   readonly #penalized = new Set<Channel>()
   readonly #wanted = Latch.makeUnsafe(false)
   #scaling: Scaling.State = Scaling.initial
@@ -66,6 +58,13 @@ export class ChannelGroup {
     this.endpoint = endpoint
     this.settings = settings
     this.around = around
+    this.counts = new Counts(around.meter)
+    this.draining = new Drain(settings.graceMillis, around.scope)
+  }
+
+  /** How many of the channels calls can be picked for are connected. */
+  get ready(): number {
+    return this.#ready
   }
 
   get now(): number {
@@ -91,7 +90,7 @@ export class ChannelGroup {
     return this.keys.place(
       key,
       now,
-      () => Pick.leastBusy(this.active, this.settings.penalty, now),
+      (except) => Pick.leastBusy(this.active, this.settings.penalty, now, except),
       this.settings.fallsBack
     )
   }
@@ -100,7 +99,7 @@ export class ChannelGroup {
   enter(channel: Channel, now: number): void {
     channel.enter()
     if (!channel.draining) this.load++
-    if (channel.load > this.counts.mostLoad) this.counts.mostLoad = channel.load
+    this.counts.busy(channel.load, this.load)
     if (this.#size >= this.settings.max || now < this.#scaling.coolUntil) return
     const selected = channel.load + Penalty.forScaling(channel.penalty, now)
     if (Scaling.isHigh(this.settings, selected, this.#sampled(now))) this.#wanted.openUnsafe()
@@ -111,6 +110,7 @@ export class ChannelGroup {
     channel.leave()
     if (channel.draining) return
     this.load--
+    this.counts.busy(channel.load, this.load)
     if (!charged || !this.active.includes(channel)) return
     channel.penalty = Penalty.charge(channel.penalty, this.settings.penalty, now)
     this.#penalized.add(channel)
@@ -140,38 +140,37 @@ export class ChannelGroup {
     const [state, add] = Scaling.grow(this.settings, this.#scaling, this.#sampled(now), now)
     this.#scaling = state
     if (add === 0) return Effect.void
-    const back = [...this.draining].filter((channel) => channel.isReady).slice(-add)
-    for (const channel of back) this.#takeBack(channel)
+    const back = this.draining.takeBack(add)
+    for (const channel of back) this.#return(channel)
     return Effect.forEach(Array.from({ length: add - back.length }), () => this.#build, {
       concurrency: "unbounded",
       discard: true
     })
   })
 
-  #takeBack(channel: Channel): void {
-    this.draining.delete(channel)
-    channel.draining = false
-    channel.drains++
+  #return(channel: Channel): void {
     this.load += channel.load
-    this.counts.reused++
+    this.counts.totals.reused++
+    this.counts.totals.added++
     this.#publish(channel)
   }
 
   #setActive(active: ReadonlyArray<Channel>): void {
     this.active = active
     this.#ready = active.filter((channel) => channel.isReady).length
+    this.counts.size(active.length, this.#ready)
   }
 
   #publish(channel: Channel): void {
     this.#setActive([...this.active, channel])
-    this.counts.mostChannels = Math.max(this.counts.mostChannels, this.active.length)
+    this.counts.busy(channel.load, this.load)
   }
 
   /** A tenant that works, or none. */
   readonly #worthy: Effect.Effect<Option.Option<Tenants.Tenant>> = Effect.suspend(() => {
     this.#opening++
     return Tenants.openPrimed(this.endpoint, this.settings, this.around).pipe(
-      Effect.tap((tenant) => Effect.sync(() => void (Option.isNone(tenant) && this.counts.primeFailures++))),
+      Effect.tap((tenant) => Effect.sync(() => void (Option.isNone(tenant) && this.counts.totals.primeFailures++))),
       Effect.ensuring(Effect.sync(() => this.#opening--))
     )
   })
@@ -183,6 +182,7 @@ export class ChannelGroup {
       onSome: (tenant) =>
         Effect.suspend(() => {
           const channel = this.#channel(tenant)
+          this.counts.totals.added++
           this.#publish(channel)
           return this.#follow(channel, tenant)
         })
@@ -190,7 +190,7 @@ export class ChannelGroup {
   )
 
   #channel(tenant: Tenants.Tenant): Channel {
-    this.counts.opened++
+    this.counts.totals.opened++
     const { silence } = this.settings
     return new Channel(++this.#ids, tenant, silence === undefined ? undefined : new Silence(silence, this.now))
   }
@@ -204,11 +204,12 @@ export class ChannelGroup {
         if (channel.tenant !== tenant) return
         const ready = channel.isReady
         if (ready && !connected) {
-          this.counts.connects++
-          this.counts.slowestConnectMillis = Math.max(this.counts.slowestConnectMillis, this.now - asked)
+          this.counts.connected(this.now - asked)
         } else if (!ready && connected) {
-          this.counts.disconnects++
+          this.counts.totals.disconnects++
           asked = this.now
+          // It is not opened again, so that keys that are held wait for nothing here.
+          if (channel.draining) this.keys.release(channel, notHeld)
         }
         connected = ready
         const wanted = !channel.draining && this.states.current()._tag !== "Idle"
@@ -220,53 +221,49 @@ export class ChannelGroup {
 
   /** Takes away the channels that are missed least, if there have been too many for long enough. */
   readonly #shrink = Effect.suspend(() => {
-    const [state, remove] = Scaling.shrink(this.settings, this.#scaling, {
-      ...this.#sampled(this.now),
-      load: this.load
-    })
+    // What is being opened carries nothing yet, and may never.
+    const size = this.active.length
+    const [state, remove] = Scaling.shrink(this.settings, this.#scaling, { active: this.#ready, load: this.load, size })
     this.#scaling = state
-    const least = this.active.toSorted((a, b) => a.load - b.load || a.keys - b.keys || a.id - b.id).slice(0, remove)
+    const least = this.active
+      .toSorted((a, b) => Number(a.isReady) - Number(b.isReady) || a.load - b.load || a.keys - b.keys || a.id - b.id)
+      .slice(0, remove)
     return Effect.forEach(least, (channel) => this.#drain(channel), { discard: true })
   })
 
-  /** Out of use at once; closed when it has been without calls and held keys for the grace. */
+  /** Out of use at once, and forgotten by what is known of those in use. */
   #drain(channel: Channel): Effect.Effect<void> {
     this.#setActive(this.active.filter((other) => other !== channel))
-    this.draining.add(channel)
     this.load -= channel.load
-    channel.draining = true
     channel.penalty = Penalty.none
     this.#penalized.delete(channel)
-    this.keys.release(channel, this.around.isHeld)
-    this.counts.removed++
-    const drain = ++channel.drains
-    const close = Effect.suspend((): Effect.Effect<void> => {
-      if (channel.drains !== drain) return Effect.void
-      if (channel.load > 0 || channel.keys > 0) return closeWhenIdle
-      this.draining.delete(channel)
-      return Scope.close(channel.tenant.scope, Exit.void)
-    })
-    const closeWhenIdle = channel.idle.pipe(
-      Effect.andThen(Effect.sleep(this.settings.graceMillis)),
-      Effect.andThen(close)
-    )
-    return Effect.asVoid(Effect.forkIn(closeWhenIdle, this.around.scope))
+    this.keys.release(channel, channel.isReady ? this.around.isHeld : notHeld)
+    this.counts.totals.removed++
+    return this.draining.begin(channel)
   }
 
   /** Exchanges the connection of a channel that does not answer. Calls on the old one go on. */
   replace(channel: Channel): Effect.Effect<void> {
-    if (channel.replacing || !this.active.includes(channel)) return Effect.void
+    const { silence } = channel
+    if (silence === undefined || channel.replacing || !this.active.includes(channel)) return Effect.void
     channel.replacing = true
+    this.counts.silent(silence.silentMillis(this.now), silence.failures)
     const exchange = (next: Tenants.Tenant) => {
       const { tenant } = channel
       channel.tenant = next
-      channel.silence?.replaced(this.now)
-      this.counts.replaced++
+      silence.replaced(this.now)
+      this.counts.totals.replaced++
       const close = Effect.andThen(tenant.peer.lane?.drained ?? Effect.void, Scope.close(tenant.scope, Exit.void))
       return Effect.andThen(this.#follow(channel, next), Effect.forkIn(close, this.around.scope))
     }
     return this.#worthy.pipe(
-      Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: exchange })),
+      Effect.flatMap(
+        Option.match({
+          onNone: () => Effect.void,
+          // The channel may have gone meanwhile, and nobody would close what came for it.
+          onSome: (next) => (this.active.includes(channel) ? exchange(next) : Scope.close(next.scope, Exit.void))
+        })
+      ),
       // One that failed may be tried again after the next call that ends at its deadline.
       Effect.ensuring(Effect.sync(() => (channel.replacing = false))),
       Effect.forkIn(this.around.scope),

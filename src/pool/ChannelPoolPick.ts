@@ -25,15 +25,21 @@ export const ofTwo = (
   return first ?? channels.find((channel) => channel.isReady)
 }
 
-/** The ready channel with the least load, the oldest of them if they are equal. */
+/** The ready channel with the least load; of equal ones that with the fewest keys, and then the oldest. */
 export const leastBusy = (
   channels: ReadonlyArray<Channel>,
   penalty: Penalty.Settings,
-  now: number
+  now: number,
+  except?: Channel
 ): Channel | undefined => {
   let best: Channel | undefined
+  let least = Infinity
   for (const channel of channels) {
-    if (channel.isReady && (best === undefined || channel.cost(penalty, now) < best.cost(penalty, now))) best = channel
+    if (!channel.isReady || channel === except) continue
+    const cost = channel.cost(penalty, now)
+    if (best !== undefined && (cost > least || (cost === least && channel.keys >= best.keys))) continue
+    best = channel
+    least = cost
   }
   return best
 }

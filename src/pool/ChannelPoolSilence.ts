@@ -43,6 +43,16 @@ export class Silence {
     return this.#window
   }
 
+  /** Calls that have ended at their deadline since anything was heard. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** How long nothing has been heard. */
+  silentMillis(now: number): number {
+    return now - this.#heard
+  }
+
   /** The server said something. */
   heard(now: number): void {
     this.#heard = now

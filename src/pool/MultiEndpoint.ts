@@ -17,15 +17,12 @@ import {
   Exit,
   FiberSet,
   Layer,
-  Option,
   PubSub,
   Random,
   Scope,
   Semaphore,
   Stream
 } from "effect"
-import type { Call } from "../call/Call.ts"
-import type { Arrows } from "../call/Interceptor.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import * as DnsDiscovery from "../discovery/DnsDiscovery.ts"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
@@ -34,11 +31,12 @@ import type { PickerPolicy } from "../picker/Picker.ts"
 import * as Introspection from "../observe/Introspection.ts"
 import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
 import type { Code } from "../status/Code.ts"
-import * as RpcError from "../status/RpcError.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
+import * as Arrows from "./MultiEndpointArrows.ts"
 import { type InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
 import { type List, read, type ReadList } from "./MultiEndpointList.ts"
+import * as MultiEndpointMetrics from "./MultiEndpointMetrics.ts"
 import * as Pools from "./MultiEndpointPools.ts"
 import * as Probe from "./MultiEndpointProbe.ts"
 import * as Reading from "./MultiEndpointReading.ts"
@@ -83,6 +81,8 @@ export interface Switch {
   /** The id of the endpoint left, `host:port`. */
   readonly from: string
   readonly to: string
+  /** The authority of the endpoint that is current now. */
+  readonly authority: string
   readonly reason: State.Reason
   readonly at: number
 }
@@ -149,6 +149,7 @@ const build = Effect.fnUntraced(function* <R>(
 
   const lists = new Map<string, Running>()
   let defaultList: Running | undefined
+  let reported = yield* Scope.fork(listScope)
 
   const pools = new Pools.EndpointPools<R>(
     {
@@ -174,7 +175,8 @@ const build = Effect.fnUntraced(function* <R>(
         return pool === undefined ? Effect.interrupt : Effect.provideService(probe, Transport, pool.arrows)
       }),
     switched: ({ name }, { from, reason, to }) => {
-      const next = { multiEndpoint: name, from, to, reason, at: clock.currentTimeMillisUnsafe() }
+      const authority = authorityOf(pools.byId.get(to)!.endpoint)
+      const next = { multiEndpoint: name, from, to, authority, reason, at: clock.currentTimeMillisUnsafe() }
       history.add(next)
       PubSub.publishUnsafe(switches, next)
     }
@@ -196,6 +198,13 @@ const build = Effect.fnUntraced(function* <R>(
     return list
   })
 
+  /** What is reported of lists as they were gives way to what there is to report now. */
+  const report = Effect.gen(function* () {
+    yield* Scope.close(reported, Exit.void)
+    reported = yield* Scope.fork(listScope)
+    yield* MultiEndpointMetrics.report(lists.values()).pipe(Scope.provide(reported), Effect.provideContext(context))
+  })
+
   const apply = Effect.fnUntraced(function* (next: ReadonlyArray<ReadList>) {
     const removed = [...lists.values()].filter(({ name }) => next.every((list) => list.name !== name))
     for (const list of removed) {
@@ -214,6 +223,7 @@ const build = Effect.fnUntraced(function* <R>(
     defaultList = lists.get(next[0]!.name)
     for (const pool of pools.byId.values()) tell(pool)
     for (const list of [...removed, ...lists.values()]) list.moved.set()
+    yield* report
     yield* Effect.forEach(removed, ({ scope }) => Scope.close(scope, Exit.void))
   })
 
@@ -241,54 +251,16 @@ const build = Effect.fnUntraced(function* <R>(
 
   const unknown = (name: string) => new UnknownMultiEndpoint({ name, known: [...lists.keys()] })
 
-  const fallsBack = options.unknownName === "default"
-
-  const listOf = ({ options }: Call): Running | undefined =>
-    find(options.multiEndpoint) ?? (fallsBack ? defaultList : undefined)
-
   const poolOf = ({ state }: Running): Pools.EndpointPool => pools.byId.get(state.current)!
 
-  const arrowsOf = ({ arrows, endpoint }: Pools.EndpointPool): Arrows =>
-    tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
+  const fallsBack = options.unknownName === "default"
 
-  const refuse = ({ options }: Call, method: string) => {
-    const cause = unknown(options.multiEndpoint!)
-    return Effect.fail(RpcError.make("INVALID_ARGUMENT", cause.message, { cause, method, progress: "not_started" }))
-  }
-
-  /** Ends when calls go elsewhere and this one still has no peer. */
-  const elsewhere = (list: Running, pool: Pools.EndpointPool, call: Call): Effect.Effect<void> =>
-    list.moved.changes.pipe(
-      Stream.filter(() => call.peer === undefined && (listOf(call) !== list || poolOf(list) !== pool)),
-      Stream.runHead,
-      Effect.asVoid
-    )
-
-  /**
-   * Runs an attempt where calls go now, so a retry goes where they go by then. One that would have to wait for a peer
-   * follows when calls go elsewhere meanwhile.
-   */
-  const onCurrent = <A, R>(
-    method: string,
-    call: Call,
-    attempt: (arrows: Arrows) => Effect.Effect<A, RpcError.RpcError, R>
-  ): Effect.Effect<A, RpcError.RpcError, R> =>
-    Effect.suspend(() => {
-      const list = listOf(call)
-      if (list === undefined) return refuse(call, method)
-      const pool = poolOf(list)
-      const here = attempt(arrowsOf(pool))
-      if (pool.isReady || call.options.whenNotReady === "fail") return here
-      return Effect.flatMap(
-        Effect.raceFirst(Effect.map(here, Option.some<A>), Effect.as(elsewhere(list, pool, call), Option.none<A>())),
-        Option.match({ onNone: () => onCurrent(method, call, attempt), onSome: Effect.succeed })
-      )
-    })
-
-  const arrows: Arrows = {
-    unary: (method, request, call) => onCurrent(method.path, call, (arrows) => arrows.unary(method, request, call)),
-    stream: (method, requests, call) => onCurrent(method.path, call, (arrows) => arrows.stream(method, requests, call))
-  }
+  const arrows = Arrows.make({
+    listOf: ({ options }) => find(options.multiEndpoint) ?? (fallsBack ? defaultList : undefined),
+    poolOf,
+    arrowsOf: ({ arrows, endpoint }) => (tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows),
+    unknown
+  })
 
   // ------------------------------------------------------------------------------------------------------------------
   // Looking

@@ -25,7 +25,22 @@ describe("a snapshot in the terminal", () => {
             policies: []
           }
         ],
-        multiEndpoints: [{ id: 3, name: "read", current: "b:1", endpoints: [], history: [] }]
+        multiEndpoints: [{ id: 3, name: "read", current: "b:1", endpoints: [], history: [] }],
+        channelPools: [
+          {
+            id: 4,
+            endpoint: "c:1",
+            max: 10,
+            ready: 3,
+            load: 1200,
+            keys: 0,
+            silences: 0,
+            primeFailures: 0,
+            fallbacks: 0,
+            failedFallbacks: 0,
+            channels: []
+          }
+        ]
       })
     )
     assert.deepStrictEqual(plain(drawn).split("\n"), [
@@ -37,6 +52,8 @@ describe("a snapshot in the terminal", () => {
       "longer:1  Down   5 s            0      0       3    0 %        -                        refused",
       "",
       "multi-endpoint read: b:1",
+      "",
+      "channels to c:1: 3 ready of at most 10, 1 200 calls under way",
       "",
       "client s: 10 retries left, 1 made, 0 refused"
     ])

@@ -64,6 +64,37 @@ describe("a peer", () => {
   })
 })
 
+const quiet = {
+  id: 4,
+  endpoint: "a:1",
+  max: 10,
+  ready: 0,
+  load: 0,
+  keys: 0,
+  silences: 0,
+  primeFailures: 0,
+  fallbacks: 0,
+  failedFallbacks: 0,
+  channels: []
+}
+
+/** Connections in every state. */
+const channelPool = (endpoint: string): NonNullable<Snapshot.Snapshot["channelPools"]>[number] => ({
+  ...quiet,
+  endpoint,
+  ready: 1,
+  load: 1234,
+  keys: 1,
+  silences: 1,
+  primeFailures: 2,
+  fallbacks: 3,
+  channels: [
+    { id: 1, ready: true, draining: false, load: 1200, calls: 5000, keys: 1, penalty: 0 },
+    { id: 2, ready: false, draining: false, load: 0, calls: 1, keys: 0, penalty: 5 },
+    { id: 3, ready: true, draining: true, load: 34, calls: 40, keys: 0, penalty: 0 }
+  ]
+})
+
 describe("the page", () => {
   it.each<[says: string, facts: Partial<Snapshot.Snapshot>]>([
     ["No targets yet", { pools: [] }],
@@ -114,8 +145,28 @@ describe("the page", () => {
           }
         ]
       }
+    ],
+    [
+      "a:1 1 of 2 connections ready, at most 10 · 1 234 under way · 1 key 1 Ready 1 200 under way · 5 000 calls · 1 key 2 " +
+        "Connecting 0 under way · 1 call · counts as 5 more for its failures 3 Draining 34 under way · 40 calls 1 connection " +
+        "did not answer any more; 2 connections did not get ready; 3 calls went elsewhere, their connection not being ready .",
+      { channelPools: [channelPool("a:1")] }
+    ],
+    [
+      "at most 10 · 0 under way · 0 keys Clients",
+      {
+        channelPools: [{ ...quiet, channels: [] }],
+        clients: [
+          {
+            id: 2,
+            service: "s",
+            budget: { balance: 1, withdrawals: 0, exhaustions: 0, shared: false },
+            policies: []
+          }
+        ]
+      }
     ]
-  ])("says: %s", (says, facts) => assert.include(words(snapshot(facts)).replaceAll("3 s.", "3 s ."), says))
+  ])("says: %s", (says, facts) => assert.include(words(snapshot(facts)).replaceAll(/(3 s|ready)\./g, "$1 ."), says))
 
   it("announces readiness and not the numbers", () => {
     const status = (facts: Partial<Snapshot.Peer>) =>
@@ -178,7 +229,8 @@ const saying = (text: string): Snapshot.Snapshot =>
         endpoints: [{ endpoint: text, availability: "Available", failing: false }],
         history: [{ from: text, to: text, reason: text, at: 0 }]
       }
-    ]
+    ],
+    channelPools: [channelPool(text)]
   })
 
 /** The tags of a page with the names of their attributes, and whether anything else looks like a tag. */

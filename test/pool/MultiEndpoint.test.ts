@@ -1,5 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Ref, Schedule, Scope, Stream } from "effect"
+import {
+  Config,
+  ConfigProvider,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Ref,
+  Schedule,
+  Scope,
+  Stream
+} from "effect"
 import { TestClock } from "effect/testing"
 import {
   CallOptions,
@@ -101,6 +114,13 @@ describe("routing", () => {
     }).pipe(inMemory)
   )
 
+  it.effect("what is said nearest to the call holds", () =>
+    Effect.gen(function* () {
+      const { reader } = yield* open()
+      assert.strictEqual(yield* reader.pipe(CallOptions.withMultiEndpoint("default")), "replica:443")
+    }).pipe(inMemory)
+  )
+
   it.effect("or goes to the default list if the layer says so", () =>
     Effect.gen(function* () {
       const { who } = yield* open({ unknownName: "default" })
@@ -160,6 +180,30 @@ describe("failover", () => {
       const [first, second] = (yield* service.snapshot).multiEndpoints
       assert.deepStrictEqual(first!.switches, { fallback: 1, recover: 1, replace: 0 })
       assert.deepStrictEqual(second!.switches, { fallback: 2, recover: 1, replace: 0 })
+    }).pipe(inMemory)
+  )
+
+  it.effect("a switch says when, and the authority that calls have then", () =>
+    Effect.gen(function* () {
+      const { network, service } = yield* open({
+        multiEndpoints: [{ name: "default", endpoints: ["service:443", "unix:///run/fallback.sock"] }],
+        discovery: (endpoint) => StaticDiscovery.make([endpoint.id === "service:443" ? endpoint : "fallback:443"])
+      })
+      yield* later
+      const next = yield* Effect.forkChild(Stream.runHead(service.switches))
+      yield* settle
+      yield* network.kill("service:443")
+      yield* settle
+      const told = Option.getOrThrow(yield* Fiber.join(next))
+      assert.deepStrictEqual(told, {
+        multiEndpoint: "default",
+        from: "service:443",
+        to: "unix:/run/fallback.sock",
+        authority: "localhost",
+        reason: "fallback",
+        at: 2000
+      })
+      assert.strictEqual(yield* service.authority, told.authority)
     }).pipe(inMemory)
   )
 
@@ -447,6 +491,24 @@ describe("update", () => {
       yield* settle
       assert.strictEqual(network.connections("service:443"), 0)
       assert.strictEqual(yield* pending("service:443"), undefined)
+    }).pipe(inMemory)
+  )
+
+  it.effect("must not happen: an endpoint that two updates in a row do not name is closed twice, or never", () =>
+    Effect.gen(function* () {
+      const { network, service, who } = yield* open()
+      const only = [{ name: "default", endpoints: ["fallback:443"], switchingDelay: 1000 }]
+      yield* service.update(only)
+      yield* TestClock.adjust(500)
+      yield* service.update(only)
+      yield* TestClock.adjust(499)
+      yield* settle
+      assert.deepStrictEqual(hosts.map(network.connections), [1, 1, 1])
+      yield* TestClock.adjust(2)
+      yield* settle
+      assert.deepStrictEqual(hosts.map(network.connections), [0, 1, 0])
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(yield* who, "fallback:443")
     }).pipe(inMemory)
   )
 

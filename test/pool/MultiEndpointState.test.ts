@@ -590,4 +590,77 @@ describe("in any order of events", () => {
         if (best !== undefined) assert.strictEqual(state.current, best)
       })
   )
+
+  const errorRate = {
+    periodMillis: 50,
+    minFailures: 1,
+    rate: 0.5,
+    probeIntervalMillis: 10,
+    minProbes: 2,
+    minHealthyMillis: 15
+  }
+  const Failing = Schema.Union([
+    Schema.Struct({ up: Name }),
+    Schema.Struct({ down: Name }),
+    Schema.Struct({ pass: Time }),
+    Schema.Struct({ called: Name, failed: Schema.Boolean }),
+    Schema.Struct({ probed: Name, good: Schema.Boolean })
+  ])
+
+  it.effect.prop(
+    "what fails its calls is probed by one probe at a time, and is home again when it has been well for long enough",
+    { steps: Schema.Array(Failing), recovery: Time, delay: Time },
+    ({ delay, recovery, steps }) =>
+      Effect.sync(() => {
+        let now = 0
+        const up = new Set<string>()
+        const tallies = new Map<string, { readonly calls: number; readonly failures: number }>()
+        const tally = (id: string) => tallies.get(id) ?? { calls: 0, failures: 0 }
+        const moment = (): State.Moment => ({ now, chance: 0, tally })
+        const names = ["a", "b", "c", "d"]
+        let state = State.make(names, { ...settings({ delay, recovery }), errorRate }, up, moment())
+        const probing = new Set<string>()
+        const happen = (event: State.Event) => {
+          const [next, commands] = State.step(state, event, moment())
+          state = next
+          for (const command of commands) {
+            if (command._tag !== "Probe") continue
+            assert.isFalse(probing.has(command.endpoint), `two probes of ${command.endpoint}`)
+            probing.add(command.endpoint)
+          }
+          assert.isTrue(state.endpoints.has(state.current))
+          // Nobody probes what is in use.
+          for (const id of probing) assert.isDefined(state.endpoints.get(id)!.failing)
+        }
+        const probed = (endpoint: string, good: boolean) => {
+          if (probing.delete(endpoint)) happen({ _tag: "Probed", endpoint, good })
+        }
+        const call = (id: string, failed: boolean) => {
+          const { calls, failures } = tally(id)
+          tallies.set(id, { calls: calls + 1, failures: failures + (failed ? 1 : 0) })
+        }
+        for (const step of steps) {
+          if ("up" in step) {
+            up.add(step.up)
+            happen({ _tag: "Up", endpoint: step.up })
+          } else if ("down" in step) {
+            up.delete(step.down)
+            happen({ _tag: "Down", endpoint: step.down })
+          } else if ("pass" in step) {
+            now += step.pass
+            happen({ _tag: "Elapsed" })
+          } else if ("called" in step) call(step.called, step.failed)
+          else probed(step.probed, step.good)
+        }
+        // From here on everybody is well.
+        for (const end = now + 1000; now < end; now = Math.min(end, Math.max(now, State.dueAt(state)))) {
+          happen({ _tag: "Elapsed" })
+          for (const id of [...probing]) probed(id, true)
+        }
+        happen({ _tag: "Elapsed" })
+        for (const { failing } of state.endpoints.values()) assert.isUndefined(failing)
+        const first = names.find((name) => up.has(name))
+        if (first !== undefined) assert.strictEqual(state.current, first)
+      })
+  )
 })
