@@ -17,7 +17,7 @@
  */
 import { Duration } from "effect"
 import type { PeerStats } from "../peer/PeerStats.ts"
-import type { Load } from "./Picker.ts"
+import type { Load, LoadPolicy } from "./Picker.ts"
 
 /** Above any latency: the cost of a peer whose first answer is still to come. */
 const probing = 2 ** 47
@@ -31,21 +31,8 @@ const longest = 300_000
 /** How many answers make a mean. */
 const enough = 64
 
-/**
- * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
- * time a failure keeps other calls away (default 5 seconds). It remembers the mean of what it has seen, so make one for
- * each pool.
- *
- * @category loads
- * @since 0.1.0
- */
-export const make = (options?: {
-  readonly tau?: Duration.Input | undefined
-  readonly penalty?: Duration.Input | undefined
-}): Load => {
-  const tau = Duration.toMillis(options?.tau ?? "10 seconds")
-  const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
-
+/** What one pool has seen: times in milliseconds. */
+const memory = (tau: number, penalty: number): Load => {
   // What is left of an estimate is exp(-age / tau), and a clock that stepped back must not make one grow. It is written out
   // in each place, and the mean is in an array, because a fraction that is handed over or kept in a variable is an allocation.
   const running = new Float64Array(2)
@@ -93,4 +80,20 @@ export const make = (options?: {
       stats.stamp = now
     }
   }
+}
+
+/**
+ * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
+ * time a failure keeps other calls away (default 5 seconds). Each pool remembers the mean of what it has seen itself.
+ *
+ * @category loads
+ * @since 0.1.0
+ */
+export const make = (options?: {
+  readonly tau?: Duration.Input | undefined
+  readonly penalty?: Duration.Input | undefined
+}): LoadPolicy => {
+  const tau = Duration.toMillis(options?.tau ?? "10 seconds")
+  const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
+  return { make: () => memory(tau, penalty) }
 }

@@ -27,6 +27,7 @@ import type { Peer } from "../peer/Peer.ts"
 import type { PeerRegistry } from "../peer/PeerRegistry.ts"
 import * as Introspection from "../observe/Introspection.ts"
 import type { Signal } from "../peer/Signal.ts"
+import * as PendingLoad from "../picker/PendingLoad.ts"
 import * as Picker from "../picker/Picker.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as Watched from "../transport/Watched.ts"
@@ -149,13 +150,14 @@ export const make = Effect.fnUntraced(function* <R>(
   )
   const { verdictOf } = judgement
 
+  const load = policy.load?.make() ?? PendingLoad.pending
   const endpointOf = (peer: Peer): Endpoint => endpointsById.get(peer.id) ?? peer.endpoint
   const weightOf = (peer: Peer): number => endpointOf(peer).weight * verdictOf(peer).weight
 
   const snapshot = (): Picker.PeerSet => {
     const all = current()
     const connected = all.filter((peer) => peer.status.state === "Ready")
-    return { peers: all, connected, ready: connected.filter(judgement.allows), endpointOf, weightOf, verdictOf }
+    return { peers: all, connected, ready: connected.filter(judgement.allows), endpointOf, weightOf, verdictOf, load }
   }
   const changes = Stream.map(Watched.oncePerTick(changed), snapshot)
 
@@ -277,7 +279,7 @@ export const make = Effect.fnUntraced(function* <R>(
     return picked._tag === "Fail" && call.options.whenNotReady !== "wait" ? picked.error : undefined
   }
 
-  const observers = { load: policy.load, sinks: judgement.sinks }
+  const observers = { load: policy.load === undefined ? undefined : load, sinks: judgement.sinks }
 
   const lease = (call: Call, now: number): Lease | RpcError.RpcError | undefined => {
     const chosen = choose(call, now)

@@ -14,6 +14,7 @@ import * as Endpoint from "../discovery/Endpoint.ts"
 import { Lane } from "../peer/Lane.ts"
 import { Peer } from "../peer/Peer.ts"
 import * as Verdict from "../peer/Verdict.ts"
+import * as PendingLoad from "../picker/PendingLoad.ts"
 import * as Picker from "../picker/Picker.ts"
 import { Lease } from "../pool/Lease.ts"
 import * as RpcError from "../status/RpcError.ts"
@@ -55,7 +56,7 @@ const makeLane = (): Lane =>
 
 export class World {
   readonly clock: Clock.Clock
-  readonly #policy: Picker.PickerPolicy
+  readonly #load: Picker.Load
   readonly #sets: Queue.Queue<Picker.PeerSet>
   readonly #peers = new Map<number, Peer>()
   /** Every peer there ever was: a removed one still has calls. */
@@ -64,7 +65,7 @@ export class World {
   picker: Picker.Picker = Picker.empty
 
   constructor(policy: Picker.PickerPolicy, clock: Clock.Clock, sets: Queue.Queue<Picker.PeerSet>) {
-    this.#policy = policy
+    this.#load = policy.load?.make() ?? PendingLoad.pending
     this.clock = clock
     this.#sets = sets
   }
@@ -90,7 +91,8 @@ export class World {
       ready,
       endpointOf: (peer) => peer.endpoint,
       weightOf: (peer) => peer.endpoint.weight,
-      verdictOf: () => Verdict.well
+      verdictOf: () => Verdict.well,
+      load: this.#load
     }
     return Effect.andThen(Queue.offer(this.#sets, set), settle)
   }
@@ -156,7 +158,7 @@ export class World {
     const call = this.call({ key: `key-${n}` })
     const peer = this.pick(call)
     if (peer._tag === "Peer" && peer.lane !== undefined) {
-      this.leases.push(new Lease(peer, peer.lane, { load: this.#policy.load, sinks: [] }, call, this.now))
+      this.leases.push(new Lease(peer, peer.lane, { load: this.#load, sinks: [] }, call, this.now))
     }
   }
 

@@ -7,8 +7,11 @@ import {
   Dispatch,
   HashKey,
   Interceptor,
+  LeastPending,
   PeakEwma,
+  type Peer,
   PeerRefused,
+  type Picker,
   PowerOfTwo,
   Random,
   RingHash,
@@ -102,9 +105,11 @@ describe("Dispatch", () => {
   )
 
   it("tells every load that measures, once each", () => {
-    const [one, other] = [PeakEwma.make(), PeakEwma.make()]
+    const other = PeakEwma.make()
     const seen: Array<string> = []
-    const tracked = (name: string) => ({ ...one, observe: () => void seen.push(name) })
+    const tracked = (name: string): Picker.LoadPolicy => ({
+      make: () => ({ cost: () => 0, observe: () => void seen.push(name) })
+    })
     const load = tracked("shared")
     const policy = Dispatch.make({
       otherwise: PowerOfTwo.make({ load }),
@@ -114,11 +119,25 @@ describe("Dispatch", () => {
         none: Random.make()
       }
     })
-    policy.load!.observe(peerAt("a").stats, "success", 1, 0)
+    policy.load!.make().observe(peerAt("a").stats, "success", 1, 0)
     assert.deepStrictEqual(seen, ["shared", "other"])
     assert.strictEqual(Dispatch.make({ otherwise: PowerOfTwo.make({ load: other }) }).load, other)
     assert.strictEqual(Dispatch.make({ otherwise: Random.make() }).load, undefined)
   })
+
+  it.effect("each policy picks by its own measure", () =>
+    Effect.gen(function* () {
+      const likes = (id: string): Picker.PickerPolicy =>
+        LeastPending.make({
+          load: { make: () => ({ cost: (stats) => (stats === peers[id]!.stats ? 0 : 1), observe: () => {} }) }
+        })
+      const peers: Readonly<Record<string, Peer.Peer>> = { a: peerAt("a"), b: peerAt("b") }
+      const policy = Dispatch.make({ otherwise: likes("a"), named: { other: likes("b") } })
+      const pickers = yield* pickersOf(policy, setOf(peers.a!, peers.b!))
+      assert.strictEqual(pickers.at(-1)!.pick(callWith({}), 0), peers.a)
+      assert.strictEqual(pickers.at(-1)!.pick(callWith({ picker: "other" }), 0), peers.b)
+    })
+  )
 })
 
 describe("HashKey.field", () => {

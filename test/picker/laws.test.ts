@@ -7,6 +7,7 @@ import {
   Maglev,
   PeakEwma,
   type Peer,
+  PendingLoad,
   PickFirst,
   Picker,
   PowerOfTwo,
@@ -24,6 +25,7 @@ const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> 
   ["RoundRobin", RoundRobin.make(), { fairWithin: 1.01, takesTurns: true }],
   ["Random", Random.make(), { fairWithin: 1.25 }],
   ["LeastPending", LeastPending.make(), { fairWithin: 1.25 }],
+  ["LeastPending, looking at all", LeastPending.make({ load: PendingLoad.make() }), { fairWithin: 1.25 }],
   ["LeastPending with PeakEwma", LeastPending.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
   ["PowerOfTwo", PowerOfTwo.make(), { fairWithin: 1.25 }],
   ["PowerOfTwo with PeakEwma", PowerOfTwo.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
@@ -100,7 +102,7 @@ const broken: ReadonlyArray<[PickerLaws.Law, string, Picker.PickerPolicy, Picker
     "conserves",
     "counts calls off when it measures",
     Picker.overReady((ready) => ({ pick: () => ready[0]! }), {
-      load: { cost: () => 0, observe: (stats) => void stats.pending-- }
+      load: { make: () => ({ cost: () => 0, observe: (stats) => void stats.pending-- }) }
     }),
     {}
   ],
