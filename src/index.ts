@@ -40,6 +40,7 @@ export * as Health from "./services/Health.ts"
 export * as LoadReport from "./services/LoadReport.ts"
 export * as ReflectedMethod from "./services/ReflectedMethod.ts"
 export * as Reflection from "./services/Reflection.ts"
+export * as ReportedLoad from "./services/ReportedLoad.ts"
 export * as ServerLoad from "./services/ServerLoad.ts"
 
 // Whether and when to try again.
