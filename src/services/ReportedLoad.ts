@@ -10,13 +10,13 @@
  * @see https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md
  * @see https://github.com/grpc/proposal/blob/master/A51-custom-backend-metrics.md
  */
-import { Cause, Clock, Duration, Effect, Exit, Schedule, Stream } from "effect"
+import { Cause, Clock, type Duration, Effect, Exit, Schedule, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
-import * as Metadata from "../call/Metadata.ts"
+import type * as Metadata from "../call/Metadata.ts"
 import { connectionBackoff, type Peer } from "../peer/Peer.ts"
-import * as Signal from "../peer/Signal.ts"
+import type * as Signal from "../peer/Signal.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import * as LoadReport from "./LoadReport.ts"
 import * as PerConnection from "./PerConnection.ts"
