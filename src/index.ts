@@ -73,6 +73,7 @@ export * as Tracing from "./observe/Tracing.ts"
 export * as Discovery from "./discovery/Discovery.ts"
 export * as DnsDiscovery from "./discovery/DnsDiscovery.ts"
 export * as Endpoint from "./discovery/Endpoint.ts"
+export * as EndpointList from "./discovery/EndpointList.ts"
 export * as NodeDns from "./discovery/NodeDns.ts"
 export * as StaticDiscovery from "./discovery/StaticDiscovery.ts"
 

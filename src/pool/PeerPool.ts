@@ -24,7 +24,6 @@ import * as Deadline from "../call/Deadline.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
-import type { PeerRegistry } from "../peer/PeerRegistry.ts"
 import * as Introspection from "../observe/Introspection.ts"
 import type { Signal } from "../peer/Signal.ts"
 import * as PendingLoad from "../picker/PendingLoad.ts"
@@ -86,6 +85,16 @@ export class PeerPool extends Context.Service<
   }
 >()("trunkline/pool/PeerPool") {}
 
+/**
+ * Where a pool has its peers from: a `PeerRegistry`, for one connector.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retaining {
+  readonly retain: (endpoint: Endpoint) => Effect.Effect<Peer, never, Scope.Scope>
+}
+
 /** How often a pick is repeated that answered with a peer just lost or one this call has failed on. */
 const repicks = 3
 
@@ -103,7 +112,7 @@ const rediscoveryBackoff: Schedule.Schedule<unknown> = Schedule.min([
  */
 export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>,
-  registry: PeerRegistry["Service"]
+  registry: Retaining
 ): Effect.fn.Return<PeerPool["Service"], DiscoveryError, R | Scope.Scope> {
   const { discovery, picker: policy } = options
   const { target } = discovery
@@ -184,9 +193,12 @@ export const make = Effect.fnUntraced(function* <R>(
   const member = (endpoint: Endpoint) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const peer = yield* registry.retain(endpoint)
+        let held: Peer | undefined
+        // A release does not wait for calls, but a pool has not closed before its last call has ended.
+        yield* Effect.addFinalizer(() => (held?.status.state === "Gone" ? held.closed : Effect.void))
+        const peer = (held = yield* registry.retain(endpoint))
         peers.set(endpoint.id, peer)
-        // Runs before the peer is released, which may take as long as its calls: nobody picks a draining peer.
+        // Runs before the peer is released: nobody picks a draining peer.
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
             peers.delete(endpoint.id)

@@ -100,7 +100,8 @@ const concepts: ReadonlyArray<[theirs: string, ours: string, check: Check]> = [
       assert.deepStrictEqual(pool.peers()[0]!.status, {
         state: "Down",
         since: 5000,
-        cause: "connection refused by a:1"
+        cause: "connection refused by a:1",
+        version: 5
       })
     })
   ],
