@@ -121,7 +121,10 @@ export const make = (options: {
     return {
       pick(call, now) {
         const { peer, picker: name } = call.options
-        if (peer !== undefined) return find(peer)
+        if (peer !== undefined) {
+          call.insisted = true
+          return find(peer)
+        }
         if (name !== undefined) {
           const picker = byName.get(name)
           if (picker !== undefined) return picker.pick(call, now)

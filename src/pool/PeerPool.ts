@@ -273,10 +273,11 @@ export const make = Effect.fnUntraced(function* <R>(
   yield* Effect.forkIn(Effect.forever(awake), scope)
 
   const allowed = (call: Call, picked: Picker.Pick): picked is Peer =>
-    picked._tag === "Peer" && picked.lane !== undefined && (call.panicked || judgement.allows(picked))
+    picked._tag === "Peer" && picked.lane !== undefined && (call.panicked || call.insisted || judgement.allows(picked))
 
   const pick = (call: Call, now: number): Picker.Pick => {
     call.panicked = false
+    call.insisted = false
     return picker.current().pick(call, now)
   }
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random as Chance, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import {
   Balancer,
   CallOptions,
@@ -17,8 +18,10 @@ import {
   RingHash,
   RoundRobin,
   type RpcError,
+  type Signal,
   StaticDiscovery,
-  Transport
+  Transport,
+  Verdict
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
@@ -69,6 +72,29 @@ describe("Dispatch", () => {
         assert.deepStrictEqual(new Set(yield* both), new Set(["b:1"]))
       }
     }).pipe(inMemory, Chance.withSeed("dispatch"))
+  )
+
+  it.effect("who asks for a peer gets it, also if signals speak against it; others don't", () =>
+    Effect.gen(function* () {
+      const ill = Verdict.ejected("ill")
+      const signal: Signal.Signal = {
+        name: "against b",
+        make: Effect.succeed({
+          observe: undefined,
+          verdicts: Stream.map((all) => new Map(all.filter(({ id }) => id === "b:1").map((peer) => [peer, ill])))
+        })
+      }
+      const network = yield* TestNetwork.TestNetwork
+      for (const host of hosts) yield* network.serve(host, { handlers: [echoHandlers(host)] })
+      const discovery = StaticDiscovery.make(hosts)
+      const transport = yield* Balancer.make({ discovery, picker: policy, signals: [signal], eager: true })
+      const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, transport)
+      const server = Effect.map(echo.lookup({}), (reply) => reply.server)
+      yield* server
+      yield* Effect.repeat(TestClock.adjust(0), { times: 5 })
+      assert.strictEqual(yield* server.pipe(CallOptions.withPeer("b:1"), CallOptions.failFast), "b:1")
+      assert.notInclude(yield* Effect.replicateEffect(server, 9), "b:1")
+    }).pipe(inMemory)
   )
 
   it.effect("an address nobody has and a name of no picker are typed errors", () =>
