@@ -16,6 +16,13 @@ import type { Dice } from "./Dice.ts"
 /** Times are counted from 0 again before they are so large that a step is lost in them. */
 const longestRace = 2 ** 32
 
+/** The weights of peers; one that is no weight counts as 1, because nothing can be ordered by it. */
+export const weightsOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): Float64Array<ArrayBuffer> =>
+  Float64Array.from(peers, (peer) => {
+    const weight = weightOf(peer)
+    return weight > 0 && weight < Infinity ? weight : 1
+  })
+
 /**
  * A heap of watched peers. `close` it when it is not used any more.
  *
@@ -48,7 +55,7 @@ export class PendingHeap implements PendingWatcher {
     for (const { stats } of peers) if (!this.#indexes.has(stats)) stats.watch(this)
     this.#peers = peers
     this.#indexes = indexes
-    this.#weights = Float64Array.from(peers, weightOf)
+    this.#weights = weightsOf(peers, weightOf)
     this.#calls = new Float64Array(peers.length)
     this.#heap = Uint32Array.from(peers, (_, i) => i)
     this.#places = Uint32Array.from(this.#heap)

@@ -189,6 +189,18 @@ describe("LeastPending", () => {
     }).pipe(Chance.withSeed("places"), Effect.scoped)
   )
 
+  it.effect.each(loads)("%s: a weight that is none counts as 1", ([, policy]) =>
+    Effect.gen(function* () {
+      const peers = [0, NaN, Infinity, -2, 1].map((weight, i) => peerAt(`p${i}`, "Ready", weight))
+      const { latest } = yield* start(policy, setOf(...peers))
+      for (let call = 0; call < 50; call++) {
+        const picked = latest().pick(callWith({}), 0)
+        if (picked._tag === "Peer") picked.stats.pending++
+      }
+      for (const { stats } of peers) assert.strictEqual(stats.pending, 10)
+    })
+  )
+
   it.effect("watches nobody when it is not used any more", () =>
     Effect.gen(function* () {
       const [a, b] = [peerAt("a"), peerAt("b")]
