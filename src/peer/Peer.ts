@@ -60,6 +60,8 @@ export class Peer {
   readonly stats: PeerStats = new PeerStats()
   /** The ready connection, if there is one: what a call reads. */
   lane: Lane | undefined = undefined
+  /** Whether it is closing or closed: nobody holds it any more. @internal */
+  closing = false
   readonly #status: Watched.Writable<PeerStatus.PeerStatus>
   readonly #wanted: Latch.Latch = Latch.makeUnsafe(false)
   readonly #released: Latch.Latch = Latch.makeUnsafe(false)
@@ -91,7 +93,7 @@ export class Peer {
     this.#released.openUnsafe()
   }
 
-  /** Completes when the peer is gone and the last of its calls has ended. */
+  /** Completes when nobody holds the peer any more and the last of its calls has ended. */
   get closed(): Effect.Effect<void> {
     return this.#closed.await
   }
@@ -226,6 +228,7 @@ export const make = Effect.fnUntraced(function* (
   )
 
   yield* Effect.addFinalizer(() => {
+    peer.closing = true
     peer.lane = undefined
     return Effect.andThen(
       transition({ _tag: "Removed" }),

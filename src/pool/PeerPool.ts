@@ -195,7 +195,7 @@ export const make = Effect.fnUntraced(function* <R>(
       Effect.gen(function* () {
         let held: Peer | undefined
         // A release does not wait for calls, but a pool has not closed before its last call has ended.
-        yield* Effect.addFinalizer(() => (held?.status.state === "Gone" ? held.closed : Effect.void))
+        yield* Effect.addFinalizer(() => (held?.closing === true ? held.closed : Effect.void))
         const peer = (held = yield* registry.retain(endpoint))
         peers.set(endpoint.id, peer)
         // Runs before the peer is released: nobody picks a draining peer.

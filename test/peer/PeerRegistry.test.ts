@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Connector, type Endpoint, type Peer, PeerRegistry } from "trunkline"
+import { Balancer, Connector, type Endpoint, type Peer, PeerRegistry, RoundRobin, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
 import { endpoint } from "../endpoints.ts"
@@ -121,6 +121,26 @@ describe("PeerRegistry", () => {
         yield* Effect.all([Fiber.join(closed), Fiber.join(closing)])
         assert.strictEqual(network.connections(host.id), 0)
       }).pipe(inMemory)
+  )
+
+  it.effect("a pool closes without waiting for a peer that somebody else holds, also if it gave up", () =>
+    Effect.gen(function* () {
+      const registry = yield* PeerRegistry.make({ reconnect: Schedule.recurs(0) })
+      const other = yield* registry.retain(host)
+      const scope = yield* Scope.make()
+      const layer = Balancer.layer({
+        discovery: StaticDiscovery.make([host.id]),
+        picker: RoundRobin.make(),
+        eager: true
+      })
+      yield* Layer.buildWithScope(Layer.orDie(layer), scope).pipe(
+        Effect.provideService(PeerRegistry.PeerRegistry, registry)
+      )
+      yield* Effect.repeat(TestClock.adjust(0), { times: 5 })
+      assert.strictEqual(other.status.state, "Gone")
+      yield* Scope.close(scope, Exit.void)
+      assert.isFalse(other.closing)
+    }).pipe(inMemory)
   )
 
   it.effect("what is heard of a released peer changes nothing", () =>
