@@ -6,6 +6,7 @@ import {
   Backoff,
   Balancer,
   CallOptions,
+  type Connector,
   type Discovery,
   type Endpoint,
   GrpcJsConnector,
@@ -48,18 +49,18 @@ export const longestReconnect = 1000
 
 /**
  * A balanced transport over the endpoints, and the registry with its peers. The pool would make a registry of its own;
- * this one is shared, so that the demo can hold the same peers and look at them.
+ * this one is shared, so that the demo can hold the same peers, which are those of the same connector, and look at them.
  */
 export const layer = (
   endpoints: ReadonlyArray<Endpoint.Endpoint>,
   journal: Journal
-): Layer.Layer<Transport.Transport | PeerRegistry.PeerRegistry, Discovery.DiscoveryError> =>
+): Layer.Layer<Transport.Transport | PeerRegistry.PeerRegistry | Connector.Connector, Discovery.DiscoveryError> =>
   Balancer.layer({
     discovery: StaticDiscovery.make(endpoints),
     picker: PowerOfTwo.make({ load: PeakEwma.make() })
   }).pipe(
     Layer.provideMerge(PeerRegistry.layer({ reconnect })),
-    Layer.provide(Attempts.layer(journal)),
+    Layer.provideMerge(Attempts.layer(journal)),
     Layer.provide(GrpcJsConnector.layer()),
     Layer.provideMerge(Retry.layer(policy(journal)))
   )

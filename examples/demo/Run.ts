@@ -1,6 +1,6 @@
 /** One run: a question asked so many times a second, and everybody who watches. */
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
-import type { Endpoint, PeerRegistry, RpcError } from "trunkline"
+import type { Connector, Endpoint, PeerRegistry, RpcError } from "trunkline"
 import type { BackendError } from "./Backends.ts"
 import * as Faults from "./Faults.ts"
 import type { Histogram } from "./Histogram.ts"
@@ -68,7 +68,11 @@ const frameOf = (options: Options, peers: ReadonlyArray<Peers.Watched>): Frame =
 /** Runs it all and prints the summary. Answers how many calls failed. */
 export const run = Effect.fnUntraced(function* (
   options: Options
-): Effect.fn.Return<number, RpcError.RpcError | BackendError, PeerRegistry.PeerRegistry | Scope.Scope> {
+): Effect.fn.Return<
+  number,
+  RpcError.RpcError | BackendError,
+  Connector.Connector | PeerRegistry.PeerRegistry | Scope.Scope
+> {
   const { ask, backends, faults, journal, rate, screen, seconds } = options
   const peers = yield* Effect.forEach(backends, ({ endpoint, name }) => Peers.watch(name, endpoint, journal))
   const draw = Effect.sync(() => screen.draw(journal.events.splice(0), frameOf(options, peers)))

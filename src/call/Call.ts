@@ -68,6 +68,8 @@ export class Call {
   peer: string | undefined = undefined
   /** Whether this attempt's peer was picked whatever signals say of it, because they speak against too many. */
   panicked = false
+  /** Whether this attempt's peer is the one its caller asked for by name, who gets it whatever signals say of it. */
+  insisted = false
   /** The ids of the peers earlier attempts failed on, and of those a copy of this call is on. */
   tried: ReadonlyArray<string> = nothing
   /** The attempts that have failed so far. */

@@ -17,6 +17,7 @@ import * as Service_ from "../call/Service.ts"
 import * as Tracing from "../observe/Tracing.ts"
 import * as Attempts from "../retry/Attempts.ts"
 import * as MethodPolicy from "../retry/MethodPolicy.ts"
+import * as Resume from "../retry/Resume.ts"
 import * as RetryBudget from "../retry/RetryBudget.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
@@ -144,11 +145,12 @@ const unary = (method: AnyMethod, carrier: Carrier, policy: Policy) => {
   return Object.assign((request: unknown) => Effect.map(response(request), ({ message }) => message), { response })
 }
 
-const serverStreaming = (method: AnyMethod, carrier: Carrier, policy: Policy) => {
+const serverStreaming = (method: AnyMethod, carrier: Carrier, policy: Policy, budget: RetryBudget.RetryBudget) => {
   const response = (request: unknown) =>
     Effect.withFiber((fiber) => carrier(fiber).stream(method, Stream.succeed(request), newCall(fiber, policy)))
   return Object.assign((request: unknown) => Stream.unwrap(Effect.map(response(request), ({ messages }) => messages)), {
-    response
+    response,
+    [Resume.origin]: { budget, policy } satisfies Resume.Origin
   })
 }
 
@@ -240,7 +242,7 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   return Object.fromEntries(
     Object.entries(service.methods).map(([name, method]) => [
       name,
-      kinds[method.kind](method as AnyMethod, carrierOf(method as AnyMethod), policies.get(method))
+      kinds[method.kind](method as AnyMethod, carrierOf(method as AnyMethod), policies.get(method), budget)
     ])
   ) as Client<S>
 })

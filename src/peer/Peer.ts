@@ -60,9 +60,12 @@ export class Peer {
   readonly stats: PeerStats = new PeerStats()
   /** The ready connection, if there is one: what a call reads. */
   lane: Lane | undefined = undefined
+  /** Whether it is closing or closed: nobody holds it any more. @internal */
+  closing = false
   readonly #status: Watched.Writable<PeerStatus.PeerStatus>
   readonly #wanted: Latch.Latch = Latch.makeUnsafe(false)
   readonly #released: Latch.Latch = Latch.makeUnsafe(false)
+  readonly #closed: Latch.Latch = Latch.makeUnsafe(false)
 
   constructor(endpoint: Endpoint, now: number) {
     this.id = endpoint.id
@@ -88,6 +91,16 @@ export class Peer {
   /** Makes a peer idle: it stops trying to connect, or closes its connection when the calls on it have ended. */
   requestDisconnect(): void {
     this.#released.openUnsafe()
+  }
+
+  /** Completes when nobody holds the peer any more and the last of its calls has ended. */
+  get closed(): Effect.Effect<void> {
+    return this.#closed.await
+  }
+
+  /** @internal */
+  close(): void {
+    this.#closed.openUnsafe()
   }
 
   /** @internal */
@@ -215,6 +228,7 @@ export const make = Effect.fnUntraced(function* (
   )
 
   yield* Effect.addFinalizer(() => {
+    peer.closing = true
     peer.lane = undefined
     return Effect.andThen(
       transition({ _tag: "Removed" }),
@@ -223,7 +237,7 @@ export const make = Effect.fnUntraced(function* (
         (lane) => Effect.ensuring(Effect.timeoutOption(lane.drained, drainTimeout), closeLane(lane)),
         { concurrency: "unbounded", discard: true }
       )
-    )
+    ).pipe(Effect.andThen(Effect.sync(() => peer.close())))
   })
   yield* Effect.all([session, Effect.sleep(shortestSession)], { concurrency: "unbounded", discard: true }).pipe(
     Effect.repeat({ until: () => peer.status.state === "Gone" }),

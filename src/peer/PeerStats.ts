@@ -7,14 +7,26 @@
 import type { RpcError } from "../status/RpcError.ts"
 
 /**
+ * Who keeps peers in an order of their pending calls, and so must hear of each change.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PendingWatcher {
+  readonly pendingChanged: (stats: PeerStats) => void
+}
+
+const nobody: ReadonlyArray<PendingWatcher> = []
+
+/**
  * Counts of calls, and the slots a load metric keeps its estimate in.
  *
  * @category models
  * @since 0.1.0
  */
 export class PeerStats {
-  /** Leases not yet finished. */
-  pending = 0
+  #pending = 0
+  #watchers = nobody
   /** Leases ever taken. */
   started = 0
   /** When a lease was last taken or ended, in milliseconds of the monotonic clock. */
@@ -40,6 +52,26 @@ export class PeerStats {
   connected = 0
   connectsFailed = 0
   disconnected = 0
+
+  /** Leases not yet finished. */
+  get pending(): number {
+    return this.#pending
+  }
+
+  set pending(calls: number) {
+    this.#pending = calls
+    for (let i = 0; i < this.#watchers.length; i++) this.#watchers[i]!.pendingChanged(this)
+  }
+
+  /** Tells a watcher of each change of `pending`, whichever pool's call it was, until it is unwatched. */
+  watch(watcher: PendingWatcher): void {
+    this.#watchers = [...this.#watchers, watcher]
+  }
+
+  /** Tells a watcher no more. */
+  unwatch(watcher: PendingWatcher): void {
+    this.#watchers = this.#watchers.filter((other) => other !== watcher)
+  }
 
   static {
     // The first fraction in a field gives all later objects another shape, and code that has met both is slower for good.

@@ -15,7 +15,8 @@ import { Order } from "effect"
 export type State = "Ready" | "Connecting" | "Idle" | "Down" | "Gone"
 
 /**
- * A peer's state, since when (milliseconds of the wall clock), and why it is not ready.
+ * A peer's state, since when (milliseconds of the wall clock), and why it is not ready. How many calls it has is a number
+ * that changes with every call, and is in the peer's stats.
  *
  * @category models
  * @since 0.1.0
@@ -25,6 +26,8 @@ export interface PeerStatus {
   readonly since: number
   /** The last failure; kept while the peer tries again, cleared when it is ready. */
   readonly cause: string | undefined
+  /** Which one of the peer's statuses it is: each change counts one up, so a watcher can tell whether it missed any. */
+  readonly version: number
 }
 
 const ranks: Readonly<Record<State, number>> = { Gone: 0, Down: 1, Idle: 2, Connecting: 3, Ready: 4 }
@@ -61,7 +64,12 @@ export type Event =
  * @category constructors
  * @since 0.1.0
  */
-export const initial = (now: number): PeerStatus => ({ state: "Idle", since: now, cause: undefined })
+export const initial = (now: number): PeerStatus => ({
+  state: "Idle",
+  since: now,
+  cause: undefined,
+  version: 0
+})
 
 /**
  * The status after an event. `Gone` is final, so a late report of a removed peer changes nothing; an event that does not
@@ -72,20 +80,23 @@ export const initial = (now: number): PeerStatus => ({ state: "Idle", since: now
  */
 export const next = (self: PeerStatus, event: Event, now: number): PeerStatus => {
   if (self.state === "Gone") return self
+  const version = self.version + 1
   switch (event._tag) {
     case "ConnectStarted":
-      return self.state === "Idle" || self.state === "Down" ? { ...self, state: "Connecting", since: now } : self
+      return self.state === "Idle" || self.state === "Down"
+        ? { ...self, state: "Connecting", since: now, version }
+        : self
     case "Connected":
-      return self.state === "Connecting" ? { state: "Ready", since: now, cause: undefined } : self
+      return self.state === "Connecting" ? { state: "Ready", since: now, cause: undefined, version } : self
     case "ConnectFailed":
-      return self.state === "Connecting" ? { state: "Down", since: now, cause: event.cause } : self
+      return self.state === "Connecting" ? { state: "Down", since: now, cause: event.cause, version } : self
     case "Disconnected":
-      return self.state === "Ready" ? { state: "Idle", since: now, cause: event.cause } : self
+      return self.state === "Ready" ? { state: "Idle", since: now, cause: event.cause, version } : self
     case "Released":
-      return self.state === "Idle" ? self : { state: "Idle", since: now, cause: undefined }
+      return self.state === "Idle" ? self : { state: "Idle", since: now, cause: undefined, version }
     case "GaveUp":
-      return { state: "Gone", since: now, cause: event.cause }
+      return { state: "Gone", since: now, cause: event.cause, version }
     case "Removed":
-      return { ...self, state: "Gone", since: now }
+      return { ...self, state: "Gone", since: now, version }
   }
 }

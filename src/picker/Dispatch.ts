@@ -42,17 +42,42 @@ const byAddress = ({ connected, peers }: Picker.PeerSet) => {
   }
 }
 
-/** Tells every load that measures; two of the same kind would keep their estimates in the same place. */
-const loadOf = (policies: ReadonlyArray<Picker.PickerPolicy>): Picker.Load | undefined => {
+/** Several measures of one pool: all are told of every attempt, and each policy reads its own. */
+class Loads implements Picker.Load {
+  readonly cost: Picker.Load["cost"]
+  readonly #first: Picker.Load
+  readonly #others: ReadonlyArray<Picker.Load>
+  readonly #byPolicy: ReadonlyMap<Picker.LoadPolicy, Picker.Load>
+
+  constructor(policies: readonly [Picker.LoadPolicy, ...ReadonlyArray<Picker.LoadPolicy>]) {
+    this.#byPolicy = new Map(policies.map((policy) => [policy, policy.make()]))
+    const [first, ...others] = this.#byPolicy.values()
+    this.#first = first!
+    this.#others = others
+    this.cost = this.#first.cost
+  }
+
+  observe(...observed: Parameters<Picker.Load["observe"]>): void {
+    this.#first.observe(...observed)
+    for (const other of this.#others) other.observe(...observed)
+  }
+
+  of(policy: Picker.LoadPolicy): Picker.Load | undefined {
+    return this.#byPolicy.get(policy)
+  }
+}
+
+/** What measures for all of them; two of the same kind would keep their estimates in the same place. */
+const loadOf = (policies: ReadonlyArray<Picker.PickerPolicy>): Picker.LoadPolicy | undefined => {
   const [first, ...others] = new Set(policies.flatMap(({ load }) => load ?? []))
   if (first === undefined || others.length === 0) return first
-  return {
-    cost: first.cost,
-    observe(...observed) {
-      first.observe(...observed)
-      for (const other of others) other.observe(...observed)
-    }
-  }
+  return { make: () => new Loads([first, ...others]) }
+}
+
+/** A set as one of the policies is to see it: with its own measure. */
+const seenBy = ({ load: policy }: Picker.PickerPolicy, set: Picker.PeerSet): Picker.PeerSet => {
+  const own = policy !== undefined && set.load instanceof Loads ? set.load.of(policy) : undefined
+  return own === undefined ? set : { ...set, load: own }
 }
 
 /**
@@ -96,7 +121,10 @@ export const make = (options: {
     return {
       pick(call, now) {
         const { peer, picker: name } = call.options
-        if (peer !== undefined) return find(peer)
+        if (peer !== undefined) {
+          call.insisted = true
+          return find(peer)
+        }
         if (name !== undefined) {
           const picker = byName.get(name)
           if (picker !== undefined) return picker.pick(call, now)
@@ -114,7 +142,9 @@ export const make = (options: {
         Effect.map(([own, ...each]) =>
           Stream.zipLatest(
             Stream.map(own!, byAddress),
-            Stream.zipLatestAll(...policies.map((policy, i) => policy.pickers(each[i]!)))
+            Stream.zipLatestAll(
+              ...policies.map((policy, i) => policy.pickers(Stream.map(each[i]!, (set) => seenBy(policy, set))))
+            )
           )
         ),
         Stream.unwrap,

@@ -16,7 +16,7 @@
  * @see https://linkerd.io/2-edge/tasks/rate-limit-aware-load-balancing/
  */
 import { Duration } from "effect"
-import type { Load } from "./Picker.ts"
+import type { Load, LoadPolicy } from "./Picker.ts"
 
 /** Above any latency: the cost of a peer whose first answer is still to come. */
 const probing = 2 ** 47
@@ -39,21 +39,8 @@ const young = 1 / 16
  */
 const forgotten = (age: number): number => (age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0)
 
-/**
- * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
- * time a failure keeps other calls away (default 5 seconds). It remembers the mean of what it has seen, so make one for
- * each pool.
- *
- * @category loads
- * @since 0.1.0
- */
-export const make = (options?: {
-  readonly tau?: Duration.Input | undefined
-  readonly penalty?: Duration.Input | undefined
-}): Load => {
-  const pace = 1 / Duration.toMillis(options?.tau ?? "10 seconds")
-  const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
-
+/** What one pool has seen. `pace` is time constants to the millisecond; a penalty is in milliseconds. */
+const memory = (pace: number, penalty: number): Load => {
   // In an array, because a fraction that is kept in a variable is an allocation each time.
   const running = new Float64Array(2)
   /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at the same pace. */
@@ -96,4 +83,20 @@ export const make = (options?: {
       stats.stamp = now
     }
   }
+}
+
+/**
+ * Latency weighted toward peaks. `tau` is the time constant of forgetting (default 10 seconds); `penalty` the least
+ * time a failure keeps other calls away (default 5 seconds). Each pool remembers the mean of what it has seen itself.
+ *
+ * @category loads
+ * @since 0.1.0
+ */
+export const make = (options?: {
+  readonly tau?: Duration.Input | undefined
+  readonly penalty?: Duration.Input | undefined
+}): LoadPolicy => {
+  const pace = 1 / Duration.toMillis(options?.tau ?? "10 seconds")
+  const penalty = Duration.toMillis(options?.penalty ?? "5 seconds")
+  return { make: () => memory(pace, penalty) }
 }

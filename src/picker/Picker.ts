@@ -84,10 +84,12 @@ export interface PeerSet {
   readonly weightOf: (peer: Peer) => number
   /** What the pool's signals say of a peer. */
   readonly verdictOf: (peer: Peer) => Verdict
+  /** How busy peers are, as this pool measures it for the policy; the calls under way if the policy measures nothing. */
+  readonly load: Load
 }
 
 /**
- * A measure of how busy a peer is; lower is better. `observe` is told of every finished attempt.
+ * A measure of how busy a peer is, at work in one pool; lower is better. `observe` is told of every finished attempt.
  *
  * @category models
  * @since 0.1.0
@@ -102,6 +104,17 @@ export interface Load {
 }
 
 /**
+ * A way of measuring. It is a value and holds nothing; each pool makes the memory of it for itself, so that one policy
+ * may serve many pools.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LoadPolicy {
+  readonly make: () => Load
+}
+
+/**
  * A way of picking.
  *
  * @category models
@@ -110,8 +123,8 @@ export interface Load {
 export interface PickerPolicy {
   /** What people call it. */
   readonly name?: string | undefined
-  /** Fed with every finished attempt; `undefined` if the policy measures nothing. */
-  readonly load: Load | undefined
+  /** How it measures peers; `undefined` if it does not. Its pickers find what was measured in `PeerSet.load`. */
+  readonly load: LoadPolicy | undefined
   readonly pickers: (sets: Stream.Stream<PeerSet>) => Stream.Stream<Picker>
 }
 
@@ -131,15 +144,18 @@ export const queue: Queue = { _tag: "Queue" }
  */
 export const empty: Picker = { pick: () => queue }
 
-const connectIdle = (set: PeerSet): void => {
+/** Asks every idle peer to connect. @internal */
+export const connectIdle = (set: PeerSet): void => {
   for (const peer of set.peers) if (peer.status.state === "Idle") peer.requestConnect()
 }
 
 /**
  * Picks again among the other ready peers when a retried call would go where it has failed. A picker that knows better,
  * such as the next on a ring, answers with another peer itself.
+ *
+ * @internal
  */
-const avoidingTried = (
+export const avoidingTried = (
   self: Picker,
   ready: ReadonlyArray<Peer>,
   among: (rest: ReadonlyArray<Peer>) => Picker
@@ -168,7 +184,7 @@ const avoidingTried = (
  */
 export const overReady = <P extends Picker>(
   build: (ready: ReadonlyArray<Peer>, random: Random.Random, previous: P | undefined, set: PeerSet) => P,
-  options?: { readonly load?: Load | undefined; readonly name?: string | undefined }
+  options?: { readonly load?: LoadPolicy | undefined; readonly name?: string | undefined }
 ): PickerPolicy => ({
   name: options?.name,
   load: options?.load,

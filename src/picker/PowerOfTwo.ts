@@ -64,10 +64,10 @@ const weighted = (
  * @category policies
  * @since 0.1.0
  */
-export const make = (options?: { readonly load?: Picker.Load | undefined }): Picker.PickerPolicy => {
-  const load = options?.load ?? PendingLoad.make()
-  return Picker.overReady(
+export const make = (options?: { readonly load?: Picker.LoadPolicy | undefined }): Picker.PickerPolicy =>
+  Picker.overReady(
     (ready, random, _previous, set) => {
+      const { load } = set
       const only = ready[0]!
       if (ready.length === 1) return { pick: () => only }
       const dice = new Dice(random)
@@ -85,6 +85,5 @@ export const make = (options?: { readonly load?: Picker.Load | undefined }): Pic
         }
       }
     },
-    { name: "PowerOfTwo", load }
+    { name: "PowerOfTwo", load: options?.load ?? PendingLoad.make() }
   )
-}

@@ -2,6 +2,7 @@
  * Groups of peers used together: how much each one carries follows from how much of it is ready.
  */
 import { Duration, Effect, Random, Stream } from "effect"
+import type { Call } from "../call/Call.ts"
 import * as Groups from "./Groups.ts"
 import * as Picker from "./Picker.ts"
 
@@ -40,15 +41,18 @@ export const loads = (shares: ReadonlyArray<number>, overprovision: number): Rea
 
 const readyShare = ({ set }: Groups.Group): number => set.ready.length / Math.max(1, set.peers.length)
 
-/** The share of peers of which nothing bad is known: those of a group nobody has connected yet are among them. */
-const hopefulShare = ({ set }: Groups.Group): number => {
+/** How many peers there are of which nothing bad is known: those of a group nobody has connected yet are among them. */
+export const hopeful = ({ set }: Groups.Group): number => {
   const ready = new Set(set.ready)
-  const hopeful = set.peers.filter((peer) => {
+  return set.peers.filter((peer) => {
     const { state } = peer.status
     return ready.has(peer) || state === "Connecting" || state === "Idle"
-  })
-  return hopeful.length / Math.max(1, set.peers.length)
+  }).length
 }
+
+const hopefulShare = (group: Groups.Group): number => hopeful(group) / Math.max(1, group.set.peers.length)
+
+const isTried = (picked: Picker.Pick, { tried }: Call): boolean => picked._tag === "Peer" && tried.includes(picked.id)
 
 const spread = (groups: ReadonlyArray<Groups.Group>, parts: ReadonlyArray<number>, random: Random.Random) => {
   const pickers = groups.map(({ picker }) => picker)
@@ -59,9 +63,33 @@ const spread = (groups: ReadonlyArray<Groups.Group>, parts: ReadonlyArray<number
       let left = random.nextDoubleUnsafe() * 100
       let i = 0
       while (i < parts.length - 1 && left >= parts[i]!) left -= parts[i++]!
-      return pickers[i]!.pick(call, now)
+      const picked = pickers[i]!.pick(call, now)
+      if (call.tried.length === 0 || !isTried(picked, call)) return picked
+      // Its group has nobody else for it; another one may.
+      for (const [other, picker] of pickers.entries()) {
+        const instead = other === i || parts[other] === 0 ? picked : picker.pick(call, now)
+        if (instead._tag === "Peer" && !isTried(instead, call)) return instead
+      }
+      return picked
     }
   } satisfies Picker.Picker
+}
+
+/**
+ * What follows from the percentage of calls that each group could carry if those of its peers of which nothing bad is
+ * known were ready, and from the percentage it carries now: groups of the former are connected, those of the latter used.
+ */
+export const plan = (
+  groups: ReadonlyArray<Groups.Group>,
+  hopes: ReadonlyArray<number>,
+  parts: ReadonlyArray<number>,
+  random: Random.Random
+): Groups.Plan => {
+  const hoped = groups.filter((_, i) => hopes[i]! > 0 || parts[i]! > 0)
+  const wanted = hoped.length === 0 ? groups : hoped
+  const nobody = parts.every((part) => part === 0)
+  const picker = nobody ? (wanted[0]?.picker ?? Picker.empty) : spread(groups, parts, random)
+  return { wanted, picker, next: Infinity }
 }
 
 /** Spreads calls over the groups of a policy's peers. */
@@ -79,15 +107,13 @@ export const make = (
           Groups.make(self, {
             groupOf,
             keepMillis: Duration.toMillis(options?.keep ?? "15 minutes"),
-            choice: () => (groups) => {
-              const hopes = loads(groups.map(hopefulShare), overprovision)
-              const parts = loads(groups.map(readyShare), overprovision)
-              const hoped = groups.filter((_, i) => hopes[i]! > 0 || parts[i]! > 0)
-              const wanted = hoped.length === 0 ? groups : hoped
-              const nobody = parts.every((part) => part === 0)
-              const picker = nobody ? (wanted[0]?.picker ?? Picker.empty) : spread(groups, parts, random)
-              return { wanted, picker, next: Infinity }
-            }
+            choice: () => (groups) =>
+              plan(
+                groups,
+                loads(groups.map(hopefulShare), overprovision),
+                loads(groups.map(readyShare), overprovision),
+                random
+              )
           }).pickers(sets)
         )
       )

@@ -12,16 +12,11 @@
  * @see https://github.com/grpc/proposal/blob/master/A68-random-subsetting.md
  * @see https://twitter.github.io/finagle/guide/ApertureLoadBalancers.html
  */
-import { Effect, Hash, Random, Stream } from "effect"
+import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
+import { Hash64 } from "./Hash64.ts"
 import type { PeerSet, PickerPolicy } from "./Picker.ts"
-
-/** Spreads a 32-bit hash over all its bits: those of similar names are similar. */
-const mixed = (hash: number): number => {
-  const a = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  const b = Math.imul(a ^ (a >>> 13), 0xc2b2ae35)
-  return (b ^ (b >>> 16)) >>> 0
-}
+import * as Xxh64 from "./Xxh64.ts"
 
 /** The shares of a client in peers, above 0 and at most 1; who is not in it is not used. */
 type Shares = ReadonlyMap<Peer, number>
@@ -80,18 +75,22 @@ export const rendezvous = (
   pickers: (sets) =>
     Stream.suspend(() => {
       let seed = options.seed
+      const hash = new Hash64(Xxh64.hash)
       return over(self, options.size, (peers, random) => {
         seed ??= String(random.nextDoubleUnsafe())
-        const ranks = new Map(peers.map((peer) => [peer, mixed(Hash.string(`${peer.id}/${seed}`))]))
-        const ranked = [...peers].sort((a, b) => ranks.get(b)! - ranks.get(a)!)
-        return new Map(ranked.slice(0, options.size).map((peer) => [peer, 1]))
+        const ranked = peers.map((peer) => {
+          hash.read(`${peer.id}/${seed}`)
+          return { peer, high: hash.high >>> 0, low: hash.low >>> 0 }
+        })
+        ranked.sort((a, b) => b.high - a.high || b.low - a.low)
+        return new Map(ranked.slice(0, options.size).map(({ peer }) => [peer, 1]))
       }).pickers(sets)
     })
 })
 
 /**
  * Uses about `size` peers (at least, default 12) beginning at this client's place on the ring of all of them: client
- * `ordinal` of `clients`, counted from 0. All clients must know the same peers and the same number of clients. A peer at
+ * `ordinal` of `clients`, counted from 0 (one beyond the last begins at 0 again). All clients must know the same peers and the same number of clients. A peer at
  * the edge of a client's part is shared with its neighbour: it has that share of its weight, so the policy must be one that
  * looks at weights, such as `PowerOfTwo`.
  *
@@ -107,7 +106,8 @@ export const aperture = (
   self: PickerPolicy,
   options: { readonly ordinal: number; readonly clients: number; readonly size?: number | undefined }
 ): PickerPolicy => {
-  const { clients, ordinal } = options
+  const clients = Math.max(1, Math.floor(options.clients))
+  const ordinal = Math.floor(options.ordinal) % clients
   const size = options.size ?? 12
   return over(self, size, (peers) => {
     const ring = [...peers].sort((a, b) => (a.id < b.id ? -1 : 1))
@@ -122,7 +122,7 @@ export const aperture = (
         (place) => Math.min((place + 1) * clients, begin + width) - Math.max(place * clients, begin)
       )
       const share = covered.reduce((sum, length) => sum + Math.max(0, length), 0) / clients
-      if (share > 0) shares.set(peer, Math.min(1, share))
+      if (share > 0) shares.set(peer, share)
     }
     return shares
   })

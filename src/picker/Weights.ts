@@ -3,7 +3,8 @@
  *
  * A backend that reports how many queries it serves and how busy that makes it has said what it could serve: queries over
  * utilization. That is its weight. A new backend's first numbers are of a cold process, so for a while they do not count;
- * numbers that stop coming stop counting too. Whoever receives reports, with each answer or out of band, feeds them in here.
+ * numbers that stop coming stop counting too. `ReportedLoad` hears reports, with each answer or out of band, and feeds them in
+ * here; so may anybody else.
  *
  * @see https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md
  */

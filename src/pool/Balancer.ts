@@ -18,7 +18,7 @@ import * as PeakEwma from "../picker/PeakEwma.ts"
 import type { PickerPolicy } from "../picker/Picker.ts"
 import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
 import type { RpcError } from "../status/RpcError.ts"
-import type { Connector } from "../transport/Connector.ts"
+import { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
 import { Affinity } from "./Affinity.ts"
 import { Lease } from "./Lease.ts"
@@ -170,10 +170,14 @@ const makePool = Effect.fnUntraced(function* <R>(
   asking: (picker: PickerPolicy) => PickerPolicy
 ): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
-  const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
+  const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make()
+  const connector = yield* Connector
+  const retaining: PeerPool.Retaining = {
+    retain: (endpoint) => Effect.provideService(registry.retain(endpoint, options), Connector, connector)
+  }
   const { picker, signals } = options
   const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
-  const pool = yield* PeerPool.make({ ...options, ...chosen, picker: asking(chosen.picker) }, registry)
+  const pool = yield* PeerPool.make({ ...options, ...chosen, picker: asking(chosen.picker) }, retaining)
   yield* PoolMetrics.register(pool)
   return pool
 })

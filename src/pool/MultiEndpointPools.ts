@@ -10,7 +10,6 @@ import type { Arrows } from "../call/Interceptor.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
-import * as PeerRegistry from "../peer/PeerRegistry.ts"
 import type { PeerSet } from "../picker/Picker.ts"
 import { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
@@ -91,14 +90,6 @@ export class EndpointPools<R> {
     this.#onReady = onReady
   }
 
-  /** A connection cannot be shared with pools that connect with other credentials. */
-  #isolated(connector: Connector["Service"]) {
-    return Layer.effect(PeerRegistry.PeerRegistry, PeerRegistry.make(this.#options)).pipe(
-      Layer.provideMerge(Layer.succeed(Connector, connector)),
-      Layer.fresh
-    )
-  }
-
   /** Opens a pool in a scope of its own and follows whether it is ready. */
   #open(backend: ReadBackend, scope: Scope.Closeable): Effect.Effect<EndpointPool, DiscoveryError> {
     const { connector, endpoint } = backend
@@ -108,7 +99,7 @@ export class EndpointPools<R> {
       // Whether it can be used must be known before the first call.
       eager: true
     })
-    const layer = connector === undefined ? balancer : Layer.provide(balancer, this.#isolated(connector))
+    const layer = connector === undefined ? balancer : Layer.provide(balancer, Layer.succeed(Connector, connector))
     return Layer.buildWithScope(Layer.fresh(layer), scope).pipe(
       Effect.provideContext(this.#context),
       Effect.map((context) => new EndpointPool(backend, context, scope)),

@@ -24,9 +24,9 @@ import * as Deadline from "../call/Deadline.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
-import type { PeerRegistry } from "../peer/PeerRegistry.ts"
 import * as Introspection from "../observe/Introspection.ts"
 import type { Signal } from "../peer/Signal.ts"
+import * as PendingLoad from "../picker/PendingLoad.ts"
 import * as Picker from "../picker/Picker.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as Watched from "../transport/Watched.ts"
@@ -85,6 +85,16 @@ export class PeerPool extends Context.Service<
   }
 >()("trunkline/pool/PeerPool") {}
 
+/**
+ * Where a pool has its peers from: a `PeerRegistry`, for one connector.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retaining {
+  readonly retain: (endpoint: Endpoint) => Effect.Effect<Peer, never, Scope.Scope>
+}
+
 /** How often a pick is repeated that answered with a peer just lost or one this call has failed on. */
 const repicks = 3
 
@@ -102,7 +112,7 @@ const rediscoveryBackoff: Schedule.Schedule<unknown> = Schedule.min([
  */
 export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>,
-  registry: PeerRegistry["Service"]
+  registry: Retaining
 ): Effect.fn.Return<PeerPool["Service"], DiscoveryError, R | Scope.Scope> {
   const { discovery, picker: policy } = options
   const { target } = discovery
@@ -149,13 +159,14 @@ export const make = Effect.fnUntraced(function* <R>(
   )
   const { verdictOf } = judgement
 
+  const load = policy.load?.make() ?? PendingLoad.pending
   const endpointOf = (peer: Peer): Endpoint => endpointsById.get(peer.id) ?? peer.endpoint
   const weightOf = (peer: Peer): number => endpointOf(peer).weight * verdictOf(peer).weight
 
   const snapshot = (): Picker.PeerSet => {
     const all = current()
     const connected = all.filter((peer) => peer.status.state === "Ready")
-    return { peers: all, connected, ready: connected.filter(judgement.allows), endpointOf, weightOf, verdictOf }
+    return { peers: all, connected, ready: connected.filter(judgement.allows), endpointOf, weightOf, verdictOf, load }
   }
   const changes = Stream.map(Watched.oncePerTick(changed), snapshot)
 
@@ -182,9 +193,12 @@ export const make = Effect.fnUntraced(function* <R>(
   const member = (endpoint: Endpoint) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const peer = yield* registry.retain(endpoint)
+        let held: Peer | undefined
+        // A release does not wait for calls, but a pool has not closed before its last call has ended.
+        yield* Effect.addFinalizer(() => (held?.closing === true ? held.closed : Effect.void))
+        const peer = (held = yield* registry.retain(endpoint))
         peers.set(endpoint.id, peer)
-        // Runs before the peer is released, which may take as long as its calls: nobody picks a draining peer.
+        // Runs before the peer is released: nobody picks a draining peer.
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
             peers.delete(endpoint.id)
@@ -259,10 +273,11 @@ export const make = Effect.fnUntraced(function* <R>(
   yield* Effect.forkIn(Effect.forever(awake), scope)
 
   const allowed = (call: Call, picked: Picker.Pick): picked is Peer =>
-    picked._tag === "Peer" && picked.lane !== undefined && (call.panicked || judgement.allows(picked))
+    picked._tag === "Peer" && picked.lane !== undefined && (call.panicked || call.insisted || judgement.allows(picked))
 
   const pick = (call: Call, now: number): Picker.Pick => {
     call.panicked = false
+    call.insisted = false
     return picker.current().pick(call, now)
   }
 
@@ -277,7 +292,7 @@ export const make = Effect.fnUntraced(function* <R>(
     return picked._tag === "Fail" && call.options.whenNotReady !== "wait" ? picked.error : undefined
   }
 
-  const observers = { load: policy.load, sinks: judgement.sinks }
+  const observers = { load: policy.load === undefined ? undefined : load, sinks: judgement.sinks }
 
   const lease = (call: Call, now: number): Lease | RpcError.RpcError | undefined => {
     const chosen = choose(call, now)

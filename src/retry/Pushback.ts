@@ -1,16 +1,13 @@
 /**
- * What the server says about the next attempt.
+ * What a policy does about what the server says of the next attempt.
  *
- * A server that is short of something knows best when it will have it again. It says so in one of two ways: gRPC's
- * trailer `grpc-retry-pushback-ms`, where anything but one plain number of milliseconds means "do not come back", and
- * the `RetryInfo` detail of the rich error model, which only ever names a delay. Where both do, the longer one holds.
- *
- * What a policy does about it is a `Reader`: a function from the error and the policy's own longest delay.
+ * `RetryAfter` reads it from an error: nothing, a delay, or not to come back. How a policy takes that is a `Reader`: a
+ * function from the error and the policy's own longest delay.
  *
  * @see https://github.com/grpc/proposal/blob/master/A6-client-retries.md
  */
-import { Data, Duration, Predicate } from "effect"
-import * as ErrorDetails from "../status/ErrorDetails.ts"
+import { Data, Duration } from "effect"
+import * as RetryAfter from "../status/RetryAfter.ts"
 import type { RpcError } from "../status/RpcError.ts"
 
 /**
@@ -43,21 +40,8 @@ export interface Reader {
   (error: RpcError, max: Duration.Duration): Pushback
 }
 
-const key = "grpc-retry-pushback-ms"
-
-/** A number of the wire is a signed number of 32 bits. */
-const largest = 2 ** 31 - 1
-
 const absent = Pushback.Absent()
 const stop = Pushback.Stop()
-
-/** The milliseconds of the trailer, which is there. Anything unclear is a wish to be left alone. */
-const parse = (values: ReadonlyArray<string | Uint8Array>): number | undefined => {
-  const [value] = values
-  if (values.length !== 1 || !Predicate.isString(value) || !/^\d+$/.test(value)) return undefined
-  const millis = Number(value)
-  return millis <= largest ? millis : undefined
-}
 
 /**
  * What the server says with this error.
@@ -73,13 +57,9 @@ const parse = (values: ReadonlyArray<string | Uint8Array>): number | undefined =
  * @since 0.1.0
  */
 export const of = (error: RpcError): Pushback => {
-  const info = ErrorDetails.retryDelay(error)
-  const values = error.trailers.get(key)
-  if (values === undefined) return info === undefined ? absent : Pushback.Delay({ delay: info })
-  const millis = parse(values)
-  return millis === undefined
-    ? stop
-    : Pushback.Delay({ delay: Duration.max(info ?? Duration.zero, Duration.millis(millis)) })
+  const said = RetryAfter.of(error)
+  if (said === undefined) return absent
+  return said.never ? stop : Pushback.Delay({ delay: Duration.millis(said.millis ?? 0) })
 }
 
 /**

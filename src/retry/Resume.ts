@@ -13,6 +13,7 @@ import { dual } from "effect/Function"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as RpcError from "../status/RpcError.ts"
+import * as MethodPolicy from "./MethodPolicy.ts"
 import * as Retry from "./Retry.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as Verdict from "./Verdict.ts"
@@ -30,18 +31,35 @@ export interface Options<I, O> {
   readonly policy?: Retry.RetryPolicy | undefined
 }
 
-type Source<I, O, R> = (request: I) => Stream.Stream<O, RpcError.RpcError, R>
+/**
+ * What a client says of a method it made: the budget it pays from, and what others decided of the method.
+ *
+ * @internal
+ */
+export interface Origin {
+  readonly budget: RetryBudget.RetryBudget
+  readonly policy: MethodPolicy.MethodPolicy | undefined
+}
+
+/** Where a method has its origin. @internal */
+export const origin: unique symbol = Symbol.for("trunkline/retry/Resume/origin")
+
+interface Source<in I, out O, out R> {
+  (request: I): Stream.Stream<O, RpcError.RpcError, R>
+  readonly [origin]?: Origin | undefined
+}
 
 type Chunk<O> = readonly [O, ...Array<O>]
 
 /** One reading of the stream, over as many calls as it takes. */
 const read = Effect.fnUntraced(function* <I, O, R>(source: Source<I, O, R>, options: Options<I, O>, request: I) {
   const clock = yield* Clock.Clock
-  const { deadlineMillis } = yield* CallOptions.Current
+  const from = source[origin]
+  const { deadlineMillis } = MethodPolicy.applyTo(yield* CallOptions.Current, from?.policy)
   const since = Deadline.nowUnsafe(clock)
   const deadline = Math.min(yield* Deadline.Current, since + deadlineMillis)
   const policy = options.policy ?? (yield* Retry.Current) ?? Retry.none
-  const budget = (yield* RetryBudget.Current) ?? RetryBudget.infinite
+  const budget = from?.budget ?? (yield* RetryBudget.Current) ?? RetryBudget.infinite
   const outer = yield* Effect.scope
 
   /** The call that is read now. */
@@ -116,7 +134,10 @@ const read = Effect.fnUntraced(function* <I, O, R>(source: Source<I, O, R>, opti
  *
  * The next request is made from the one before and the last message delivered; a call that broke before its first message is
  * made again as it was. A stream ends with its last error when the policy stops, the deadline cannot hold another call, or
- * the retry budget of the context is used up.
+ * the retry budget is used up.
+ *
+ * Of a method of a client the budget is the client's, and the deadline may be what a service config says of the method. A
+ * function of one's own around it is not known to be a method; then the budget is that of the context, if it has one.
  *
  * @example
  * import { Stream } from "effect"

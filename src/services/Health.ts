@@ -10,23 +10,21 @@
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
-import { Context, Effect, FiberMap, Layer, Schedule, type Scope, Stream } from "effect"
-import * as CallOptions from "../call/CallOptions.ts"
-import * as Deadline from "../call/Deadline.ts"
+import { Context, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import * as Client from "../client/Client.ts"
-import type { Lane } from "../peer/Lane.ts"
 import { connectionBackoff, type Peer } from "../peer/Peer.ts"
 import type * as Signal from "../peer/Signal.ts"
 import * as Verdict from "../peer/Verdict.ts"
 import * as Handlers from "../server/Handlers.ts"
 import * as RpcError from "../status/RpcError.ts"
-import { Transport } from "../transport/Transport.ts"
+import type { Transport } from "../transport/Transport.ts"
 import * as Watched from "../transport/Watched.ts"
 import {
   Health as HealthService,
   type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as numbers
 } from "./gen/grpc/health/v1/health_pb.ts"
+import * as PerConnection from "./PerConnection.ts"
 
 /**
  * The service `grpc.health.v1.Health`, for clients and servers of your own, and for reflection.
@@ -253,8 +251,6 @@ export const signal = (options?: {
 }): Signal.Signal => ({
   name: "health",
   make: Effect.gen(function* () {
-    const watches = yield* FiberMap.make<Peer>()
-    const lanes = new Map<Peer, Lane>()
     const verdicts = Watched.make<Signal.Verdicts>(new Map())
     let told = false
 
@@ -267,8 +263,7 @@ export const signal = (options?: {
       return Effect.logWarning("a server has no health service; such servers count as healthy")
     })
 
-    /** Watches for as long as the connection holds, whatever deadline and options the pool was made under. */
-    const follow = (peer: Peer, lane: Lane) =>
+    const watches = yield* PerConnection.make((peer) =>
       watch(options?.service).pipe(
         Stream.tap((status) => Effect.sync(() => say(peer, judged(status)))),
         Stream.tapError((error) =>
@@ -286,27 +281,16 @@ export const signal = (options?: {
             Effect.sync(() => say(peer, Verdict.well))
           )
         ),
-        Effect.ignore,
-        Effect.provideService(CallOptions.Current, CallOptions.Current.defaultValue()),
-        Effect.provideService(Deadline.Current, Deadline.none),
-        Effect.provideService(Transport, lane.transport)
+        Effect.ignore
       )
+    )
 
     /** Begins to watch on new connections, and forgets those that are gone. */
     const update = Effect.fnUntraced(function* (peers: ReadonlyArray<Peer>) {
-      const listed = new Set(peers)
-      for (const peer of lanes.keys()) {
-        if (listed.has(peer) && peer.lane === lanes.get(peer)) continue
-        lanes.delete(peer)
-        yield* FiberMap.remove(watches, peer)
-      }
+      yield* watches.forget(peers)
       const before = verdicts.current()
-      verdicts.set(new Map(peers.map((peer) => [peer, lanes.has(peer) ? (before.get(peer) ?? unheard) : unheard])))
-      for (const peer of peers) {
-        if (peer.lane === undefined || lanes.has(peer)) continue
-        lanes.set(peer, peer.lane)
-        yield* FiberMap.run(watches, peer, follow(peer, peer.lane))
-      }
+      verdicts.set(new Map(peers.map((peer) => [peer, watches.has(peer) ? (before.get(peer) ?? unheard) : unheard])))
+      yield* watches.begin(peers)
     })
 
     return {

@@ -14,6 +14,7 @@ import * as Endpoint from "../discovery/Endpoint.ts"
 import { Lane } from "../peer/Lane.ts"
 import { Peer } from "../peer/Peer.ts"
 import * as Verdict from "../peer/Verdict.ts"
+import * as PendingLoad from "../picker/PendingLoad.ts"
 import * as Picker from "../picker/Picker.ts"
 import { Lease } from "../pool/Lease.ts"
 import * as RpcError from "../status/RpcError.ts"
@@ -28,6 +29,8 @@ export const Step = Schema.Struct({
     "up",
     "down",
     "lost",
+    "eject",
+    "readmit",
     "again",
     "start",
     "finish",
@@ -45,6 +48,8 @@ const unused: Arrows = {
   stream: () => Effect.die("nothing is sent here")
 }
 
+const ill = Verdict.ejected("ill")
+
 const failed = Exit.fail(RpcError.make("UNAVAILABLE", "failed"))
 
 const makeLane = (): Lane =>
@@ -55,16 +60,17 @@ const makeLane = (): Lane =>
 
 export class World {
   readonly clock: Clock.Clock
-  readonly #policy: Picker.PickerPolicy
+  readonly #load: Picker.Load
   readonly #sets: Queue.Queue<Picker.PeerSet>
   readonly #peers = new Map<number, Peer>()
+  readonly #ejected = new Set<Peer>()
   /** Every peer there ever was: a removed one still has calls. */
   readonly everybody = new Set<Peer>()
   readonly leases: Array<Lease> = []
   picker: Picker.Picker = Picker.empty
 
   constructor(policy: Picker.PickerPolicy, clock: Clock.Clock, sets: Queue.Queue<Picker.PeerSet>) {
-    this.#policy = policy
+    this.#load = policy.load?.make() ?? PendingLoad.pending
     this.clock = clock
     this.#sets = sets
   }
@@ -73,8 +79,12 @@ export class World {
     return [...this.#peers.values()]
   }
 
-  get ready(): ReadonlyArray<Peer> {
+  get connected(): ReadonlyArray<Peer> {
     return this.peers.filter((peer) => peer.status.state === "Ready")
+  }
+
+  get ready(): ReadonlyArray<Peer> {
+    return this.connected.filter((peer) => !this.#ejected.has(peer))
   }
 
   get now(): number {
@@ -83,14 +93,16 @@ export class World {
 
   /** Gives the policy the set as it is, and lets it come to its picker. */
   get publish(): Effect.Effect<void> {
-    const { peers, ready } = this
+    const { connected, peers, ready } = this
+    const ejected = new Set(this.#ejected)
     const set: Picker.PeerSet = {
       peers,
-      connected: ready,
+      connected,
       ready,
       endpointOf: (peer) => peer.endpoint,
       weightOf: (peer) => peer.endpoint.weight,
-      verdictOf: () => Verdict.well
+      verdictOf: (peer) => (ejected.has(peer) ? ill : Verdict.well),
+      load: this.#load
     }
     return Effect.andThen(Queue.offer(this.#sets, set), settle)
   }
@@ -124,6 +136,12 @@ export class World {
         case "lost":
           if (peer !== undefined) lost(peer)
           return this.publish
+        case "eject":
+          if (peer !== undefined) this.#ejected.add(peer)
+          return this.publish
+        case "readmit":
+          if (peer !== undefined) this.#ejected.delete(peer)
+          return this.publish
         case "again":
           return this.publish
         case "wait":
@@ -141,7 +159,10 @@ export class World {
   }
 
   #add(n: number): void {
-    const peer = new Peer(Result.getOrThrow(Endpoint.parse(`peer-${n}:1`)), this.clock.currentTimeMillisUnsafe())
+    const { address } = Result.getOrThrow(Endpoint.parse(`peer-${n}:1`))
+    // Of two groups and two zones, for policies that look at them.
+    const endpoint = Endpoint.make(address, { priority: n % 2, locality: n % 2 === 0 ? "even" : "odd" })
+    const peer = new Peer(endpoint, this.clock.currentTimeMillisUnsafe())
     this.#peers.set(n, peer)
     this.everybody.add(peer)
   }
@@ -150,13 +171,14 @@ export class World {
     peer.lane = undefined
     peer.transition({ _tag: "Removed" }, 0)
     this.#peers.delete(n)
+    this.#ejected.delete(peer)
   }
 
   #start(n: number): void {
     const call = this.call({ key: `key-${n}` })
     const peer = this.pick(call)
     if (peer._tag === "Peer" && peer.lane !== undefined) {
-      this.leases.push(new Lease(peer, peer.lane, { load: this.#policy.load, sinks: [] }, call, this.now))
+      this.leases.push(new Lease(peer, peer.lane, { load: this.#load, sinks: [] }, call, this.now))
     }
   }
 

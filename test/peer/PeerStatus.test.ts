@@ -1,7 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PeerStatus } from "trunkline"
 
-const at = (state: PeerStatus.State, cause?: string): PeerStatus.PeerStatus => ({ state, since: 0, cause })
+const at = (state: PeerStatus.State, cause?: string): PeerStatus.PeerStatus => ({
+  state,
+  since: 0,
+  cause,
+  version: 0
+})
 
 const started: PeerStatus.Event = { _tag: "ConnectStarted" }
 const connected: PeerStatus.Event = { _tag: "Connected" }
@@ -54,6 +59,17 @@ describe("PeerStatus", () => {
     const before = at("Ready")
     assert.strictEqual(PeerStatus.next(before, started, 5), before)
     assert.strictEqual(PeerStatus.next(before, lost, 5).since, 5)
+  })
+
+  it("each change counts one up, and what changes nothing does not", () => {
+    const events = [started, started, failed, lost, started, connected, lost, removed, connected]
+    const seen: Array<number> = []
+    events.reduce((status, event) => {
+      const next = PeerStatus.next(status, event, 1)
+      seen.push(next.version)
+      return next
+    }, PeerStatus.initial(0))
+    assert.deepStrictEqual(seen, [1, 1, 2, 2, 3, 4, 5, 6, 6])
   })
 
   it("the cause is kept while the peer tries again and cleared when it is ready", () => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random as Chance, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import {
   Balancer,
   CallOptions,
@@ -7,15 +8,20 @@ import {
   Dispatch,
   HashKey,
   Interceptor,
+  LeastPending,
   PeakEwma,
+  type Peer,
   PeerRefused,
+  type Picker,
   PowerOfTwo,
   Random,
   RingHash,
   RoundRobin,
   type RpcError,
+  type Signal,
   StaticDiscovery,
-  Transport
+  Transport,
+  Verdict
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
@@ -68,6 +74,29 @@ describe("Dispatch", () => {
     }).pipe(inMemory, Chance.withSeed("dispatch"))
   )
 
+  it.effect("who asks for a peer gets it, also if signals speak against it; others don't", () =>
+    Effect.gen(function* () {
+      const ill = Verdict.ejected("ill")
+      const signal: Signal.Signal = {
+        name: "against b",
+        make: Effect.succeed({
+          observe: undefined,
+          verdicts: Stream.map((all) => new Map(all.filter(({ id }) => id === "b:1").map((peer) => [peer, ill])))
+        })
+      }
+      const network = yield* TestNetwork.TestNetwork
+      for (const host of hosts) yield* network.serve(host, { handlers: [echoHandlers(host)] })
+      const discovery = StaticDiscovery.make(hosts)
+      const transport = yield* Balancer.make({ discovery, picker: policy, signals: [signal], eager: true })
+      const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, transport)
+      const server = Effect.map(echo.lookup({}), (reply) => reply.server)
+      yield* server
+      yield* Effect.repeat(TestClock.adjust(0), { times: 5 })
+      assert.strictEqual(yield* server.pipe(CallOptions.withPeer("b:1"), CallOptions.failFast), "b:1")
+      assert.notInclude(yield* Effect.replicateEffect(server, 9), "b:1")
+    }).pipe(inMemory)
+  )
+
   it.effect("an address nobody has and a name of no picker are typed errors", () =>
     Effect.gen(function* () {
       const { server } = yield* setUp
@@ -102,9 +131,11 @@ describe("Dispatch", () => {
   )
 
   it("tells every load that measures, once each", () => {
-    const [one, other] = [PeakEwma.make(), PeakEwma.make()]
+    const other = PeakEwma.make()
     const seen: Array<string> = []
-    const tracked = (name: string) => ({ ...one, observe: () => void seen.push(name) })
+    const tracked = (name: string): Picker.LoadPolicy => ({
+      make: () => ({ cost: () => 0, observe: () => void seen.push(name) })
+    })
     const load = tracked("shared")
     const policy = Dispatch.make({
       otherwise: PowerOfTwo.make({ load }),
@@ -114,11 +145,25 @@ describe("Dispatch", () => {
         none: Random.make()
       }
     })
-    policy.load!.observe(peerAt("a").stats, "success", 1, 0)
+    policy.load!.make().observe(peerAt("a").stats, "success", 1, 0)
     assert.deepStrictEqual(seen, ["shared", "other"])
     assert.strictEqual(Dispatch.make({ otherwise: PowerOfTwo.make({ load: other }) }).load, other)
     assert.strictEqual(Dispatch.make({ otherwise: Random.make() }).load, undefined)
   })
+
+  it.effect("each policy picks by its own measure", () =>
+    Effect.gen(function* () {
+      const likes = (id: string): Picker.PickerPolicy =>
+        LeastPending.make({
+          load: { make: () => ({ cost: (stats) => (stats === peers[id]!.stats ? 0 : 1), observe: () => {} }) }
+        })
+      const peers: Readonly<Record<string, Peer.Peer>> = { a: peerAt("a"), b: peerAt("b") }
+      const policy = Dispatch.make({ otherwise: likes("a"), named: { other: likes("b") } })
+      const pickers = yield* pickersOf(policy, setOf(peers.a!, peers.b!))
+      assert.strictEqual(pickers.at(-1)!.pick(callWith({}), 0), peers.a)
+      assert.strictEqual(pickers.at(-1)!.pick(callWith({ picker: "other" }), 0), peers.b)
+    })
+  )
 })
 
 describe("HashKey.field", () => {

@@ -5,7 +5,7 @@ const fresh = () => new PeerStats.PeerStats()
 
 describe("PeakEwma", () => {
   it("believes a slow answer at once", () => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 10, 0)
     load.observe(stats, "success", 200, 1)
@@ -13,7 +13,7 @@ describe("PeakEwma", () => {
   })
 
   it("forgives slowly: after tau a third of the difference is left", () => {
-    const load = PeakEwma.make({ tau: "10 seconds" })
+    const load = PeakEwma.make({ tau: "10 seconds" }).make()
     const stats = fresh()
     load.observe(stats, "success", 100, 0)
     load.observe(stats, "success", 10, 10_000)
@@ -21,7 +21,7 @@ describe("PeakEwma", () => {
   })
 
   it("forgets toward the mean of all peers with time alone, from both sides, without writing", () => {
-    const load = PeakEwma.make({ tau: "10 seconds" })
+    const load = PeakEwma.make({ tau: "10 seconds" }).make()
     const [slow, quick] = [fresh(), fresh()]
     load.observe(slow, "success", 100, 0)
     load.observe(quick, "success", 20, 0)
@@ -36,8 +36,18 @@ describe("PeakEwma", () => {
     }
   })
 
+  it("one policy serves many pools: what is slow in one is not expected in another", () => {
+    const policy = PeakEwma.make({ tau: "10 seconds" })
+    const [slowPool, quickPool] = [policy.make(), policy.make()]
+    const [slow, quick] = [fresh(), fresh()]
+    slowPool.observe(slow, "success", 1000, 0)
+    quickPool.observe(quick, "success", 10, 0)
+    assert.approximately(quickPool.cost(quick, 1e9), 10, 1e-6)
+    assert.approximately(slowPool.cost(slow, 1e9), 1000, 1e-6)
+  })
+
   it("a slow peer met less often than it is forgotten is never free", () => {
-    const load = PeakEwma.make({ tau: "10 seconds" })
+    const load = PeakEwma.make({ tau: "10 seconds" }).make()
     const [slow, quick] = [fresh(), fresh()]
     load.observe(slow, "success", 1000, 0)
     for (let i = 0; i <= 60; i++) load.observe(quick, "success", 10, i * 1000)
@@ -45,7 +55,7 @@ describe("PeakEwma", () => {
   })
 
   it("the mean is of the first answers alike, and then of the last", () => {
-    const load = PeakEwma.make({ tau: "10 seconds" })
+    const load = PeakEwma.make({ tau: "10 seconds" }).make()
     const stats = fresh()
     const late = 1e9
     for (const latency of [10, 20, 30, 40]) load.observe(fresh(), "success", latency, 0)
@@ -56,7 +66,7 @@ describe("PeakEwma", () => {
   })
 
   it("multiplies by the calls under way and the one to come", () => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 10, 0)
     stats.pending = 3
@@ -64,7 +74,7 @@ describe("PeakEwma", () => {
   })
 
   it("gives a peer never measured one probe and no second", () => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const [cold, slow] = [fresh(), fresh()]
     load.observe(slow, "success", 60_000, 0)
     assert.isBelow(load.cost(cold, 0), load.cost(slow, 0))
@@ -73,21 +83,21 @@ describe("PeakEwma", () => {
   })
 
   it.each(["failure", "rejected"] as const)("a fast %s counts as 5 s", (outcome) => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, outcome, 1, 0)
     assert.strictEqual(load.cost(stats, 0), 5000)
   })
 
   it("a failure slower than the penalty counts as it was", () => {
-    const load = PeakEwma.make({ penalty: "1 second" })
+    const load = PeakEwma.make({ penalty: "1 second" }).make()
     const stats = fresh()
     load.observe(stats, "failure", 3000, 0)
     assert.strictEqual(load.cost(stats, 0), 3000)
   })
 
   it("fades, and is not remembered longer than that: then one call at a time asks, and a success says it all", () => {
-    const load = PeakEwma.make({ penalty: "5 seconds" })
+    const load = PeakEwma.make({ penalty: "5 seconds" }).make()
     const stats = fresh()
     load.observe(stats, "success", 4, 0)
     load.observe(stats, "failure", 1, 1000)
@@ -103,7 +113,7 @@ describe("PeakEwma", () => {
   })
 
   it("a failure of that one call keeps the next away as long again", () => {
-    const load = PeakEwma.make({ penalty: "5 seconds" })
+    const load = PeakEwma.make({ penalty: "5 seconds" }).make()
     const stats = fresh()
     load.observe(stats, "failure", 1, 0)
     load.observe(stats, "failure", 1, 5000)
@@ -117,7 +127,7 @@ describe("PeakEwma", () => {
     [8000, 8000],
     [1e9, 300_000]
   ] as const)("a server that asks for %i ms is left alone for %i ms", (asked, left) => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "rejected", 1, 0, asked)
     assert.strictEqual(load.cost(stats, 0), left)
@@ -126,7 +136,7 @@ describe("PeakEwma", () => {
   })
 
   it("a call given up early says nothing good, one given up late says it was slow", () => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 100, 0)
     load.observe(stats, "ignorable", 1, 0)
@@ -136,14 +146,14 @@ describe("PeakEwma", () => {
   })
 
   it("a clock that steps back does not inflate the estimate", () => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 100, 1000)
     assert.strictEqual(load.cost(stats, 0), 100)
   })
 
   it("a measured peer stays measured, however fast it is", () => {
-    const load = PeakEwma.make()
+    const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 0, 0)
     stats.pending = 1

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Locality, type Peer, Priority, RoundRobin, Verdict } from "trunkline"
+import { Priority, RoundRobin, Verdict } from "trunkline"
 import { loads } from "../../src/picker/Spill.ts"
 import { idle, isAsked, move, ready, run, settle, setOf } from "./sets.ts"
 
@@ -210,39 +210,5 @@ describe("spill", () => {
       yield* set(setOf(all))
       assert.deepStrictEqual(counts(10), { x: 5, y: 5 })
     }).pipe(Random.withSeed("spill"))
-  )
-})
-
-describe("Locality", () => {
-  const zone = (locality: string | undefined) => ({ locality })
-  const near = ["a", "b", "c", "d"].map((name) => ready(name, zone("here")))
-  const far = ["x", "y"].map((name) => ready(name, zone("there")))
-  const prefer = Locality.prefer(RoundRobin.make(), "here")
-  const ejecting = (peers: ReadonlyArray<Peer.Peer>) =>
-    new Map(peers.map((peer) => [peer, Verdict.ejected("ill")] as const))
-
-  it.effect("stays in its zone while that can carry everything", () =>
-    Effect.gen(function* () {
-      const { counts, set } = yield* run(prefer, setOf([...far, ...near]))
-      assert.hasAllKeys(counts(100), ["a", "b", "c", "d"])
-      yield* set(setOf([...far, ...near], ejecting(near.slice(0, 1))))
-      assert.hasAllKeys(counts(100), ["b", "c", "d"])
-    })
-  )
-
-  it.effect("spills over by what is missing", () =>
-    Effect.gen(function* () {
-      const { counts } = yield* run(prefer, setOf([...far, ...near], ejecting(near.slice(0, 3))))
-      const seen = counts(10_000)
-      // A quarter of the zone, overrated to 35 %.
-      assert.approximately(seen["d"]! / 10_000, 0.35, 0.02)
-    }).pipe(Random.withSeed("zones"))
-  )
-
-  it.effect("uses the others where it has no peer, or nobody says where they are", () =>
-    Effect.gen(function* () {
-      const { counts } = yield* run(prefer, setOf([...far, ready("u", zone(undefined))]))
-      assert.hasAllKeys(counts(30), ["x", "y", "u"])
-    })
   )
 })

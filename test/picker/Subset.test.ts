@@ -115,6 +115,37 @@ describe("aperture", () => {
       })
   )
 
+  it.effect("is exactly the slice of the ring that begins at the client's place", () =>
+    Effect.gen(function* () {
+      const peers = names(10).map((name) => ready(name))
+      const shares = (ordinal: number) =>
+        Effect.map(
+          parts((self) => Subset.aperture(self, { ordinal, clients: 4, size: 3 }), setOf(peers)),
+          ([part]) => Object.fromEntries(part!.peers.map((peer) => [peer.id, part!.weightOf(peer)]))
+        )
+      // Two units of a quarter of ten backends each.
+      assert.deepStrictEqual(yield* shares(0), { "h0:1": 1, "h1:1": 1, "h2:1": 1, "h3:1": 1, "h4:1": 1 })
+      assert.deepStrictEqual(yield* shares(1), {
+        "h2:1": 0.5,
+        "h3:1": 1,
+        "h4:1": 1,
+        "h5:1": 1,
+        "h6:1": 1,
+        "h7:1": 0.5
+      })
+      assert.deepStrictEqual(yield* shares(3), {
+        "h0:1": 1,
+        "h1:1": 1,
+        "h2:1": 0.5,
+        "h7:1": 0.5,
+        "h8:1": 1,
+        "h9:1": 1
+      })
+      // A client that counts itself among too few is one of them.
+      assert.deepStrictEqual(yield* shares(5), yield* shares(1))
+    })
+  )
+
   it.effect("of neighbours is the same whatever order discovery gives", () =>
     Effect.gen(function* () {
       const peers = names(20).map((name) => ready(name))

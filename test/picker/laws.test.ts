@@ -2,19 +2,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random as Chance, Stream } from "effect"
 import {
+  Balancer,
   Dispatch,
   LeastPending,
+  Locality,
   Maglev,
   PeakEwma,
   type Peer,
+  Panic,
+  PendingLoad,
   PickFirst,
   Picker,
   PowerOfTwo,
+  Priority,
   Random,
   Rendezvous,
   RingHash,
   RoundRobin,
   RpcError,
+  Sticky,
+  Subset,
   Weighted,
   Weights
 } from "trunkline"
@@ -24,6 +31,7 @@ const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> 
   ["RoundRobin", RoundRobin.make(), { fairWithin: 1.01, takesTurns: true }],
   ["Random", Random.make(), { fairWithin: 1.25 }],
   ["LeastPending", LeastPending.make(), { fairWithin: 1.25 }],
+  ["LeastPending, looking at all", LeastPending.make({ load: PendingLoad.make() }), { fairWithin: 1.25 }],
   ["LeastPending with PeakEwma", LeastPending.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
   ["PowerOfTwo", PowerOfTwo.make(), { fairWithin: 1.25 }],
   ["PowerOfTwo with PeakEwma", PowerOfTwo.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
@@ -36,6 +44,22 @@ const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> 
   ["RingHash as goma", RingHash.make({ placement: RingHash.goma }), {}],
   ["Maglev", Maglev.make({ slots: 5003 }), { fairWithin: 1.25, keepsKeys: 0.03 }],
   ["Rendezvous", Rendezvous.make(), { fairWithin: 1.25, keepsKeys: 0 }],
+  ["Panic", Panic.below(RoundRobin.make(), 0.5), { fairWithin: 1.01 }],
+  ["Panic over Sticky", Panic.below(Sticky.byKey(RoundRobin.make()), 0.5), { fairWithin: 1.01 }],
+  ["Priority.failover", Priority.failover(RoundRobin.make()), { partial: true }],
+  ["Priority.spill", Priority.spill(RoundRobin.make()), { partial: true }],
+  ["Locality.prefer", Locality.prefer(PowerOfTwo.make(), "even"), { partial: true }],
+  ["Locality.aware", Locality.aware(PowerOfTwo.make(), "even", { minimumPeers: 1 }), { partial: true }],
+  ["Locality.aware of too few", Locality.aware(PowerOfTwo.make(), "even", { minimumPeers: 9 }), { fairWithin: 1.25 }],
+  ["Subset.rendezvous", Subset.rendezvous(PowerOfTwo.make(), { size: 3 }), { partial: true }],
+  ["Subset.aperture", Subset.aperture(PowerOfTwo.make(), { ordinal: 1, clients: 3, size: 3 }), { partial: true }],
+  ["Sticky", Sticky.byKey(PowerOfTwo.make()), { fairWithin: 1.25, keepsKeys: 0 }],
+  ["the default", Balancer.defaults.picker, { fairWithin: 1.25 }],
+  [
+    "everything",
+    Panic.below(Priority.failover(Sticky.byKey(Subset.rendezvous(LeastPending.make(), { size: 3 }))), 0.5),
+    { partial: true }
+  ],
   [
     "Dispatch",
     Dispatch.make({ otherwise: RoundRobin.make(), keyed: Rendezvous.make() }),
@@ -100,7 +124,7 @@ const broken: ReadonlyArray<[PickerLaws.Law, string, Picker.PickerPolicy, Picker
     "conserves",
     "counts calls off when it measures",
     Picker.overReady((ready) => ({ pick: () => ready[0]! }), {
-      load: { cost: () => 0, observe: (stats) => void stats.pending-- }
+      load: { make: () => ({ cost: () => 0, observe: (stats) => void stats.pending-- }) }
     }),
     {}
   ],

@@ -1,6 +1,6 @@
 /** Peers in the state a test wants, and what pickers make of them. */
 import { Clock, Effect, Queue, Stream } from "effect"
-import { Call, CallOptions, Peer, type Picker, Verdict } from "trunkline"
+import { Call, CallOptions, Peer, PendingLoad, type Picker, Verdict } from "trunkline"
 import { endpoint } from "../endpoints.ts"
 
 /** A call made with these options. */
@@ -26,7 +26,8 @@ export const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
     ready,
     endpointOf: (peer) => peer.endpoint,
     weightOf: (peer) => peer.endpoint.weight,
-    verdictOf: () => Verdict.well
+    verdictOf: () => Verdict.well,
+    load: PendingLoad.pending
   }
 }
 
@@ -38,8 +39,9 @@ export const start = Effect.fnUntraced(function* (policy: Picker.PickerPolicy, .
     Stream.runForEach((picker) => Effect.sync(() => pickers.push(picker))),
     Effect.forkScoped
   )
+  const load = policy.load?.make()
   const give = Effect.fnUntraced(function* (set: Picker.PeerSet) {
-    yield* Queue.offer(given, set)
+    yield* Queue.offer(given, { ...set, load: load ?? set.load })
     for (let i = 0; i < 20; i++) yield* Effect.yieldNow
   })
   for (const set of sets) yield* give(set)

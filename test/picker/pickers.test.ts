@@ -1,8 +1,18 @@
 /** What every picker must do, and what makes each one itself. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random as Chance, Stream } from "effect"
-import { LeastPending, PeakEwma, type Peer, PickFirst, type Picker, PowerOfTwo, Random, RoundRobin } from "trunkline"
-import { peerAt, pickersOf, picks, setOf, share } from "./peers.ts"
+import {
+  LeastPending,
+  PeakEwma,
+  type Peer,
+  PendingLoad,
+  PickFirst,
+  type Picker,
+  PowerOfTwo,
+  Random,
+  RoundRobin
+} from "trunkline"
+import { callWith, peerAt, pickersOf, picks, setOf, share, start } from "./peers.ts"
 
 const policies: ReadonlyArray<[string, Picker.PickerPolicy]> = [
   ["RoundRobin", RoundRobin.make()],
@@ -118,6 +128,97 @@ describe("LeastPending", () => {
       c.stats.pending = 3
       const [picker] = yield* pickersOf(LeastPending.make(), setOf(a, b, c))
       assert.deepStrictEqual(yield* picks(picker!, 3), ["b:1", "b:1", "b:1"])
+    })
+  )
+
+  const loads = [
+    ["in a heap", LeastPending.make()],
+    ["looking at all", LeastPending.make({ load: PendingLoad.make() })]
+  ] as const
+
+  it.effect.each(loads)("%s: is exact whatever begins and ends, also the calls of others", ([, policy]) =>
+    Effect.gen(function* () {
+      const random = yield* Chance.Random
+      const throwDie = (sides: number) => Math.floor(random.nextDoubleUnsafe() * sides)
+      const peers = Array.from({ length: 17 }, (_, i) => peerAt(`p${i}`))
+      let listed = peers
+      const { give, latest } = yield* start(policy, setOf(...listed))
+      for (let step = 0; step < 3000; step++) {
+        // A call begins or ends on any peer, listed or not.
+        const { stats } = peers[throwDie(peers.length)]!
+        if (stats.pending === 0 || throwDie(2) === 0) stats.pending++
+        else stats.pending--
+        if (step % 50 === 0) yield* give(setOf(...(listed = peers.filter((_, i) => i === 0 || throwDie(4) > 0))))
+        const picked = latest().pick(callWith({}), 0)
+        assert(picked._tag === "Peer")
+        assert.strictEqual(picked.stats.pending, Math.min(...listed.map(({ stats }) => stats.pending)))
+        if (throwDie(3) === 0) picked.stats.pending++
+      }
+    }).pipe(Chance.withSeed("exact"), Effect.scoped)
+  )
+
+  it.effect.each(loads)("%s: idle peers have shares, and busy ones calls, by their weights", ([, policy]) =>
+    Effect.gen(function* () {
+      const peers = [1, 2, 3].map((weight, i) => peerAt(`p${i}`, "Ready", weight))
+      const { latest } = yield* start(policy, setOf(...peers))
+      const idle = yield* picks(latest(), 12_000)
+      peers.forEach(({ id }, i) => assert.approximately(share(idle, id), (i + 1) / 6, 0.02))
+      for (let call = 0; call < 600; call++) {
+        const picked = latest().pick(callWith({}), 0)
+        if (picked._tag === "Peer") picked.stats.pending++
+      }
+      peers.forEach(({ stats }, i) => assert.approximately(stats.pending, (i + 1) * 100, 3))
+    }).pipe(Chance.withSeed("weights"), Effect.scoped)
+  )
+
+  it.effect.each(loads)("%s: a peer that comes back to its equals has a place at random among them", ([, policy]) =>
+    Effect.gen(function* () {
+      const peers = ["a", "b", "c", "d"].map((name) => peerAt(name))
+      const { latest } = yield* start(policy, setOf(...peers))
+      // One call after the other: nobody follows, or waits for, anybody in particular.
+      const ids: Array<string> = []
+      for (let call = 0; call < 8000; call++) {
+        const picked = latest().pick(callWith({}), 0)
+        assert(picked._tag === "Peer")
+        picked.stats.pending++
+        picked.stats.pending--
+        ids.push(picked.id)
+      }
+      const after = ids.filter((_, i) => ids[i - 1] === "a:1")
+      for (const { id } of peers) assert.approximately(share(after, id), 1 / 4, 0.04)
+    }).pipe(Chance.withSeed("places"), Effect.scoped)
+  )
+
+  it.effect.each(loads)("%s: a weight that is none counts as 1", ([, policy]) =>
+    Effect.gen(function* () {
+      const peers = [0, NaN, Infinity, -2, 1].map((weight, i) => peerAt(`p${i}`, "Ready", weight))
+      const { latest } = yield* start(policy, setOf(...peers))
+      for (let call = 0; call < 50; call++) {
+        const picked = latest().pick(callWith({}), 0)
+        if (picked._tag === "Peer") picked.stats.pending++
+      }
+      for (const { stats } of peers) assert.strictEqual(stats.pending, 10)
+    })
+  )
+
+  it.effect("watches nobody when it is not used any more", () =>
+    Effect.gen(function* () {
+      const [a, b] = [peerAt("a"), peerAt("b")]
+      const watched = new Set<Peer.Peer>()
+      for (const peer of [a, b]) {
+        const { unwatch, watch } = peer.stats
+        peer.stats.watch = (watcher) => (watched.add(peer), watch.call(peer.stats, watcher))
+        peer.stats.unwatch = (watcher) => (watched.delete(peer), unwatch.call(peer.stats, watcher))
+      }
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { give } = yield* start(LeastPending.make(), setOf(a, b))
+          assert.deepStrictEqual([...watched], [a, b])
+          yield* give(setOf(b))
+          assert.deepStrictEqual([...watched], [b])
+        })
+      )
+      assert.strictEqual(watched.size, 0)
     })
   )
 })

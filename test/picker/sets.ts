@@ -1,7 +1,7 @@
 /** Peers and sets of peers that a test makes by hand, and what policies make of them. */
 import { Clock, Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Call, CallOptions, Endpoint, Peer, Picker, Verdict, Watched } from "trunkline"
+import { Call, CallOptions, Endpoint, Peer, PendingLoad, Picker, Verdict, Watched } from "trunkline"
 
 /** Lets everything that is ready to run do so. */
 export const settle = Effect.repeat(TestClock.adjust(0), { times: 3 })
@@ -36,7 +36,8 @@ export const setOf = (
     ready: connected.filter((peer) => verdictOf(peer).status !== "Ejected"),
     endpointOf: (peer) => peer.endpoint,
     weightOf: (peer) => peer.endpoint.weight * verdictOf(peer).weight,
-    verdictOf
+    verdictOf,
+    load: PendingLoad.pending
   }
 }
 

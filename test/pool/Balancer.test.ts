@@ -588,7 +588,7 @@ describe("the load", () => {
         lookup: ({ text }) => (text === "" ? Effect.fail(busy) : Effect.succeed({ text }))
       })
       yield* network.serve("a:1", { handlers: [handlers] })
-      const picker = PowerOfTwo.make({ load })
+      const picker = PowerOfTwo.make({ load: { make: () => load } })
       const echo = yield* client({ discovery: StaticDiscovery.make(["a:1"]), picker })
       yield* echo.lookup({ text: "well" })
       yield* Effect.flip(echo.lookup({}))

@@ -1,12 +1,12 @@
 /**
  * The concepts of YARPC's peer lists, each with what it is here, and its known defects, each with why it cannot happen.
  *
- * Some of its errors have no counterpart because there is nothing left to get wrong: discovery gives whole sets, so nothing
- * is added twice or removed that is not there; a peer is held by a scope, so nothing is released twice or by a stranger;
- * a pool is acquired, so nothing starts twice or is used before it has started; types say what a peer is.
+ * Some of its errors have no counterpart because there is nothing left to get wrong: a peer is held by a scope, so nothing
+ * is released twice or by a stranger; a pool is acquired, so nothing starts twice or is used before it has started; types
+ * say what a peer is.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream, SubscriptionRef } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Result, Schedule, Scope, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Balancer,
@@ -14,13 +14,17 @@ import {
   Client,
   type Connector,
   Discovery,
+  Dispatch,
   Endpoint,
+  EndpointList,
   LeastPending,
   NoPeerReady,
   PeerPool,
+  PeerRefused,
   PeerRegistry,
   PeerStatus,
   PickFirst,
+  Picker,
   PoolClosed,
   RoundRobin,
   StaticDiscovery
@@ -100,7 +104,8 @@ const concepts: ReadonlyArray<[theirs: string, ours: string, check: Check]> = [
       assert.deepStrictEqual(pool.peers()[0]!.status, {
         state: "Down",
         since: 5000,
-        cause: "connection refused by a:1"
+        cause: "connection refused by a:1",
+        version: 5
       })
     })
   ],
@@ -180,7 +185,129 @@ const concepts: ReadonlyArray<[theirs: string, ours: string, check: Check]> = [
     })
   ],
   [
+    "Chooser.Choose, and onFinish",
+    "PeerPool.lease; the lease ends once however the call ends, and its outcome counts",
+    Effect.gen(function* () {
+      const { echo, pool } = yield* open(["a:1"], { eager: true })
+      yield* echo.lookup({})
+      yield* Effect.flip(echo.lookup({ failCode: 14 }))
+      const { failed, pending, started, succeeded } = pool.peers()[0]!.stats
+      assert.deepStrictEqual([started, pending, succeeded, failed], [2, 0, 1, 1])
+    })
+  ],
+  [
+    "Choose blocks until a peer is available",
+    "a call waits for the peer that is added while it waits",
+    Effect.gen(function* () {
+      const { echo, update } = yield* open([])
+      const call = yield* Effect.forkChild(echo.lookup({}).pipe(CallOptions.waitForReady))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(call.pollUnsafe(), undefined)
+      yield* update(["a:1"])
+      assert.strictEqual((yield* Fiber.join(call)).server, "a:1")
+    })
+  ],
+  [
+    "Binder: a list bound to who updates it",
+    "Discovery, subscribed to by the pool and left when it closes",
+    Effect.gen(function* () {
+      const life: Array<string> = []
+      const sets = Stream.unwrap(
+        Effect.as(
+          Effect.acquireRelease(
+            Effect.sync(() => life.push("starts")),
+            () => Effect.sync(() => life.push("stops"))
+          ),
+          Stream.concat(Stream.make([endpoint("a:1")]), Stream.never)
+        )
+      )
+      const { close, ids } = yield* open([], { discovery: Discovery.make("bound", sets) })
+      assert.deepStrictEqual([ids(), life], [["a:1"], ["starts"]])
+      yield* close
+      assert.deepStrictEqual(life, ["starts", "stops"])
+    })
+  ],
+  [
+    "ChooserList.Update({ additions, removals })",
+    "EndpointList.update, of a discovery like any other",
+    Effect.gen(function* () {
+      const list = yield* EndpointList.make("hosts", ["a:1"])
+      const { echo, ids } = yield* open([], { discovery: list, eager: true })
+      yield* list.update({ additions: ["b:1"], removals: ["a:1"] })
+      yield* settle
+      assert.deepStrictEqual(ids(), ["b:1"])
+      assert.strictEqual((yield* echo.lookup({})).server, "b:1")
+    })
+  ],
+  [
+    "Identifier",
+    "Endpoint.id, the same for every form of one address",
+    check(function* () {
+      const ids = ["a:1", "dns:///A:1", "dns:a:1"].map((text) => Result.getOrThrow(Endpoint.parse(text)).id)
+      assert.deepStrictEqual(ids, ["a:1", "a:1", "a:1"])
+    })
+  ],
+  [
+    "StatusPeer, Status.String",
+    "PeerPool.peers, and the report of a call that found nobody, for people",
+    Effect.gen(function* () {
+      const { pool } = yield* open(["a:1"], { eager: true })
+      const [peer] = pool.peers()
+      assert.deepStrictEqual([peer!.id, peer!.status.state, peer!.stats.pending], ["a:1", "Ready", 0])
+    })
+  ],
+  [
+    "ListImplementation: a way of choosing of one's own",
+    "Picker.overReady",
+    Effect.gen(function* () {
+      const last = Picker.overReady((ready) => ({ pick: () => ready.at(-1)! }))
+      const { echo } = yield* open(["a:1", "b:1", "c:1"], { eager: true, picker: last })
+      assert.strictEqual((yield* echo.lookup({})).server, "c:1")
+    })
+  ],
+  [
+    "the chooser `direct`: the caller names the peer",
+    "Dispatch and CallOptions.withPeer; one that is not there is an error that names it",
+    Effect.gen(function* () {
+      const picker = Dispatch.make({ otherwise: RoundRobin.make() })
+      const { echo } = yield* open(["a:1", "b:1"], { eager: true, picker })
+      for (let i = 0; i < 3; i++)
+        assert.strictEqual((yield* echo.lookup({}).pipe(CallOptions.withPeer("b:1"))).server, "b:1")
+      const error = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.withPeer("x:1")))
+      assert(cause(error) instanceof PeerRefused.UnknownPeer)
+      assert.include(error.message, '"x:1"')
+    })
+  ],
+  [
+    "error ChooseContextHasNoDeadline",
+    "a call without a deadline waits the pool's choose timeout",
+    Effect.gen(function* () {
+      const { echo } = yield* open([])
+      const call = yield* Effect.forkChild(Effect.flip(echo.lookup({})))
+      yield* TestClock.adjust(500)
+      assert.include((yield* Fiber.join(call)).message, "hosts has no peers; waited 500 ms")
+    })
+  ],
+  [
     "error AddAlreadyInList",
+    "EndpointList.AlreadyListed, naming the list and the peer",
+    Effect.gen(function* () {
+      const list = yield* EndpointList.make("hosts", ["a:1"])
+      const error = yield* Effect.flip(list.update({ additions: ["a:1"] }))
+      assert.deepStrictEqual(error.problems, [new EndpointList.AlreadyListed({ list: "hosts", peer: "a:1" })])
+    })
+  ],
+  [
+    "error RemoveNotInList",
+    "EndpointList.NotListed, naming the list and the peer",
+    Effect.gen(function* () {
+      const list = yield* EndpointList.make("hosts", ["a:1"])
+      const error = yield* Effect.flip(list.update({ removals: ["b:1"] }))
+      assert.deepStrictEqual(error.problems, [new EndpointList.NotListed({ list: "hosts", peer: "b:1" })])
+    })
+  ],
+  [
+    "AddAlreadyInList, of a discovery of whole sets",
     "an id named twice in a set is one peer",
     Effect.gen(function* () {
       const { ids, update } = yield* open(["a:1", "a:1"], { eager: true })
@@ -190,7 +317,7 @@ const concepts: ReadonlyArray<[theirs: string, ours: string, check: Check]> = [
     })
   ],
   [
-    "error RemoveNotInList",
+    "RemoveNotInList, of a discovery of whole sets",
     "a set says who is there, not who goes",
     Effect.gen(function* () {
       const { ids, update } = yield* open(["a:1"])

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Random, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallOptions, Deadline, Resume, Retry, RetryBudget, type RpcError } from "trunkline"
+import { CallOptions, Deadline, MethodPolicy, Resume, Retry, RetryBudget, type RpcError } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { backends } from "./backends.ts"
 import { atOnce, everySecond, failure, unavailable } from "./scripted.ts"
@@ -228,6 +228,41 @@ describe("a client's method", () => {
         ]
       )
       assert.deepStrictEqual([pending(), leases()], [0, { started: 5, succeeded: 1, failed: 4 }])
+    }).pipe(Effect.provide(TestNetwork.layer))
+  )
+
+  const breaking = { many: () => Stream.concat(Stream.make("more"), Stream.fail(unavailable)) }
+
+  it.effect("pays from its client's own budget, which the client's other calls pay from too", () =>
+    Effect.gen(function* () {
+      const { letters, served } = yield* backends(breaking)
+      const many = Resume.resumable(letters.many, { next: (request) => request, policy: atOnce })
+      assert.strictEqual((yield* Effect.flip(Stream.runDrain(many("a")))).stopped, "budget")
+      const calls = served.length
+      // 10 a second for 10 seconds, and a fifth of those that began well.
+      assert.isAtLeast(calls, 100)
+      assert.isAtMost(calls, 130)
+      assert.strictEqual((yield* Effect.flip(Stream.runDrain(many("a")))).stopped, "budget")
+      assert.isAtMost(served.length, calls + 3)
+    }).pipe(Effect.provide(TestNetwork.layer))
+  )
+
+  it.effect("has one deadline for all its calls, also if it is its method's", () =>
+    Effect.gen(function* () {
+      const { letters, served } = yield* backends(breaking).pipe(
+        Effect.provideService(MethodPolicy.Current, { for: () => ({ deadlineMillis: 2500 }) })
+      )
+      const many = Resume.resumable(letters.many, { next: (request) => request, policy: everySecond })
+      const error = yield* finish(Effect.flip(Stream.runDrain(many("a"))))
+      assert.deepStrictEqual([error.code, error.stopped], ["UNAVAILABLE", "deadline"])
+      assert.deepStrictEqual(
+        served.map(({ at }) => at),
+        [0, 1000, 2000]
+      )
+      // What the call says of itself holds before what its method says.
+      served.length = 0
+      yield* finish(Effect.flip(Stream.runDrain(many("a"))).pipe(CallOptions.withDeadline("1500 millis")))
+      assert.strictEqual(served.length, 2)
     }).pipe(Effect.provide(TestNetwork.layer))
   )
 

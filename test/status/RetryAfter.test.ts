@@ -14,6 +14,11 @@ describe("RetryAfter", () => {
     ["nonsense", error("1e3"), 0],
     ["a RetryInfo", ErrorDetails.attach(error(), ErrorDetails.retryInfo("2 seconds")), 2000],
     ["the longer one of both", ErrorDetails.attach(error("1500"), ErrorDetails.retryInfo("2 seconds")), 2000],
+    [
+      "the wish to be left alone for good, beside a RetryInfo",
+      ErrorDetails.attach(error("-1"), ErrorDetails.retryInfo("2 seconds")),
+      2000
+    ],
     ["or the other", ErrorDetails.attach(error("2500"), ErrorDetails.retryInfo("2 seconds")), 2500]
   ] as const)("%s", (_name, error, expected) => assert.strictEqual(RetryAfter.millis(error), expected))
 })

@@ -4,7 +4,7 @@
  * A call is picked for and counted; the one picked for 64 calls before has ended, and is counted off and measured.
  */
 import { Clock, Effect, Stream } from "effect"
-import { Call, CallOptions, Endpoint, Peer, type Picker, Verdict } from "trunkline"
+import { Call, CallOptions, Endpoint, Peer, PendingLoad, type Picker, Verdict } from "trunkline"
 import { performance } from "node:perf_hooks"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -32,22 +32,23 @@ const peers = Array.from({ length: Number(size) }, (_, i) => {
   return new Peer.Peer(Endpoint.make(address), 0)
 })
 
+const policy = policies[name]!()
+const load = policy.load?.make() ?? PendingLoad.pending
+
 const setOf = (ready: ReadonlyArray<Peer.Peer>): Picker.PeerSet => ({
   peers: ready,
   connected: ready,
   ready,
   endpointOf: (peer) => peer.endpoint,
   weightOf: (peer) => peer.endpoint.weight,
-  verdictOf: () => Verdict.well
+  verdictOf: () => Verdict.well,
+  load
 })
 
 const calls = Array.from({ length: 1024 }, (_, i) => {
   const options = { ...CallOptions.Current.defaultValue(), hashKey: `user/${i * 7919}` }
   return new Call.Call(options, Clock.Clock.defaultValue(), Infinity)
 })
-
-const policy = policies[name]!()
-const load = policy.load
 
 /** The whole set, then without one peer, then whole again, and so on. */
 const sets = Array.from({ length: 61 }, (_, i) =>
@@ -77,7 +78,6 @@ const build = Effect.gen(function* () {
 })
 
 const { millis, picker } = Effect.runSync(build)
-const finished = "finished" in picker ? (picker.finished as (peer: Peer.Peer) => void) : undefined
 
 const running: Array<Peer.Peer | undefined> = Array.from({ length: underWay }, () => undefined)
 
@@ -89,8 +89,7 @@ const pick = (call: Call.Call, now: number): Peer.Peer => {
 }
 const end = (peer: Peer.Peer, latency: number, now: number): void => {
   peer.stats.pending--
-  load?.observe(peer.stats, "success", latency, now)
-  finished?.(peer)
+  load.observe(peer.stats, "success", latency, now)
 }
 
 // A pool picks in one place and ends calls in another. If the compiler meets the two by themselves first, it leaves them that

@@ -3,7 +3,8 @@ import {
   LeastPending,
   Maglev,
   PeakEwma,
-  Picker,
+  PendingLoad,
+  type Picker,
   PowerOfTwo,
   Random,
   Rendezvous,
@@ -11,7 +12,6 @@ import {
   RoundRobin,
   Weighted
 } from "trunkline"
-import * as PendingHeap from "./PendingHeap.ts"
 
 export const policies: Readonly<Record<string, () => Picker.PickerPolicy>> = {
   RoundRobin: () => RoundRobin.make(),
@@ -20,7 +20,7 @@ export const policies: Readonly<Record<string, () => Picker.PickerPolicy>> = {
   PowerOfTwo: () => PowerOfTwo.make(),
   "PowerOfTwo, PeakEwma": () => PowerOfTwo.make({ load: PeakEwma.make() }),
   LeastPending: () => LeastPending.make(),
-  "a heap instead": () => Picker.overReady((ready) => PendingHeap.make(ready)),
+  "LeastPending, a look": () => LeastPending.make({ load: PendingLoad.make() }),
   RingHash: () => RingHash.make(),
   "RingHash, bound 1.25": () => RingHash.make({ bound: 1.25 }),
   Maglev: () => Maglev.make(),
