@@ -20,7 +20,7 @@
  *       {
  *         callsPerSecond: 100,
  *         balancer: () => ({ picker: RoundRobin.make() }),
- *         calls: CallOptions.withDeadline("1 second")
+ *         calls: [CallOptions.withDeadline("1 second")]
  *       }
  *     ]
  *   })
@@ -29,6 +29,7 @@
  * Math.round(report.between("5 seconds", "10 seconds").successRate * 10) // => 5
  */
 import { type Cause, Clock, Duration, Effect, Exit, Random, Result, Scope } from "effect"
+import type { Combinator } from "../call/Ambient.ts"
 import * as Discovery from "../discovery/Discovery.ts"
 import * as Endpoint from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
@@ -93,6 +94,11 @@ const discover = (servers: ReadonlyArray<Server>, clock: SimulationClock): Disco
   return Discovery.make("simulation", listed.changes)
 }
 
+const withAll = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  combinators: ReadonlyArray<Combinator>
+): Effect.Effect<A, E, R> => combinators.reduce((self, combinator) => combinator(self), self)
+
 /** Runs an effect in the world until it is done. */
 const runIn = <A, E>(clock: SimulationClock, effect: Effect.Effect<A, E>): Exit.Exit<A, E> => {
   const fiber = Effect.runFork(effect, { scheduler: clock.scheduler })
@@ -131,10 +137,10 @@ const simulate = (options: Options): Exit.Exit<Report> => {
     Effect.forEach(
       clients,
       (client, index) =>
-        SimulationClient.start(client, index, world, chanceOf(`${seed}/arrivals/${index}`)).pipe(
-          client.calls ?? ((self) => self),
-          Random.withSeed(`${seed}/client/${index}`)
-        ),
+        withAll(
+          SimulationClient.start(client, index, world, chanceOf(`${seed}/arrivals/${index}`)),
+          client.calls ?? []
+        ).pipe(Random.withSeed(`${seed}/client/${index}`)),
       { discard: true }
     ).pipe(
       Effect.provideService(Connector, connector),

@@ -25,8 +25,8 @@ export interface Client {
   readonly arrivals?: "random" | "even" | undefined
   /** How it balances, made anew for each client, since loads remember. Default as `Balancer` does of itself. */
   readonly balancer?: (() => Omit<Balancer.Options, "discovery">) | undefined
-  /** What its calls are made with, as in a program: `CallOptions.withDeadline("1 second")`, `Retry.withPolicy(...)`. */
-  readonly calls?: Combinator | undefined
+  /** What its calls are made with, as in a program: `[CallOptions.withDeadline("1 second"), Retry.withPolicy(policy)]`. */
+  readonly calls?: ReadonlyArray<Combinator> | undefined
   /** The hash key of its n-th call, from 0. Default none. */
   readonly key?: ((n: number) => string) | undefined
 }

@@ -1,0 +1,65 @@
+import { Backoff, CallOptions, Retry } from "trunkline"
+import { Simulation } from "trunkline/testing"
+import * as Charts from "../charts.ts"
+import { percent, times } from "../measures.ts"
+import * as policies from "../policies.ts"
+import { copies, type Measure, type Scenario } from "../Scenario.ts"
+
+const [from, to, end] = [20_000, 30_000, 60_000]
+const [clients, callsPerSecond] = [4, 500]
+const usual = clients * callsPerSecond
+
+/** The most attempts of any second, as a multiple of the calls. */
+const spike = (report: Simulation.Report): number =>
+  Math.max(...report.every("1 second").map((second) => second.attempts())) / usual
+
+const recovery: Measure = {
+  name: "busiest second after it",
+  of: (report) => spike(report.between(to, end)),
+  show: times
+}
+const onset: Measure = {
+  name: "busiest second in it",
+  of: (report) => spike(report.between(from, to)),
+  show: times
+}
+const onAverage: Measure = {
+  name: "attempts per call in it",
+  of: (report) => report.between(from, to).attempts() / report.between(from, to).calls,
+  show: times
+}
+const well: Measure = {
+  name: "success after it",
+  of: (report) => report.between(to, end).successRate,
+  show: percent(2)
+}
+
+const retry = Retry.onCodes(["UNAVAILABLE"], Backoff.exponential({ initial: "100 millis", max: "1 second" }))
+
+export const outage: Scenario = {
+  name: "outage",
+  title: "Everybody fails, and is well again",
+  story:
+    "4 clients, each with 500 calls a second, retries up to four attempts, and the default budget, over 10 servers that take " +
+    "20 ms. From 20 s to 30 s all of them answer `UNAVAILABLE`.",
+  rows: [
+    { policy: policies.byDefault, bounds: [{ measure: recovery, most: 1.2 }] },
+    { policy: policies.roundRobin, bounds: [] }
+  ],
+  measures: [recovery, onset, onAverage, well],
+  options: (balancer) => ({
+    duration: end,
+    servers: copies(10, () => ({
+      takes: Simulation.exponential("20 millis"),
+      faults: [Simulation.failing({ from, to })]
+    })),
+    clients: copies(clients, () => ({
+      callsPerSecond,
+      balancer,
+      calls: [CallOptions.withDeadline("1 second"), Retry.withPolicy(Retry.maxAttempts(4)(retry))]
+    }))
+  }),
+  charts: (courses) => [
+    Charts.offered("outage-load", "Attempts, as a multiple of the calls", courses, usual, { from, to, label: "outage" })
+  ]
+}
