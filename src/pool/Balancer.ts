@@ -38,15 +38,16 @@ export interface Options<R = never> extends Omit<PeerPool.Options<R>, "picker">,
 /**
  * What a balancer does of which only the discovery is said: the faster of two peers at random, where failures count as
  * slow; a peer that failed 5 times in a row is left alone and then tried with one call; and if that leaves less than half
- * of the connected peers, all of them are used.
+ * of the connected peers, all of them are used. It is made anew for each pool: what is slow for one backend is quick for
+ * another.
  *
- * @category constants
+ * @category constructors
  * @since 0.1.0
  */
-export const defaults: { readonly picker: PickerPolicy; readonly signals: ReadonlyArray<Signal> } = {
+export const defaults = (): { readonly picker: PickerPolicy; readonly signals: ReadonlyArray<Signal> } => ({
   picker: Panic.below(PowerOfTwo.make({ load: PeakEwma.make() }), 0.5),
   signals: [FailureAccrual.make()]
-}
+})
 
 /**
  * Runs an attempt on the peer that takes the call. The lease is taken under the handler that ends it, so an interruption at
@@ -151,7 +152,8 @@ const makePool = Effect.fnUntraced(function* <R>(
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
   const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
   const { picker, signals } = options
-  const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
+  const standard = defaults()
+  const chosen = picker === undefined ? { picker: standard.picker, signals: signals ?? standard.signals } : { picker }
   const pool = yield* PeerPool.make({ ...options, ...chosen }, registry)
   yield* PoolMetrics.register(pool)
   return pool

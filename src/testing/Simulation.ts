@@ -29,7 +29,6 @@
  * Math.round(report.between("5 seconds", "10 seconds").successRate * 10) // => 5
  */
 import { type Cause, Clock, Duration, Effect, Exit, Random, Result, Scope } from "effect"
-import type { Combinator } from "../call/Ambient.ts"
 import * as Discovery from "../discovery/Discovery.ts"
 import * as Endpoint from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
@@ -41,7 +40,7 @@ import { Log } from "./SimulationLog.ts"
 import { Report } from "./SimulationReport.ts"
 import { type Server, SimulationServer } from "./SimulationServer.ts"
 
-export type { Client } from "./SimulationClient.ts"
+export type { Client, Setting } from "./SimulationClient.ts"
 export type { EndedCall, Report } from "./SimulationReport.ts"
 export { down, failing, type Fault, frozen, slower, type Span, taking } from "./SimulationFault.ts"
 export type { Server } from "./SimulationServer.ts"
@@ -94,34 +93,24 @@ const discover = (servers: ReadonlyArray<Server>, clock: SimulationClock): Disco
   return Discovery.make("simulation", listed.changes)
 }
 
-const withAll = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  combinators: ReadonlyArray<Combinator>
-): Effect.Effect<A, E, R> => combinators.reduce((self, combinator) => combinator(self), self)
-
 /** Runs an effect in the world until it is done. */
 const runIn = <A, E>(clock: SimulationClock, effect: Effect.Effect<A, E>): Exit.Exit<A, E> => {
-  const fiber = Effect.runFork(effect, { scheduler: clock.scheduler })
+  const fiber = Effect.runFork(Effect.provideService(effect, Clock.Clock, clock), { scheduler: clock.scheduler })
   clock.run(Infinity, () => fiber.pollUnsafe() === undefined)
   return fiber.pollUnsafe() ?? Exit.die("the simulated world has come to a stop")
 }
 
-const simulate = (options: Options): Exit.Exit<Report> => {
-  const { clients, seed = "Simulation", servers } = options
+const simulate = ({ clients, drain, duration, seed = "Simulation", servers }: Options): Exit.Exit<Report> => {
   const clock = new SimulationClock()
   const log = new Log(servers.map((_, index) => nameOf(index)))
-  const sites = servers.map((server, index) => {
-    const name = nameOf(index)
-    return new Connection.Site(
-      new SimulationServer(name, server, clock, chanceOf(`${seed}/${name}`)),
-      clock,
-      log,
-      index
-    )
-  })
-  const byName = new Map(sites.map((site) => [site.server.name, site]))
-  const connector = Connector.of({ connect: (endpoint) => Connection.open(byName.get(endpoint.id)!) })
-  const until = Duration.toMillis(options.duration)
+  const sites = new Map(
+    servers.map((server, index) => {
+      const name = nameOf(index)
+      const simulated = new SimulationServer(name, server, clock, chanceOf(`${seed}/${name}`))
+      return [name, new Connection.Site(simulated, clock, log, index)]
+    })
+  )
+  const until = Duration.toMillis(duration)
   let broken: Cause.Cause<never> | undefined
   const world: SimulationClient.World = {
     clock,
@@ -130,33 +119,29 @@ const simulate = (options: Options): Exit.Exit<Report> => {
     discovery: discover(servers, clock),
     broken: (cause) => void (broken ??= cause)
   }
+  const startAll = Effect.forEach(
+    clients,
+    (client, index) =>
+      Effect.suspend(() => SimulationClient.start(client, index, world, chanceOf(`${seed}/arrivals/${index}`))).pipe(
+        Random.withSeed(`${seed}/client/${index}`)
+      ),
+    { discard: true }
+  )
 
   const scope = Scope.makeUnsafe()
-  const started = runIn(
-    clock,
-    Effect.forEach(
-      clients,
-      (client, index) =>
-        withAll(
-          SimulationClient.start(client, index, world, chanceOf(`${seed}/arrivals/${index}`)),
-          client.calls ?? []
-        ).pipe(Random.withSeed(`${seed}/client/${index}`)),
-      { discard: true }
-    ).pipe(
-      Effect.provideService(Connector, connector),
-      Effect.provideService(Clock.Clock, clock),
-      Effect.provideService(Scope.Scope, scope)
-    )
+  const started = startAll.pipe(
+    Effect.provideService(Connector, { connect: (endpoint) => Connection.open(sites.get(endpoint.id)!) }),
+    Scope.provide(scope),
+    (start) => runIn(clock, start)
   )
   if (Exit.isSuccess(started)) {
-    const end = until + Duration.toMillis(options.drain ?? "10 minutes")
+    const end = until + Duration.toMillis(drain ?? "10 minutes")
     clock.run(end, () => broken === undefined && (clock.now < until || log.open > 0))
   }
   // What the end of the world does to calls that are left is no part of it.
   log.close()
-  runIn(clock, Effect.provideService(Scope.close(scope, Exit.void), Clock.Clock, clock))
-  if (broken !== undefined) return Exit.failCause(broken)
-  return Exit.map(started, () => new Report(log, 0, until))
+  runIn(clock, Scope.close(scope, Exit.void))
+  return broken === undefined ? Exit.map(started, () => new Report(log, 0, until)) : Exit.failCause(broken)
 }
 
 /**

@@ -2,7 +2,6 @@
  * A simulated client: the real one, with the balancer and the policies it is given, and a source of calls.
  */
 import { Cause, Effect, Exit, Layer, Schema, type Scope } from "effect"
-import type { Combinator } from "../call/Ambient.ts"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Service from "../call/Service.ts"
 import * as Client_ from "../client/Client.ts"
@@ -12,6 +11,17 @@ import type { Connector } from "../transport/Connector.ts"
 import type { SimulationClock } from "./SimulationClock.ts"
 import { type Log, nowhere } from "./SimulationLog.ts"
 import * as Times from "./SimulationTimes.ts"
+
+/** A client as an effect: it starts, and makes its calls by itself. */
+export type Started = Effect.Effect<void, never, Connector | Scope.Scope>
+
+/**
+ * What holds for the calls of a client: options, policies, budgets, whatever is put on a program or provided to it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Setting = (client: Started) => Started
 
 /**
  * A client to simulate.
@@ -26,7 +36,7 @@ export interface Client {
   /** How it balances, made anew for each client, since loads remember. Default as `Balancer` does of itself. */
   readonly balancer?: (() => Omit<Balancer.Options, "discovery">) | undefined
   /** What its calls are made with, as in a program: `[CallOptions.withDeadline("1 second"), Retry.withPolicy(policy)]`. */
-  readonly calls?: ReadonlyArray<Combinator> | undefined
+  readonly calls?: ReadonlyArray<Setting> | undefined
   /** The hash key of its n-th call, from 0. Default none. */
   readonly key?: ((n: number) => string) | undefined
 }
@@ -48,8 +58,7 @@ export interface World {
 const intervals = ({ arrivals, callsPerSecond }: Client): Times.Times =>
   arrivals === "even" ? Times.constant(1000 / callsPerSecond) : Times.exponential(1000 / callsPerSecond)
 
-/** Starts a client, which makes calls by itself from now on. */
-export const start = Effect.fnUntraced(function* (
+const begin = Effect.fnUntraced(function* (
   client: Client,
   index: number,
   world: World,
@@ -67,9 +76,9 @@ export const start = Effect.fnUntraced(function* (
     const asked = client.key === undefined ? ask : CallOptions.withHashKey(client.key(n))(ask)
     run(asked).addObserver((exit) => {
       if (Exit.isSuccess(exit)) return log.end(number, clock.now, "OK", exit.value)
-      const reason = exit.cause.reasons[0]
-      if (reason === undefined || !Cause.isFailReason(reason)) return broken(exit.cause as Cause.Cause<never>)
-      const { code, peer } = reason.error
+      const failure = exit.cause.reasons.find(Cause.isFailReason)
+      if (failure === undefined) return broken(exit.cause as Cause.Cause<never>)
+      const { code, peer } = failure.error
       log.end(number, clock.now, code, peer === undefined ? nowhere : log.servers.indexOf(peer))
     })
   }
@@ -85,3 +94,7 @@ export const start = Effect.fnUntraced(function* (
   // Clients that call in step do not call together.
   next(clock.now + interval(chance) * (client.arrivals === "even" ? chance() : 1), 0)
 })
+
+/** A client that makes calls by itself from now on. */
+export const start = (client: Client, index: number, world: World, chance: () => number): Started =>
+  (client.calls ?? []).reduce((started, set) => set(started), begin(client, index, world, chance))

@@ -17,7 +17,7 @@ describe("a thousand peers", () => {
         const layer = Balancer.layer({
           discovery: StaticDiscovery.make(hosts),
           eager: true,
-          picker: Balancer.defaults.picker,
+          picker: Balancer.defaults().picker,
           signals: [FailureAccrual.make(), SlowStart.make()]
         })
         const pool = Context.get(yield* Layer.build(Layer.orDie(layer)), PeerPool.PeerPool)

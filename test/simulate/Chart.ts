@@ -66,14 +66,16 @@ const scale = ({ from, log, to }: Axis, start: number, end: number) => {
   return (value: number): number => start + ((place(value) - place(from)) / (place(to) - place(from))) * (end - start)
 }
 
-/** The line where it is inside, in pieces where it leaves. */
+/** The line as far as it is inside, down to the axis where it falls below. */
 const pathOf = (line: Line, { x, y }: Chart, toX: (x: number) => number, toY: (y: number) => number): string => {
   let path = ""
-  let open = false
+  let above = false
   for (const [atX, atY] of line.points) {
-    const inside = Number.isFinite(atY) && atY >= y.from && atX >= x.from && atX <= x.to
-    if (inside) path += `${open ? "L" : "M"}${digits(toX(atX))} ${digits(toY(Math.min(atY, y.to)))}`
-    open = inside
+    if (!Number.isFinite(atY) || atX < x.from || atX > x.to) continue
+    const place = `${digits(toX(atX))} ${digits(toY(Math.max(y.from, Math.min(y.to, atY))))}`
+    if (above) path += `L${place}`
+    else if (atY >= y.from) path += `M${place}`
+    above = atY >= y.from
   }
   return path
 }

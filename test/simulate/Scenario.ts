@@ -6,6 +6,8 @@ import type { Chart } from "./Chart.ts"
 export interface Policy {
   readonly name: string
   readonly balancer: Simulation.Client["balancer"]
+  /** What its calls are made with besides. */
+  readonly calls?: ReadonlyArray<Simulation.Setting>
 }
 
 /** A number of a report. */
@@ -38,7 +40,7 @@ export interface Scenario {
   readonly rows: ReadonlyArray<Row>
   readonly measures: ReadonlyArray<Measure>
   /** What is simulated, but for the seed. */
-  readonly options: (balancer: Policy["balancer"]) => Simulation.Options
+  readonly options: (policy: Policy) => Simulation.Options
   /** Drawn of the first course of each row. */
   readonly charts: (courses: ReadonlyArray<Course>) => ReadonlyArray<Chart>
 }

@@ -5,7 +5,7 @@ import { failing } from "./scenarios/failing.ts"
 import { frozen } from "./scenarios/frozen.ts"
 import { keysStay } from "./scenarios/keys.ts"
 import { lowRate } from "./scenarios/lowRate.ts"
-import { outage } from "./scenarios/outage.ts"
+import { outage, restart } from "./scenarios/outage.ts"
 import { stall } from "./scenarios/stall.ts"
 import { supermarket } from "./scenarios/supermarket.ts"
 
@@ -16,6 +16,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   lowRate,
   supermarket,
   outage,
+  restart,
   deploy,
   keysStay
 ]

@@ -36,7 +36,7 @@ export const deploy: Scenario = {
     { policy: policies.roundRobin, bounds: [] }
   ],
   measures: [most, failed],
-  options: (balancer) => ({
+  options: ({ balancer }) => ({
     duration: end,
     servers: [
       ...copies(servers, (i) => ({ takes, leaves: begin + i * pace })),

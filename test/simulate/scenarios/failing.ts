@@ -37,7 +37,7 @@ export const failing: Scenario = {
     { policy: policies.roundRobin, bounds: [] }
   ],
   measures: [share, failed],
-  options: (balancer) => ({
+  options: ({ balancer }) => ({
     duration: to,
     servers: [{ takes, faults: [Simulation.failing({ from })] }, ...copies(9, () => ({ takes }))],
     clients: [{ callsPerSecond: 1000, balancer }]

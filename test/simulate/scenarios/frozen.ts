@@ -3,7 +3,7 @@ import { Simulation } from "trunkline/testing"
 import * as Charts from "../charts.ts"
 import { count, percent } from "../measures.ts"
 import * as policies from "../policies.ts"
-import { type Bound, type Measure, type Scenario } from "../Scenario.ts"
+import type { Bound, Measure, Scenario } from "../Scenario.ts"
 
 const [from, to] = [3000, 9000]
 const takes = Simulation.exponential("5 millis")
@@ -31,7 +31,7 @@ export const frozen: Scenario = {
     { policy: policies.roundRobin, bounds: [] }
   ],
   measures: [errors, got],
-  options: (balancer) => ({
+  options: ({ balancer }) => ({
     duration: "12 seconds",
     servers: [{ takes, faults: [Simulation.frozen({ from, to })] }, { takes }, { takes }],
     clients: [{ callsPerSecond: 450, balancer, calls: [CallOptions.withDeadline("1 second")] }]

@@ -35,7 +35,7 @@ export const keysStay: Scenario = {
     { policy: policies.maglev, bounds: [{ measure: needless, most: 0.01 }] }
   ],
   measures: [moved, needless],
-  options: (balancer) => ({
+  options: ({ balancer }) => ({
     duration: 2 * leaves,
     servers: copies(servers, (i) => ({ takes: 0.1, ...(`server-${i}:1` === removed ? { leaves } : {}) })),
     clients: [{ callsPerSecond: keys, arrivals: "even", balancer, key: (n) => `key-${n % keys}` }]

@@ -24,7 +24,7 @@ export const lowRate: Scenario = {
     { policy: policies.random, bounds: [] }
   ],
   measures: [tail, mean, share],
-  options: (balancer) => ({
+  options: ({ balancer }) => ({
     duration: "100 seconds",
     servers: copies(servers, (i) => ({ takes: Simulation.exponential(i === 0 ? 100 : 10), atOnce: 1 })),
     clients: copies(clients, () => ({ callsPerSecond, balancer }))

@@ -28,7 +28,7 @@ export const stall: Scenario = {
     { policy: policies.random, bounds: [] }
   ],
   measures: [within, percentile(0.99), percentile(0.999), got],
-  options: (balancer) => ({
+  options: ({ balancer }) => ({
     duration: "1 minute",
     servers: [{ takes, faults: [Simulation.taking("2 seconds", { from, to })] }, ...copies(10, () => ({ takes }))],
     clients: [{ callsPerSecond: 1000, balancer }]

@@ -37,7 +37,7 @@ export const supermarket: Scenario = {
     { policy: policies.random, bounds: [] }
   ],
   measures: [mean, tail],
-  options: (balancer) => ({
+  options: ({ balancer }) => ({
     duration: end,
     servers: copies(servers, () => ({ takes: Simulation.exponential(service), atOnce: 1 })),
     clients: [{ callsPerSecond: 0.9 * servers, balancer }]
