@@ -6,7 +6,7 @@ import { percent, times } from "../measures.ts"
 import * as policies from "../policies.ts"
 import { copies, type Measure, type Policy, type Scenario } from "../Scenario.ts"
 
-const [from, to, end] = [20_000, 30_000, 60_000]
+const [from, to, end] = [20_000, 30_000, 50_000]
 const [clients, callsPerSecond] = [4, 500]
 const usual = clients * callsPerSecond
 
@@ -82,10 +82,13 @@ const failFast: Policy = {
 export const restart: Scenario = {
   name: "restart",
   title: "Everybody is killed, and started again",
-  story: "The same clients, and from 20 s to 30 s no server can be connected to.",
+  story:
+    "The same clients, and from 20 s to 30 s no server can be connected to. A call waits for a peer as long as its deadline " +
+    "allows, so the first second that has one also carries the calls of the second before; calls that would rather fail at " +
+    "once (`CallOptions.failFast`) do not pile up.",
   rows: [
     { policy: policies.byDefault, bounds: [] },
-    { policy: failFast, bounds: [] }
+    { policy: failFast, bounds: [{ measure: recovery, most: 1.2 }] }
   ],
   measures: [recovery, well],
   options: (policy) => options(Simulation.down({ from, to }), policy),

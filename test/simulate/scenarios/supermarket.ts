@@ -5,7 +5,7 @@ import * as policies from "../policies.ts"
 import { copies, type Measure, type Scenario } from "../Scenario.ts"
 
 /** The queues need some time to fill. */
-const [warm, end] = [200_000, 1_500_000]
+const [warm, end] = [100_000, 1_100_000]
 const service = 1000
 const servers = 100
 
