@@ -25,7 +25,7 @@
  *     ]
  *   })
  * )
- * report.between(0, "5 seconds").successRate // => 1
+ * report.between(0, "4 seconds").successRate // => 1
  * Math.round(report.between("5 seconds", "10 seconds").successRate * 10) // => 5
  */
 import { type Cause, Clock, Duration, Effect, Exit, Random, Result, Scope } from "effect"

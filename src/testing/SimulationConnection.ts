@@ -26,6 +26,8 @@ export class Site {
   /** Its open connections. */
   readonly open = new Set<{ readonly drop: () => void }>()
   readonly answer: Effect.Effect<Response<unknown>>
+  /** The errors there have been: they are values, and each costs a stack. */
+  readonly #failures = new Map<string, Effect.Effect<never, RpcError.RpcError>>()
 
   constructor(server: SimulationServer, clock: SimulationClock, log: Log, index: number) {
     this.server = server
@@ -39,7 +41,12 @@ export class Site {
   }
 
   fail(code: Code, message: string, progress?: RpcError.Progress): Effect.Effect<never, RpcError.RpcError> {
-    return Effect.fail(RpcError.make(code, message, { peer: this.server.name, origin: "remote", progress }))
+    const key = `${code} ${message}`
+    const known = this.#failures.get(key)
+    if (known !== undefined) return known
+    const failure = Effect.fail(RpcError.make(code, message, { peer: this.server.name, origin: "remote", progress }))
+    this.#failures.set(key, failure)
+    return failure
   }
 }
 

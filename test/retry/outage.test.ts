@@ -1,16 +1,16 @@
 /** What the default budget makes of an outage: the real client against a server that fails by chance. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { Backoff, Retry, RetryBudget, RoundRobin } from "trunkline"
 import { Simulation } from "trunkline/testing"
 
 const policy = Retry.onCodes(["UNAVAILABLE"], Backoff.exponential({ initial: "10 millis", max: "100 millis" }))
 
-/** Attempts per call in twenty seconds of calls, one each millisecond, four attempts allowed. */
-const amplification = (failureRate: number, ...settings: ReadonlyArray<Simulation.Setting>) =>
+/** Attempts per call when there is one each millisecond, four attempts allowed. */
+const amplification = (failureRate: number, seconds: number, ...settings: ReadonlyArray<Simulation.Setting>) =>
   Effect.map(
     Simulation.run({
-      duration: "20 seconds",
+      duration: Duration.seconds(seconds),
       servers: [{ takes: 1, faults: [Simulation.failing({ share: failureRate })] }],
       clients: [
         {
@@ -22,7 +22,7 @@ const amplification = (failureRate: number, ...settings: ReadonlyArray<Simulatio
       ]
     }),
     (report) => {
-      assert.strictEqual(report.calls - report.unfinished, 20_000)
+      assert.strictEqual(report.calls - report.unfinished, seconds * 1000)
       return report.attempts() / report.calls
     }
   )
@@ -34,7 +34,7 @@ describe("attempts per call, at 1,000 calls a second with four attempts allowed"
     [1, 1.02]
   ] as const)(
     "a failure rate of %d costs at most %d",
-    ([rate, most]) => Effect.map(amplification(rate), (attempts) => assert.isAtMost(attempts, most)),
+    ([rate, most]) => Effect.map(amplification(rate, 20), (attempts) => assert.isAtMost(attempts, most)),
     60_000
   )
 
@@ -42,9 +42,9 @@ describe("attempts per call, at 1,000 calls a second with four attempts allowed"
     "without a budget an outage would cost four",
     () =>
       Effect.gen(function* () {
-        const attempts = yield* amplification(1, Effect.provideService(RetryBudget.Current, RetryBudget.infinite))
+        const attempts = yield* amplification(1, 5, Effect.provideService(RetryBudget.Current, RetryBudget.infinite))
         // Those that come after the last second of calls are not among them.
-        assert.isAbove(attempts, 3.95)
+        assert.isAbove(attempts, 3.8)
       }),
     60_000
   )
