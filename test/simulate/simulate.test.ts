@@ -23,7 +23,7 @@ describe("scenarios", () => {
         assert.deepStrictEqual(missed, [])
         for (const chart of scenario.charts([first])) assert.match(draw(chart), /<path class="line l0"[^>]* d="M[^N]*"/)
       }),
-    60_000
+    120_000
   )
 })
 

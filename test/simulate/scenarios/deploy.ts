@@ -5,14 +5,14 @@ import * as policies from "../policies.ts"
 import { copies, type Measure, type Scenario } from "../Scenario.ts"
 
 const servers = 20
-const [begin, end] = [10_000, 30_000]
+const [begin, end] = [4000, 16_000]
 /** Two of twenty in a second. */
 const pace = 500
 const takes = Simulation.exponential("20 millis")
 
 const most: Measure = {
   name: "most of a fair share, in any second",
-  of: (report) => busiest(report.between(begin - 5000, end), 1000, servers),
+  of: (report) => busiest(report.between(begin - 2000, end), 1000, servers),
   show: times
 }
 const failed: Measure = { name: "failed calls", of: (report) => report.calls - report.succeeded, show: count }
@@ -21,7 +21,7 @@ export const deploy: Scenario = {
   name: "deploy",
   title: "A rolling deploy",
   story:
-    "10 clients with 4,000 calls a second in all over 20 servers that take 20 ms. From 10 s on every half second one of the " +
+    "10 clients with 4,000 calls a second in all over 20 servers that take 20 ms. From 4 s on every half second one of the " +
     "old servers leaves and a new one comes, which nobody knows anything of yet.",
   rows: [
     {

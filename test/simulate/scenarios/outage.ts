@@ -6,8 +6,8 @@ import { percent, times } from "../measures.ts"
 import * as policies from "../policies.ts"
 import { copies, type Measure, type Policy, type Scenario } from "../Scenario.ts"
 
-const [from, to, end] = [20_000, 30_000, 50_000]
-const [clients, callsPerSecond] = [4, 500]
+const [from, to, end] = [20_000, 30_000, 45_000]
+const [clients, callsPerSecond] = [4, 300]
 const usual = clients * callsPerSecond
 
 /** The most attempts of any second, as a multiple of the calls. */
@@ -58,7 +58,7 @@ export const outage: Scenario = {
   name: "outage",
   title: "Everybody fails, and is well again",
   story:
-    "4 clients, each with 500 calls a second, a deadline of 1 s, up to four attempts and the default retry budget, over 10 " +
+    "4 clients, each with 300 calls a second, a deadline of 1 s, up to four attempts and the default retry budget, over 10 " +
     "servers that take 20 ms. From 20 s to 30 s all of them answer `UNAVAILABLE`. The second in which that begins spends what " +
     "the budget has saved in the ten before it, which is there for the calls of a backend that dies; then next to nothing is " +
     "tried again. When the servers are well nothing has piled up.",

@@ -4,8 +4,8 @@ import { during, times } from "../measures.ts"
 import * as policies from "../policies.ts"
 import { copies, type Measure, type Scenario } from "../Scenario.ts"
 
-/** The queues need some time to fill. */
-const [warm, end] = [100_000, 1_100_000]
+/** The queues need some time to fill, and a mean at such a load needs many calls. */
+const [warm, end] = [100_000, 3_100_000]
 const service = 1000
 const servers = 100
 
