@@ -35,7 +35,7 @@ export interface Chart {
   readonly span?: Span | undefined
 }
 
-const width = 760
+const width = 780
 const height = 380
 const area = { left: 74, right: 566, top: 48, bottom: 322 }
 

@@ -75,7 +75,7 @@ export const outage: Scenario = {
 
 const failFast: Policy = {
   ...policies.byDefault,
-  name: "default, calls do not wait",
+  name: "default, fail fast",
   calls: [CallOptions.failFast]
 }
 
