@@ -3,3 +3,4 @@
  */
 export * as PickerLaws from "./PickerLaws.ts"
 export * as TestNetwork from "./TestNetwork.ts"
+export * as Simulation from "./Simulation.ts"

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, Client, Handlers, PeerPool, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
+import { Balancer, Client, Handlers, PeerPool, PeerStats, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
 
@@ -99,6 +99,14 @@ describe("Balancer.layer({ discovery })", () => {
       }).pipe(inMemory, Random.withSeed("outage")),
     60_000
   )
+
+  it("remembers latencies of its own, whatever other pools see", () => {
+    const [slow, fast] = [Balancer.defaults.picker.load!.make(), Balancer.defaults.picker.load!.make()]
+    const stats = new PeerStats.PeerStats()
+    for (let i = 0; i < 100; i++) slow.observe(new PeerStats.PeerStats(), "success", 1000, 0)
+    fast.observe(stats, "success", 10, 0)
+    assert.strictEqual(fast.cost(stats, 60_000), 10)
+  })
 
   it.effect("with a picker of one's own has no signals but those one names", () =>
     Effect.gen(function* () {
