@@ -152,7 +152,10 @@ const makePool = Effect.fnUntraced(function* <R>(
   const registry = Option.isSome(shared) ? shared.value : yield* PeerRegistry.make(options)
   const { picker, signals } = options
   const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
-  const pool = yield* PeerPool.make({ ...options, ...chosen }, registry)
+  const pool = yield* PoolMetrics.witnessed(
+    PeerPool.make({ ...options, ...chosen }, registry),
+    options.discovery.target
+  )
   yield* PoolMetrics.register(pool)
   return pool
 })
