@@ -68,6 +68,8 @@ export class Call {
   peer: string | undefined = undefined
   /** Whether this attempt's peer was picked whatever signals say of it, because they speak against too many. */
   panicked = false
+  /** Whether this attempt is the one call of a peer on probation. */
+  probe = false
   /** The ids of the peers earlier attempts failed on, and of those a copy of this call is on. */
   tried: ReadonlyArray<string> = nothing
   /** The attempts that have failed so far. */

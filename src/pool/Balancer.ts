@@ -97,6 +97,7 @@ const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: numb
 
 const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
   target: pool.target,
+  picker: pool.picker,
 
   unary: (method, request, call) =>
     onPeer(
