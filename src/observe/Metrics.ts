@@ -6,7 +6,7 @@
  * it, so that the numbers add up. The metrics of a method are made once and found by its path, and a method that no service
  * has named is `other`, so that nobody can make up labels.
  */
-import { Context, Effect, Exit, Layer, type Metric } from "effect"
+import { Context, Effect, Exit, Layer, Metric } from "effect"
 import type { Call, Tally } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
@@ -108,6 +108,15 @@ class ByMethod<A> {
 type Registry = Context.Context<never>
 type Histogram = Metric.Histogram<number>
 
+/** What metrics read of the context with every update, and nothing else, so that they find it at once. */
+const registryOf: Effect.Effect<Registry> = Effect.contextWith((context) =>
+  Effect.succeed(
+    Context.make(Metric.MetricRegistry, Context.get(context, Metric.MetricRegistry)).pipe(
+      Context.add(Metric.CurrentMetricAttributes, Context.get(context, Metric.CurrentMetricAttributes))
+    )
+  )
+)
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Clients
 // ---------------------------------------------------------------------------------------------------------------------
@@ -143,22 +152,21 @@ class ClientMethod {
   }
 }
 
-class CallObservation implements Observation.Observation {
+/** Is the tally of its call, too: one object a call is enough. */
+class CallObservation implements Observation.Observation, Tally {
+  retries = 0
+  hedges = 0
+  transparentRetries = 0
+  active = 0
+  idleSince = 0
+  idleMillis = 0
   readonly #method: ClientMethod
   readonly #call: Call
-  readonly #tally: Tally = {
-    retries: 0,
-    hedges: 0,
-    transparentRetries: 0,
-    active: 0,
-    idleSince: 0,
-    idleMillis: 0
-  }
 
   constructor(method: ClientMethod, call: Call) {
     this.#method = method
     this.#call = call
-    call.tally = this.#tally
+    call.tally = this
   }
 
   end(end: Observation.End): void {
@@ -166,7 +174,7 @@ class CallObservation implements Observation.Observation {
     const { registry } = method
     const millis = Deadline.nowUnsafe(this.#call.clock) - this.#call.start
     method.call.of(statusOf(end)).updateUnsafe(millis / 1000, registry)
-    const { hedges, idleMillis, retries, transparentRetries } = this.#tally
+    const { hedges, idleMillis, retries, transparentRetries } = this
     if (retries + hedges + transparentRetries === 0) return
     if (retries > 0) method.retries.updateUnsafe(retries, registry)
     if (hedges > 0) method.hedges.updateUnsafe(hedges, registry)
@@ -229,7 +237,7 @@ export const client = Effect.fnUntraced(function* (
   methods: Iterable<Method.Any>,
   target: string
 ): Effect.fn.Return<ForClient> {
-  const registry = yield* Effect.context<never>()
+  const registry = yield* registryOf
   const metrics = new ByMethod(methods, (label) => new ClientMethod(registry, label, target))
   return {
     calls: Observation.interceptor((method, call) => new CallObservation(metrics.of(method), call)),
@@ -305,7 +313,7 @@ export interface ForServer {
  * @since 0.1.0
  */
 export const server = Effect.fnUntraced(function* (methods: Iterable<Method.Any>): Effect.fn.Return<ForServer> {
-  const registry = yield* Effect.context<never>()
+  const registry = yield* registryOf
   const metrics = new ByMethod(methods, (label) => new ServerMethod(registry, label))
   return {
     call: (method, call) => new ServedObservation(metrics.of(method), call),
