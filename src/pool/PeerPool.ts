@@ -343,6 +343,7 @@ export const make = Effect.fnUntraced(function* <R>(
       target,
       picker: policy.name,
       set: snapshot(),
+      sinceOf: judgement.sinceOf,
       panicked: stats.panicked,
       discoveredAt,
       discoveryError,
