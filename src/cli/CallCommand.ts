@@ -23,6 +23,13 @@ export class InvalidJson extends Data.TaggedError("InvalidJson")<{ readonly what
   }
 }
 
+/** A server that does not say what its methods are. */
+export class NoReflection extends Data.TaggedError("NoReflection")<{ readonly peer: string }> {
+  override get message(): string {
+    return `${this.peer} serves no reflection, by which its methods are known`
+  }
+}
+
 /** A value of JSON, as it is read. */
 export type Json = Parameters<ReflectedMethod.ReflectedMethod["call"]>[0][number]
 
@@ -54,11 +61,19 @@ const stack = ({ retry, target, tls }: Input) => {
   )
 }
 
+/** What the server says of a method. */
+const find = ({ name, service }: Arguments.Method) =>
+  ReflectedMethod.find(service, name).pipe(
+    Effect.catchReason("RpcError", "Unimplemented", (_, { peer = "the server" }) =>
+      Effect.fail(new NoReflection({ peer }))
+    )
+  )
+
 /** Makes the call and prints each message that comes back as a line of JSON. */
 const run = (input: Input) =>
   Effect.gen(function* () {
     const json = yield* parseJson("the request", input.json)
-    const { call } = yield* ReflectedMethod.find(input.method.service, input.method.name)
+    const { call } = yield* find(input.method)
     yield* Stream.runForEach(call(Array.isArray(json) ? json : [json]), (message) =>
       Console.log(JSON.stringify(message))
     )

@@ -15,6 +15,9 @@ export class FileError extends Data.TaggedError("FileError")<{ readonly file: st
   }
 }
 
+/** What there is at the top of a file of policies. Any JSON is a service config of which nothing is used. */
+const contents = ["methodConfig", "retryThrottling", "loadBalancingConfig", "interfaces"]
+
 /** Reads the file and says what it does. */
 const run = ({ file }: { readonly file: string }) =>
   Effect.gen(function* () {
@@ -24,6 +27,9 @@ const run = ({ file }: { readonly file: string }) =>
       catch: (cause) => new FileError({ file, problem: cause instanceof Error ? cause.message : "cannot be read" })
     })
     const json = yield* Effect.mapError(parseJson("it", text), failed)
+    if (!contents.some((name) => Predicate.hasProperty(json, name))) {
+      return yield* failed({ message: `it is no file of policies: it has none of ${contents.join(", ")}` })
+    }
     const said = Predicate.hasProperty(json, "interfaces")
       ? Effect.map(Effect.fromResult(GapicConfig.make(json)), GapicConfig.explain)
       : Effect.map(Effect.fromResult(ServiceConfig.make(json)), ServiceConfig.explain)

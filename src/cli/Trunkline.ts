@@ -38,7 +38,7 @@ const presenter: CliOutput.Presenter = {
 }
 
 /** The errors of somebody else's making; all others are about what was asked for. */
-const failures: ReadonlySet<string> = new Set(["RpcError", "WatchError"])
+const failures: ReadonlySet<string> = new Set(["RpcError", "NoReflection", "WatchError"])
 
 /** Does what the arguments ask for. Succeeds with the status to exit with. */
 export const run = (args: ReadonlyArray<string>): Effect.Effect<number> =>

@@ -137,7 +137,7 @@ describe("call", { timeout: 60_000 }, () => {
         [2, /the request is not JSON/, address, method("Lookup"), "{nonsense"],
         [2, /the request of .*EchoService\/Lookup is wrong: .*"colour"/, address, method("Lookup"), '{"colour":1}'],
         [2, /"nowhere".*port/, "nowhere", method("Lookup")],
-        [1, /\[UNIMPLEMENTED\]/, silent.address, method("Lookup")],
+        [1, /127\.0\.0\.1:\d+ serves no reflection/, silent.address, method("Lookup")],
         [1, /\[NOT_FOUND\] �\[31mgone/, address, method("Lookup"), '{"failCode":5,"text":"\\u001b[31mgone"}']
       ]
       for (const [code, says, ...args] of cases) {
@@ -221,9 +221,11 @@ describe("explain", { timeout: 60_000 }, () => {
     Effect.gen(function* () {
       const wrong = file("wrong.json", { methodConfig: [{ retryPolicy: { ...retryPolicy, maxBackoff: "soon" } }] })
       const text = file("text.json", "not JSON")
+      const other = file("other.json", { name: "trunkline" })
       const cases = [
         [wrong, /wrong\.json: .*methodConfig\[0\]\.retryPolicy\.maxBackoff/],
         [text, /text\.json: it is not JSON/],
+        [other, /other\.json: it is no file of policies/],
         [join(folder, "none.json"), /none\.json: ENOENT/]
       ] as const
       for (const [path, says] of cases) {
