@@ -85,7 +85,10 @@ export type Router = ReadonlyMap<string, Handler>
  */
 export interface Application {
   readonly router: Router
-  /** What to answer a call that no handler serves. Each is counted, so it is asked once a call. */
+  /**
+   * What to answer a call that no handler serves. Each is counted, so it is asked once a call. grpc-js answers such calls by
+   * itself and tells nobody, so over it they are not counted.
+   */
   readonly unserved: (path: string) => RpcError.RpcError
   readonly drain: Effect.Effect<void>
 }
