@@ -81,6 +81,7 @@ export * as StaticDiscovery from "./discovery/StaticDiscovery.ts"
 // What carries a call.
 export * as Connectivity from "./transport/Connectivity.ts"
 export * as Connector from "./transport/Connector.ts"
+export * as Loss from "./transport/Loss.ts"
 export * as Transport from "./transport/Transport.ts"
 export * as Watched from "./transport/Watched.ts"
 
@@ -94,6 +95,7 @@ export * as PeerStatus from "./peer/PeerStatus.ts"
 export * as Signal from "./peer/Signal.ts"
 export * as SlowStart from "./peer/SlowStart.ts"
 export * as Verdict from "./peer/Verdict.ts"
+export * as Witness from "./peer/Witness.ts"
 
 // Which peer takes this call.
 export * as Dispatch from "./picker/Dispatch.ts"

@@ -76,7 +76,7 @@ const greeter: Snapshot.Pool = {
         failed: 3,
         locality: "eu-west-1b",
         since: at - 44_000,
-        standing: { status: "Ready", cause: "slow start", weight: 0.62, until: at + 16_000 }
+        standing: { status: "Ready", cause: "slow start", since: at - 44_000, weight: 0.62, until: at + 16_000 }
       },
       0.17,
       minute(4.2, 6, 5, (second) => second > 16)
@@ -89,7 +89,7 @@ const greeter: Snapshot.Pool = {
         recentErrors: 61,
         locality: "eu-west-1b",
         since: at - 1_260_000,
-        standing: { status: "Ejected", cause: "5 failures in a row", weight: 1, until: at + 21_000 },
+        standing: { status: "Ejected", cause: "5 failures in a row", since: at - 9000, weight: 1, until: at + 21_000 },
         lastError: { text: '[INTERNAL] upstream <billing> answered 500: it\'s "down"', at: at - 9000 }
       },
       0.04,

@@ -70,6 +70,8 @@ export class Call {
   panicked = false
   /** Whether this attempt's peer is the one its caller asked for by name, who gets it whatever signals say of it. */
   insisted = false
+  /** Whether this attempt is the one call of a peer on probation. */
+  probe = false
   /** The ids of the peers earlier attempts failed on, and of those a copy of this call is on. */
   tried: ReadonlyArray<string> = nothing
   /** The attempts that have failed so far. */

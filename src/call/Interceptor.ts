@@ -66,6 +66,8 @@ export interface Arrows {
   readonly stream: Streaming
   /** What calls go to in the end, as whoever watches them should name it: the target of a pool, for one. */
   readonly target?: string | undefined
+  /** What chooses who takes a call, by the name that people know it by, if anything does. */
+  readonly picker?: string | undefined
 }
 
 /**
@@ -115,7 +117,8 @@ export const compose = (interceptors: ReadonlyArray<Interceptor>): Interceptor =
 export const apply = (self: Interceptor, next: Arrows): Arrows => ({
   unary: self.unary(next.unary),
   stream: self.stream(next.stream),
-  target: next.target
+  target: next.target,
+  picker: next.picker
 })
 
 /**

@@ -94,6 +94,16 @@ export const draw = (snapshot: Snapshot): string => {
   ].join("\n")
 }
 
+/** Text of which no line is wider than a screen: a line that went on in the next would tear the columns apart. */
+export const fit = (text: string, width: number): string =>
+  text
+    .split("\n")
+    .map((line) => {
+      const characters = [...line]
+      return characters.length <= width ? line : `${characters.slice(0, width - 1).join("")}…`
+    })
+    .join("\n")
+
 /** Puts text in place of what was there, where there is a screen. */
 export const show = (text: string): Effect.Effect<void> =>
-  Effect.sync(() => void stdout.write(stdout.isTTY ? `\u001b[H\u001b[2J${text}\n` : `${text}\n`))
+  Effect.sync(() => void stdout.write(stdout.isTTY ? `\u001b[H\u001b[2J${fit(text, stdout.columns)}\n` : `${text}\n`))

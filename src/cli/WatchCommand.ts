@@ -1,9 +1,10 @@
 /**
  * `trunkline watch`: a debug page in the terminal.
  */
-import { Console, Data, type Duration, Effect, Schedule } from "effect"
+import { Console, Data, Duration, Effect, Schedule } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
 import * as Snapshot from "../observe/Snapshot.ts"
-import type { Command } from "./Arguments.ts"
+import * as Arguments from "./Arguments.ts"
 import * as Terminal from "./Terminal.ts"
 
 /** The page could not be read. */
@@ -35,8 +36,15 @@ const look = (url: URL): Effect.Effect<Snapshot.Snapshot, WatchError> =>
     return yield* Effect.mapError(Snapshot.fromJson(text), () => fail("does not answer with a snapshot of backends"))
   })
 
+/** What is to be watched, and how. */
+export interface Input {
+  readonly url: URL
+  readonly once: boolean
+  readonly interval: Duration.Duration
+}
+
 /** Draws once, or again and again until it is interrupted. */
-export const run = ({ interval, once, url }: Command & { readonly _tag: "Watch" }) => {
+const run = ({ interval, once, url }: Input) => {
   const draw = Effect.map(look(url), Terminal.draw)
   if (once) return Effect.flatMap(draw, (text) => Console.log(text))
   // A program that restarts is away for a moment; only a first look that fails says that the address is wrong.
@@ -46,3 +54,20 @@ export const run = ({ interval, once, url }: Command & { readonly _tag: "Watch" 
     Effect.flatMap(again, Terminal.show).pipe(Effect.repeat(Schedule.spaced(interval)))
   )
 }
+
+/** The command. */
+export const command = Command.make(
+  "watch",
+  {
+    url: Arguments.httpUrl("url").pipe(Argument.withDescription("Where a program serves its debug page")),
+    once: Flag.Boolean("once").pipe(Flag.withDescription("Draws them once and ends"), Flag.withDefault(false)),
+    interval: Arguments.time("interval").pipe(
+      Flag.withDescription("Looks so often (default 1s)"),
+      Flag.withDefault(Duration.seconds(1))
+    )
+  },
+  run
+).pipe(
+  Command.withDescription("Draws the backends of a program that serves a debug page"),
+  Command.withExamples([{ command: "trunkline watch http://127.0.0.1:8300/debug/backends" }])
+)

@@ -228,7 +228,7 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   const measured = yield* ClientMetrics.make(service, transport.target, budget)
   const attempts = yield* Effect.provideService(Attempts.make(policies), RetryBudget.Current, budget)
   const inner = [measured.calls, yield* Interceptor.Current, attempts, measured.attempts]
-  const traced = [Tracing.calls(transport.target), ...inner, Tracing.attempts(tracing)]
+  const traced = [Tracing.calls(transport.target), ...inner, Tracing.attempts(tracing, transport.picker)]
 
   const carrierOf = (method: AnyMethod): Carrier => {
     const behind = (interceptors: ReadonlyArray<Interceptor.Interceptor>) =>

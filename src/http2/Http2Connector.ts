@@ -60,7 +60,8 @@ const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: nu
     Effect.map(({ first, group }): Connection => ({
       transport: maxConnections > 1 ? arrows(group, arrowsOf) : arrowsOf(first),
       connectivity: first.states,
-      connect: Effect.sync(() => first.connect())
+      connect: Effect.sync(() => first.connect()),
+      loss: () => first.loss
     }))
   )
 

@@ -99,7 +99,13 @@ const stop = Effect.fnUntraced(function* <R>(
 })
 
 /** Serves every call the router has a handler for. */
-const listen = (server: NodeServer, open: Open, router: Server.Router, run: Run, limits: Limits): void => {
+const listen = (
+  server: NodeServer,
+  open: Open,
+  { router, unserved }: Server.Application,
+  run: Run,
+  limits: Limits
+): void => {
   server.on("session", (session) => {
     open.sessions.add(session)
     session.setLocalWindowSize(connectionWindow)
@@ -119,7 +125,10 @@ const listen = (server: NodeServer, open: Open, router: Server.Router, run: Run,
       return stream.respond({ ":status": 415 }, { endStream: true })
     }
     const handler = router.get(path)
-    if (handler === undefined) return refuse(stream, "UNIMPLEMENTED", `no method ${path}`)
+    if (handler === undefined) {
+      const { code, reason } = unserved(path)
+      return refuse(stream, code, reason.message)
+    }
     const call = serve(stream, headers, raw, handler, run, limits)
     if (call === undefined) return
     open.calls.add(call)
@@ -137,7 +146,7 @@ const listen = (server: NodeServer, open: Open, router: Server.Router, run: Run,
 export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
 ): Effect.fn.Return<Server.Server["Service"], Server.BindError | Server.MethodCollision, R | Scope.Scope> {
-  const { drain, router } = yield* Server.build(options)
+  const application = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const host = options.host ?? "127.0.0.1"
   const cannot = (problem: string) => new Server.BindError({ address: format(host, options.port ?? 0), problem })
@@ -160,12 +169,12 @@ export const make = Effect.fnUntraced(function* <R = never>(
     })
   }
   const open: Open = { sessions: new Set(), calls: new Set() }
-  listen(server, open, router, run as Run, {
+  listen(server, open, application, run as Run, {
     window: options.window ?? 16,
     maxReceiveMessageBytes: options.maxReceiveMessageBytes ?? 4 * 1024 * 1024
   })
   const port = yield* Effect.acquireRelease(bind(server, host, options.port ?? 0), () =>
-    stop(server, open, drain, options)
+    stop(server, open, application.drain, options)
   )
   return Server.Server.of({ address: format(host, port) })
 })

@@ -9,6 +9,7 @@ import * as net from "node:net"
 import * as tls from "node:tls"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
+import * as Loss from "../transport/Loss.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
 import { connectionWindow, streamWindow } from "./FlowControl.ts"
@@ -63,6 +64,7 @@ export class Session {
   onChange: () => void = () => {}
   #http2: http2.ClientHttp2Session | undefined
   #problem: string | undefined
+  #error: Loss.DisconnectError | undefined
   #keepalive: NodeJS.Timeout | undefined
 
   constructor(endpoint: Endpoint, options: Options) {
@@ -75,6 +77,11 @@ export class Session {
   /** Why the connection is gone; `undefined` while it is there. */
   get lost(): string | undefined {
     return this.#http2 === undefined || this.#http2.destroyed ? (this.#problem ?? "connection lost") : undefined
+  }
+
+  /** Why the connection is ready no more; `undefined` while it is. */
+  get loss(): Loss.Loss | undefined {
+    return this.isReady ? undefined : { error: this.#error ?? "unknown", cause: this.#problem ?? "connection lost" }
   }
 
   get isReady(): boolean {
@@ -123,10 +130,14 @@ export class Session {
       this.onChange()
     })
     session.on("goaway", (code) => {
+      this.#error ??= Loss.fromGoaway(code)
       if (code !== http2.constants.NGHTTP2_NO_ERROR) this.#problem = `the server said goodbye with code ${code}`
       this.#leave()
     })
-    session.on("error", (error) => (this.#problem ??= error.message))
+    session.on("error", (error: NodeJS.ErrnoException) => {
+      this.#problem ??= error.message
+      this.#error ??= Loss.fromSocketCode(error.code)
+    })
     session.on("close", () => this.#gone("connection lost"))
   }
 
@@ -153,6 +164,7 @@ export class Session {
     if (keepalive === undefined) return
     const giveUp = () => {
       this.#problem = `no answer to a ping within ${keepalive.timeoutMillis} ms`
+      this.#error = "connection timed out"
       session.destroy()
     }
     this.#keepalive = setInterval(() => {
@@ -166,6 +178,7 @@ export class Session {
   close(reason: string): void {
     clearInterval(this.#keepalive)
     this.#problem ??= reason
+    this.#error ??= "subchannel shutdown"
     for (const occupant of [...this.occupants]) occupant.cancel(reason)
     const session = this.#http2
     const wasReady = this.states.current()._tag !== "Connecting"

@@ -11,6 +11,9 @@ const short = (value: number): string =>
 export const latency = (millis: number): string =>
   millis >= 1000 ? `${short(millis / 1000)}\u00a0s` : `${short(millis)}\u00a0ms`
 
+/** How often something happens: `82/s`, `0.4/s`. */
+export const rate = (perSecond: number): string => `${perSecond >= 1000 ? count(perSecond) : short(perSecond)}/s`
+
 /** A part of 1: `33\u00a0%`, `0.4\u00a0%`. */
 export const percent = (part: number): string =>
   `${part >= 0.1 || part === 0 ? Math.round(part * 100) : short(part * 100)}\u00a0%`

@@ -14,7 +14,7 @@ const figure = (name: string, value: string, bad = false): Html =>
 /** The card of a client. */
 export const render = ({ budget, id, policies, service }: Snapshot["clients"][number]): Html => {
   const left = budget.balance === "unlimited" ? "unlimited" : Amount.count(budget.balance)
-  return html`<div class="panel client" data-key="client ${id}">
+  return html`<div class="panel client" id="client-${id}" data-key="client ${id}">
     <h3 class="mono">${shown(service)}</h3>
     <dl>
       ${figure(budget.shared ? "Retries left, shared" : "Retries left", left)}

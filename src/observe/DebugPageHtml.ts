@@ -6,6 +6,7 @@ import * as DebugPageChannels from "./DebugPageChannels.ts"
 import * as DebugPageClient from "./DebugPageClient.ts"
 import * as DebugPageMultiEndpoint from "./DebugPageMultiEndpoint.ts"
 import * as DebugPagePool from "./DebugPagePool.ts"
+import * as DebugPageTrouble from "./DebugPageTrouble.ts"
 import { script } from "./DebugPageScript.ts"
 import { style } from "./DebugPageStyle.ts"
 import { Html, html } from "./Html.ts"
@@ -30,6 +31,12 @@ const summary = ({ pools }: Snapshot): string => {
   return `${peers.filter(isReady).length} of ${plural(peers.length, "backend")} ready, ${plural(pools.length, "target")}`
 }
 
+/** What a tab among many says. */
+const title = ({ pools }: Snapshot): string => {
+  const peers = pools.flatMap((pool) => pool.peers)
+  return peers.length === 0 ? "Backends" : `${peers.filter(isReady).length}/${peers.length} Backends`
+}
+
 /** Cards of one kind, if there are any. */
 const cards = (kind: string, title: string, about: string, content: ReadonlyArray<Html>): Html | undefined =>
   content.length === 0
@@ -46,13 +53,13 @@ const cards = (kind: string, title: string, about: string, content: ReadonlyArra
 export const main = (snapshot: Snapshot): Html => {
   const { at, channelPools = [], clients, multiEndpoints, pools } = snapshot
   const now = Amount.instant(at)
-  return html`<main id="main" class="page">
+  return html`<main id="main" class="page" data-title="${title(snapshot)}">
     <div class="top">
       <h1>Backends</h1>
       <p class="asof">As of <time datetime="${now}">${now.slice(11, 19)} UTC</time></p>
     </div>
     <p class="summary" role="status" aria-live="polite">${summary(snapshot)}</p>
-    ${pools.map((pool) => DebugPagePool.render(pool, snapshot))}
+    ${DebugPageTrouble.render(snapshot)} ${pools.map((pool) => DebugPagePool.render(pool, snapshot))}
     ${cards(
       "lists",
       "Multi-endpoints",
@@ -72,7 +79,7 @@ export const page = (snapshot: Snapshot, { events, nonce, refreshSeconds }: Fram
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>Backends</title>
+        <title>${title(snapshot)}</title>
         <noscript><meta http-equiv="refresh" content="${refreshSeconds}" /></noscript>
         <style nonce="${nonce}">
           ${new Html(style)}
@@ -84,7 +91,7 @@ export const page = (snapshot: Snapshot, { events, nonce, refreshSeconds }: Fram
         <footer class="page foot soft">
           <p>
             This page is <span id="live">as it was when it was loaded</span>. It only reads. Counts are since each
-            backend was made; shares and latencies are of the last minute.
+            backend was made; rates, shares and latencies are of the last minute, and so is what happened lately.
           </p>
         </footer>
         <script nonce="${nonce}">

@@ -8,7 +8,7 @@ import * as Amount from "./Amount.ts"
 import * as DebugPageState from "./DebugPageState.ts"
 import { type Html, html, shown } from "./Html.ts"
 import { spanMillis } from "./LastMinute.ts"
-import type { Peer, Snapshot } from "./Snapshot.ts"
+import { isReady, type Peer, type Snapshot } from "./Snapshot.ts"
 import * as Sparkline from "./Sparkline.ts"
 
 /** What is said of a peer's state: what the signals make of it, once it is connected. */
@@ -26,17 +26,23 @@ const standing = ({ standing }: Peer, now: number) => {
 }
 
 const state = (peer: Peer, now: number): Html => {
-  const since = html`<time datetime="${Amount.instant(peer.since)}">${Amount.span(now - peer.since)}</time>`
+  // A peer that is held back is so since it is, and not since it is connected.
+  const begun = (isReady(peer) || peer.state !== "Ready" ? undefined : peer.standing?.since) ?? peer.since
+  const since = html`<time datetime="${Amount.instant(begun)}">${Amount.span(now - begun)}</time>`
   return html`<td class="state" role="cell">
     ${DebugPageState.mark(stateOf(peer))}
     <span class="soft">${since}</span> ${peer.state === "Ready" ? undefined : remark(peer.cause)}${standing(peer, now)}
   </td>`
 }
 
-const number = (label: string, value: number, bad = false): Html =>
+const number = (label: string, value: number, lately?: string, bad = false): Html =>
   html`<td class="num${bad ? " bad" : value === 0 ? " zero" : ""}" role="cell" data-label="${label}">
-    ${Amount.count(value)}
+    ${Amount.count(value)}${lately === undefined ? undefined : html`<small>${lately}</small>`}
   </td>`
+
+/** How many a second there were lately, over as much of the last minute as the peer has been looked at. */
+const perSecond = ({ calls, latencies }: Peer["recent"], intervalMillis: number): string | undefined =>
+  calls === 0 ? undefined : Amount.rate((calls * 1000) / (Math.max(1, latencies.length) * intervalMillis))
 
 const share = (part: number): Html =>
   html`<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
@@ -64,11 +70,17 @@ const name = ({ address, id, locality, weight }: Peer): Html => {
   </th>`
 }
 
-/** The row of a peer. */
-export const render = (peer: Peer, { at, intervalMillis }: Snapshot): Html =>
-  html`<tr role="row" data-key="${peer.id}">
-    ${name(peer)} ${state(peer, at)} ${number("In flight", peer.pending)} ${number("Calls", peer.started)}
-    ${number("Errors", peer.failed, peer.recent.errors > 0)}
+/** The row of a peer, with a name of its own on the page. */
+export const render = (peer: Peer, place: string, { at, intervalMillis }: Snapshot): Html =>
+  html`<tr role="row" id="${place}" data-key="${peer.id}">
+    ${name(peer)} ${state(peer, at)} ${number("In flight", peer.pending)}
+    ${number("Calls", peer.started, perSecond(peer.recent, intervalMillis))}
+    ${number(
+      "Errors",
+      peer.failed,
+      peer.recent.errors === 0 ? undefined : `${Amount.count(peer.recent.errors)} lately`,
+      peer.recent.errors > 0
+    )}
     <td class="share" role="cell" data-label="Share">${share(peer.recent.share)}</td>
     <td class="latency" role="cell" data-label="Latency">${latency(peer.recent, intervalMillis)}</td>
     ${lastError(peer, at)}

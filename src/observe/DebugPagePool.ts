@@ -3,6 +3,7 @@
  */
 import * as Amount from "./Amount.ts"
 import * as DebugPagePeer from "./DebugPagePeer.ts"
+import * as DebugPageTrouble from "./DebugPageTrouble.ts"
 import { type Html, html, shown } from "./Html.ts"
 import { isReady, type Pool, type Snapshot } from "./Snapshot.ts"
 
@@ -21,17 +22,17 @@ const facts = ({ discovery, panicked, peers, picker }: Pool, now: number): strin
   return all.filter((fact) => fact !== undefined).join(" · ")
 }
 
-const table = ({ peers, target }: Pool, snapshot: Snapshot): Html =>
+const table = (pool: Pool, snapshot: Snapshot): Html =>
   html`<div class="scroll">
     <table role="table">
       <caption>
-        Backends of ${shown(target)}
+        Backends of ${shown(pool.target)}
       </caption>
       <thead role="rowgroup">
         ${DebugPagePeer.heads}
       </thead>
       <tbody role="rowgroup">
-        ${peers.map((peer) => DebugPagePeer.render(peer, snapshot))}
+        ${pool.peers.map((peer) => DebugPagePeer.render(peer, DebugPageTrouble.placeOfPeer(pool, peer), snapshot))}
       </tbody>
     </table>
   </div>`
@@ -39,7 +40,7 @@ const table = ({ peers, target }: Pool, snapshot: Snapshot): Html =>
 /** The section of a pool. */
 export const render = (pool: Pool, snapshot: Snapshot): Html => {
   const { discovery, id, peers, target } = pool
-  return html`<section data-key="pool ${id}">
+  return html`<section id="${DebugPageTrouble.placeOf(pool)}" data-key="pool ${id}">
     <div class="head">
       <h2>${shown(target)}</h2>
       <p>${facts(pool, snapshot.at)}</p>

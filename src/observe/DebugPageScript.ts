@@ -36,6 +36,7 @@ export const script = `
     const events = new EventSource(document.body.dataset.events)
     events.addEventListener("page", ({ data }) => {
       morph(main, new DOMParser().parseFromString(data, "text/html").querySelector("main"))
+      document.title = main.dataset.title
       say("live")
     })
     events.onerror = () => {

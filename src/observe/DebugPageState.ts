@@ -30,7 +30,9 @@ const looks = {
   Available: { word: "Available", tone: "good", shape: disc },
   Recovering: { word: "Recovering", tone: "wait", shape: half },
   Unavailable: { word: "Unavailable", tone: "bad", shape: triangle },
-  Failing: { word: "Failing calls", tone: "bad", shape: square }
+  Failing: { word: "Failing calls", tone: "bad", shape: square },
+  Stale: { word: "Not discovered", tone: "bad", shape: cross },
+  Spent: { word: "Budget spent", tone: "bad", shape: square }
 } satisfies Readonly<Record<string, Look>>
 
 /** The states there are marks of. */

@@ -25,12 +25,12 @@ body {
   font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100%;
 }
 .page { max-width: 84rem; margin: 0 auto; padding: 1.75rem 2rem 2.5rem; }
-h1, h2, h3, p, ol, ul, dl, dd, pre { margin: 0; padding: 0; }
+h1, h2, h3, p, ol, ul, dl, dd, pre { scroll-margin-top: 1rem; margin: 0; padding: 0; }
 h1 { font-size: 1.375rem; font-weight: 650; letter-spacing: -0.01em; line-height: 1.3; }
 h2 { font-size: 1rem; font-weight: 600; line-height: 1.4; overflow-wrap: anywhere; }
 h3 { font-size: 0.8125rem; font-weight: 600; color: var(--soft); }
 
-pre, small.mono, span.mono, bdi.mono, h3.mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.9286em; }
+pre, small.mono, a.mono, span.mono, bdi.mono, h3.mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.9286em; }
 bdi { overflow-wrap: anywhere; }
 .soft { color: var(--soft); }
 .top { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.25rem 1.5rem; }
@@ -42,6 +42,13 @@ section { margin-top: 2rem; }
 .head p { color: var(--soft); font-size: 0.8125rem; }
 .panel { background: var(--panel); border: 1px solid var(--line); border-radius: 0.625rem; }
 .scroll { overflow-x: auto; }
+.trouble { margin-top: 1.25rem; padding: 0.875rem 1rem; border-left: 0.25rem solid var(--bad); }
+.trouble ul { list-style: none; margin-top: 0.375rem; display: grid; grid-template-columns: max-content minmax(0, max-content) minmax(12rem, 1fr); gap: 0.375rem 1.25rem; }
+.trouble li { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; align-items: baseline; }
+.trouble li.soft { display: block; }
+.trouble span.soft { overflow-wrap: anywhere; }
+a { color: var(--accent); }
+:target { background: var(--faint); }
 .note { padding: 0.625rem 1rem; }
 .warn { color: var(--bad); background: var(--bad-wash); border-bottom: 1px solid var(--line); padding: 0.5rem 1rem; border-radius: 0.625rem 0.625rem 0 0; overflow-wrap: anywhere; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 0.25rem; }
@@ -58,7 +65,8 @@ thead th { color: var(--soft); font-size: 0.75rem; font-weight: 500; white-space
 tbody tr { border-top: 1px solid var(--line); }
 .num { text-align: right; white-space: nowrap; }
 .num.zero, .zero { color: var(--soft); }
-.peer small, .state small, .error small { display: block; color: var(--soft); font-size: 0.75rem; line-height: 1.45; overflow-wrap: anywhere; }
+.num.bad small { color: inherit; }
+.peer small, .state small, .error small, .num small { display: block; color: var(--soft); font-size: 0.75rem; line-height: 1.45; overflow-wrap: anywhere; }
 .error { overflow-wrap: anywhere; }
 .is { font-weight: 550; white-space: nowrap; margin-right: 0.25rem; }
 .is svg { width: 0.75rem; height: 0.75rem; margin-right: 0.4375rem; vertical-align: -0.0625rem; fill: currentColor; stroke: currentColor; stroke-width: 2; }
@@ -107,7 +115,10 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 0.5rem 0.75rem; b
   .peer, .state, .error { grid-column: 1 / -1; }
   tbody td.latency { grid-column: span 2; }
   .bar { width: 2.5rem; margin-right: 0.25rem; }
+  .spark { margin-top: 0; margin-bottom: 0; }
   .state { margin-top: -0.375rem; }
+  .trouble ul { grid-template-columns: max-content minmax(0, 1fr); gap: 0.625rem 1rem; }
+  .trouble span.soft { grid-column: 1 / -1; }
   tbody td.empty { display: none; }
 }
 @media (max-width: 60rem) and (min-width: 34rem) {

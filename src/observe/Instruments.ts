@@ -118,7 +118,7 @@ export const servedReceived = histogram<Answered>(
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Connections that were ready and are no more. @category balancing @since 0.1.0 */
-export const disconnections = counter<Target>(
+export const disconnections = counter<Target | "grpc.disconnect_error">(
   "grpc.subchannel.disconnections",
   "{disconnection}",
   "Connections that were ready and are no more"

@@ -6,7 +6,7 @@
  * it, so that the numbers add up. The metrics of a method are made once and found by its path, and a method that no service
  * has named is `other`, so that nobody can make up labels.
  */
-import { Context, Effect, Exit, Layer, type Metric } from "effect"
+import { Context, Effect, Exit, Layer, Metric } from "effect"
 import type { Call, Tally } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
@@ -83,8 +83,7 @@ class ByStatus<A> {
     this.#make = make
   }
 
-  of(end: Observation.End): A {
-    const status = statusOf(end)
+  of(status: Code.Status): A {
     let made = this.#made.get(status)
     if (made === undefined) this.#made.set(status, (made = this.#make(status)))
     return made
@@ -92,15 +91,31 @@ class ByStatus<A> {
 }
 
 /** One thing for each method of a service, and one for all others. */
-const byMethod = <A>(methods: Iterable<Method.Any>, make: (label: string) => A): ((method: Method.Any) => A) => {
-  const made = new Map<string, A>()
-  for (const method of methods) made.set(method.path, make(labelOf(method)))
-  const others = make(other)
-  return (method) => made.get(method.path) ?? others
+class ByMethod<A> {
+  readonly others: A
+  readonly #made = new Map<string, A>()
+
+  constructor(methods: Iterable<Method.Any>, make: (label: string) => A) {
+    for (const method of methods) this.#made.set(method.path, make(labelOf(method)))
+    this.others = make(other)
+  }
+
+  of(method: Method.Any): A {
+    return this.#made.get(method.path) ?? this.others
+  }
 }
 
 type Registry = Context.Context<never>
 type Histogram = Metric.Histogram<number>
+
+/** What metrics read of the context with every update, and nothing else, so that they find it at once. */
+const registryOf: Effect.Effect<Registry> = Effect.contextWith((context) =>
+  Effect.succeed(
+    Context.make(Metric.MetricRegistry, Context.get(context, Metric.MetricRegistry)).pipe(
+      Context.add(Metric.CurrentMetricAttributes, Context.get(context, Metric.CurrentMetricAttributes))
+    )
+  )
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Clients
@@ -137,30 +152,29 @@ class ClientMethod {
   }
 }
 
-class CallObservation implements Observation.Observation {
+/** Is the tally of its call, too: one object a call is enough. */
+class CallObservation implements Observation.Observation, Tally {
+  retries = 0
+  hedges = 0
+  transparentRetries = 0
+  active = 0
+  idleSince = 0
+  idleMillis = 0
   readonly #method: ClientMethod
   readonly #call: Call
-  readonly #tally: Tally = {
-    retries: 0,
-    hedges: 0,
-    transparentRetries: 0,
-    active: 0,
-    idleSince: 0,
-    idleMillis: 0
-  }
 
   constructor(method: ClientMethod, call: Call) {
     this.#method = method
     this.#call = call
-    call.tally = this.#tally
+    call.tally = this
   }
 
   end(end: Observation.End): void {
     const method = this.#method
     const { registry } = method
     const millis = Deadline.nowUnsafe(this.#call.clock) - this.#call.start
-    method.call.of(end).updateUnsafe(millis / 1000, registry)
-    const { hedges, idleMillis, retries, transparentRetries } = this.#tally
+    method.call.of(statusOf(end)).updateUnsafe(millis / 1000, registry)
+    const { hedges, idleMillis, retries, transparentRetries } = this
     if (retries + hedges + transparentRetries === 0) return
     if (retries > 0) method.retries.updateUnsafe(retries, registry)
     if (hedges > 0) method.hedges.updateUnsafe(hedges, registry)
@@ -190,7 +204,7 @@ class AttemptObservation implements Observation.Observation {
     const { attemptStart, clock, receivedBytes, sentBytes, tally } = this.#call
     const { attempt, registry } = this.#method
     const now = Deadline.nowUnsafe(clock)
-    const { duration, received, sent } = attempt.of(end)
+    const { duration, received, sent } = attempt.of(statusOf(end))
     duration.updateUnsafe((now - attemptStart) / 1000, registry)
     sent.updateUnsafe(sentBytes, registry)
     received.updateUnsafe(receivedBytes, registry)
@@ -223,11 +237,11 @@ export const client = Effect.fnUntraced(function* (
   methods: Iterable<Method.Any>,
   target: string
 ): Effect.fn.Return<ForClient> {
-  const registry = yield* Effect.context<never>()
-  const of = byMethod(methods, (label) => new ClientMethod(registry, label, target))
+  const registry = yield* registryOf
+  const metrics = new ByMethod(methods, (label) => new ClientMethod(registry, label, target))
   return {
-    calls: Observation.interceptor((method, call) => new CallObservation(of(method), call)),
-    attempts: Observation.interceptor((method, call) => new AttemptObservation(of(method), call))
+    calls: Observation.interceptor((method, call) => new CallObservation(metrics.of(method), call)),
+    attempts: Observation.interceptor((method, call) => new AttemptObservation(metrics.of(method), call))
   }
 })
 
@@ -254,6 +268,13 @@ class ServerMethod {
       }
     })
   }
+
+  end(status: Code.Status, seconds: number, sentBytes: number, receivedBytes: number): void {
+    const { duration, received, sent } = this.served.of(status)
+    duration.updateUnsafe(seconds, this.registry)
+    sent.updateUnsafe(sentBytes, this.registry)
+    received.updateUnsafe(receivedBytes, this.registry)
+  }
 }
 
 class ServedObservation implements Observation.Observation {
@@ -267,22 +288,23 @@ class ServedObservation implements Observation.Observation {
   }
 
   end(end: Observation.End): void {
-    const { registry, served } = this.#method
     const { clock, receivedBytes, sentBytes, start } = this.#call
-    const { duration, received, sent } = served.of(end)
-    duration.updateUnsafe((Deadline.nowUnsafe(clock) - start) / 1000, registry)
-    sent.updateUnsafe(sentBytes, registry)
-    received.updateUnsafe(receivedBytes, registry)
+    this.#method.end(statusOf(end), (Deadline.nowUnsafe(clock) - start) / 1000, sentBytes, receivedBytes)
   }
 }
 
 /**
- * Measures one call of a server, from before its request is read until after its response is written.
+ * What measures a server.
  *
  * @category models
  * @since 0.1.0
  */
-export type ForServer = (method: Method.Any, call: Call) => Observation.Observation
+export interface ForServer {
+  /** Measures one call, from before its request is read until after its response is written. */
+  readonly call: (method: Method.Any, call: Call) => Observation.Observation
+  /** Counts a call that no handler serves, and how it was answered. Its method is anybody's to make up, so it is `other`. */
+  readonly unserved: (status: Code.Status) => void
+}
 
 /**
  * Measures the calls of these methods, as servers do by themselves when metrics are on.
@@ -291,7 +313,13 @@ export type ForServer = (method: Method.Any, call: Call) => Observation.Observat
  * @since 0.1.0
  */
 export const server = Effect.fnUntraced(function* (methods: Iterable<Method.Any>): Effect.fn.Return<ForServer> {
-  const registry = yield* Effect.context<never>()
-  const of = byMethod(methods, (label) => new ServerMethod(registry, label))
-  return (method, call) => new ServedObservation(of(method), call)
+  const registry = yield* registryOf
+  const metrics = new ByMethod(methods, (label) => new ServerMethod(registry, label))
+  return {
+    call: (method, call) => new ServedObservation(metrics.of(method), call),
+    unserved(status) {
+      metrics.others.started.updateUnsafe(1, registry)
+      metrics.others.end(status, 0, 0, 0)
+    }
+  }
 })

@@ -27,6 +27,8 @@ export const Standing = Schema.Struct({
   /** `Probe` lets one call through; `Ejected` none. */
   status: Schema.Literals(["Ready", "Probe", "Ejected"]),
   cause: Schema.optional(Schema.String),
+  /** Since when it is so. */
+  since: Schema.optional(Schema.Finite),
   /** A factor of the peer's weight. */
   weight: Schema.Finite,
   /** When it is looked at again. */

@@ -14,6 +14,7 @@ import * as ErrorDetails from "../status/ErrorDetails.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import * as ErrorType from "./ErrorType.ts"
 import * as Observation from "./Observation.ts"
+import * as PickReason from "./PickReason.ts"
 import * as Spans from "./Spans.ts"
 import * as TraceContext from "./TraceContext.ts"
 
@@ -130,9 +131,12 @@ const inject = (fiber: AnyFiber, call: Call, span: Tracer.Span): (() => void) =>
 }
 
 /** What is known of an attempt when it has ended. */
-const tellPeer = (fiber: AnyFiber, span: Tracer.Span, call: Call): void => {
+const tellPeer = (fiber: AnyFiber, span: Tracer.Span, call: Call, picker: string | undefined): void => {
   const { attemptStart, peer, picked } = call
-  if (peer !== undefined) Spans.annotate(span, { "trunkline.peer": peer, ...Spans.place("network.peer", peer) })
+  if (peer !== undefined) {
+    const facts = { "trunkline.peer": peer, "trunkline.picker": picker, "trunkline.pick_reason": PickReason.of(call) }
+    Spans.annotate(span, { ...facts, ...Spans.place("network.peer", peer) })
+  }
   if (picked === undefined || picked <= attemptStart) return
   const waited = picked - attemptStart
   span.attribute("trunkline.wait_ms", waited)
@@ -141,12 +145,13 @@ const tellPeer = (fiber: AnyFiber, span: Tracer.Span, call: Call): void => {
 }
 
 /**
- * A span for each attempt, inside of retries. The attempt carries it to the server.
+ * A span for each attempt, inside of retries. The attempt carries it to the server. `picker` is the name of what chooses
+ * its peer, if anything does.
  *
  * @category interceptors
  * @since 0.1.0
  */
-export const attempts = (options?: Options): Interceptor =>
+export const attempts = (options?: Options, picker?: string): Interceptor =>
   Observation.inSpan((method, call) =>
     Effect.withFiber((fiber) => {
       tellParent(fiber, call)
@@ -163,7 +168,7 @@ export const attempts = (options?: Options): Interceptor =>
           end: (end) => {
             restore()
             const error = Spans.errorOf(end)
-            tellPeer(fiber, span, call)
+            tellPeer(fiber, span, call, picker)
             Spans.annotate(span, {
               "trunkline.pushback_ms": error && pushbackOf(error),
               "error.type": error && ErrorType.ofCall(error, call)

@@ -35,10 +35,11 @@ export class Breaker {
   since = 0
   /** When an open breaker lets a call through. */
   until = Infinity
+  /** Why it opened last. */
+  cause = ""
   readonly #counter: Counter
   readonly #delays: Delays
   #failedProbes = 0
-  #cause = ""
 
   constructor(counter: Counter, delays: Delays) {
     this.#counter = counter
@@ -51,7 +52,7 @@ export class Breaker {
     if (this.phase === "closed") {
       const cause = this.#counter.count(outcome, now)
       if (cause === undefined) return false
-      this.#cause = cause
+      this.cause = cause
       this.#open(now, chance())
       return true
     }
@@ -81,14 +82,14 @@ export class Breaker {
     this.phase = "open"
     this.since = now
     this.until = now + delay(this.#delays, this.#failedProbes, chance)
-    this.verdict = Verdict.ejected(this.#cause, this.until)
+    this.verdict = Verdict.ejected(this.cause, this.until)
   }
 
   #probe(now: number): void {
     this.phase = "probing"
     this.since = now
     this.until = Infinity
-    this.verdict = Verdict.probe(this.#cause)
+    this.verdict = Verdict.probe(this.cause)
   }
 
   #close(now: number): void {

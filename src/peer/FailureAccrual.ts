@@ -18,9 +18,10 @@ import type { Lane } from "./Lane.ts"
 import type { Peer } from "./Peer.ts"
 import * as Signal from "./Signal.ts"
 import type { Verdict } from "./Verdict.ts"
+import * as Witness from "./Witness.ts"
 
 /**
- * When a peer has failed too much. A rejection (`RESOURCE_EXHAUSTED`) comes from a peer that lives, so it counts in a
+ * When a peer has failed too much, and why; reasons are few, because openings are counted by them. A rejection (`RESOURCE_EXHAUSTED`) comes from a peer that lives, so it counts in a
  * share and not in a row; a call that its caller left counts in neither.
  *
  * @category models
@@ -170,7 +171,7 @@ export const make = (options?: {
   const delays: Delays = { first, max: Math.max(2 * first, Duration.toMillis(options?.maxDelay ?? "5 minutes")) }
   return {
     name: "failure accrual",
-    make: Effect.map(Random.Random, (random) => {
+    make: Effect.map(Effect.all([Random.Random, Witness.Current]), ([random, witness]) => {
       let watches = new Map<Peer, Watch>()
       const tripped = Watched.make<void>(undefined)
       const chance = () => random.nextDoubleUnsafe()
@@ -188,8 +189,10 @@ export const make = (options?: {
 
       return {
         observe(peer, outcome, elapsed, now) {
-          const watch = watches.get(peer)
-          if (watch?.breaker.observe(outcome, now - elapsed, now, chance) === true) tripped.set()
+          const breaker = watches.get(peer)?.breaker
+          if (breaker?.observe(outcome, now - elapsed, now, chance) !== true) return
+          if (breaker.phase === "open") witness.tripped(breaker.cause)
+          tripped.set()
         },
         verdicts: Signal.driven((peers, now) => {
           watches = new Map(peers.map((peer) => [peer, watchOf(peer, now)]))

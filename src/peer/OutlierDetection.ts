@@ -15,6 +15,7 @@ import * as Deadline from "../call/Deadline.ts"
 import type { Peer } from "./Peer.ts"
 import * as Signal from "./Signal.ts"
 import * as Verdict from "./Verdict.ts"
+import * as Witness from "./Witness.ts"
 
 /**
  * What a peer did in the interval that has ended.
@@ -34,6 +35,7 @@ export interface Tally {
  * @since 0.1.0
  */
 export interface Comparison {
+  readonly method: Witness.DetectionMethod
   /** The chance that an outlier is in fact ejected, from 0 to 1. */
   readonly enforcement: number
   readonly judge: (all: ReadonlyArray<Tally>) => (tally: Tally) => string | undefined
@@ -56,6 +58,7 @@ export const successRate = (options?: {
   readonly minimumHosts?: number | undefined
   readonly requestVolume?: number | undefined
 }): Comparison => ({
+  method: "success_rate",
   enforcement: options?.enforcement ?? 1,
   judge(all) {
     const least = options?.requestVolume ?? 100
@@ -86,6 +89,7 @@ export const failurePercentage = (options?: {
   readonly minimumHosts?: number | undefined
   readonly requestVolume?: number | undefined
 }): Comparison => ({
+  method: "failure_percentage",
   enforcement: options?.enforcement ?? 1,
   judge(all) {
     const least = options?.requestVolume ?? 50
@@ -135,6 +139,7 @@ export const make = (options?: {
     name: "outlier detection",
     make: Effect.gen(function* () {
       const random = yield* Random.Random
+      const witness = yield* Witness.Current
       const started = Deadline.nowUnsafe(yield* Clock.Clock)
       let sweepAt = started + interval * (1 - random.nextDoubleUnsafe())
       let ledgers = new Map<Peer, Ledger>()
@@ -148,15 +153,18 @@ export const make = (options?: {
         let ejected = all.filter(({ verdict }) => verdict !== undefined).length
         // The worst first, as not all of them may be ejected.
         const worst = all.filter((ledger) => volume(ledger) > 0).sort((a, b) => successOf(a) - successOf(b))
-        for (const { enforcement, judge } of comparisons) {
+        for (const { enforcement, judge, method } of comparisons) {
           const judged = judge(all)
           for (const ledger of worst) {
-            if (ejected >= share * all.length) return
-            if (ledger.verdict !== undefined) continue
-            const cause = judged(ledger)
-            if (cause === undefined || random.nextDoubleUnsafe() >= enforcement) continue
-            eject(ledger, cause, now)
-            ejected++
+            const cause = ledger.verdict === undefined ? judged(ledger) : undefined
+            if (cause === undefined) continue
+            if (ejected >= share * all.length) witness.spared(method, "max_ejection_overflow")
+            else if (random.nextDoubleUnsafe() >= enforcement) witness.spared(method, "enforcement_percentage")
+            else {
+              eject(ledger, cause, now)
+              ejected++
+              witness.ejected(method)
+            }
           }
         }
       }

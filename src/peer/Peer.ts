@@ -119,7 +119,10 @@ export class Peer {
     const after = PeerStatus.next(before, event, now)
     if (after === before) return
     if (after.state === "Ready") this.stats.connected++
-    if (before.state === "Ready") this.stats.disconnected++
+    if (before.state === "Ready") {
+      const error = event._tag === "Disconnected" ? (event.error ?? "unknown") : "subchannel shutdown"
+      this.stats.disconnected.set(error, (this.stats.disconnected.get(error) ?? 0) + 1)
+    }
     if (event._tag === "ConnectFailed") this.stats.connectsFailed++
     if (after.state === "Idle") {
       this.#wanted.closeUnsafe()
@@ -204,9 +207,10 @@ export const make = Effect.fnUntraced(function* (
     peer.stats.forget()
     peer.lane = lane
     yield* transition({ _tag: "Connected" })
-    const cause = describe(yield* stateWhere(lane, (state) => state._tag !== "Ready"))
+    const state = yield* stateWhere(lane, (state) => state._tag !== "Ready")
+    const loss = lane.connection.loss?.()
     peer.lane = undefined
-    yield* transition({ _tag: "Disconnected", cause })
+    yield* transition({ _tag: "Disconnected", cause: loss?.cause ?? describe(state), error: loss?.error })
   })
 
   const connectAndUse = connectOnce.pipe(

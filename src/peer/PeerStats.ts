@@ -5,6 +5,7 @@
  * life, so reading it is a few machine instructions.
  */
 import type { RpcError } from "../status/RpcError.ts"
+import type { DisconnectError } from "../transport/Loss.ts"
 
 /**
  * Who keeps peers in an order of their pending calls, and so must hear of each change.
@@ -48,10 +49,10 @@ export class PeerStats {
   /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
   retryAt = 0
 
-  /** Connects that became ready, connects that did not, and ready connections that are no more. */
+  /** Connects that became ready, connects that did not, and ready connections that are no more, by what ended them. */
   connected = 0
   connectsFailed = 0
-  disconnected = 0
+  readonly disconnected: Map<DisconnectError, number> = new Map()
 
   /** Leases not yet finished. */
   get pending(): number {

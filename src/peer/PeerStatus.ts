@@ -5,6 +5,7 @@
  * connect and tries again by itself after a delay; a peer that is gone was removed, or gave up, and never comes back.
  */
 import { Order } from "effect"
+import type { DisconnectError } from "../transport/Loss.ts"
 
 /**
  * A peer's state.
@@ -53,7 +54,7 @@ export type Event =
   | { readonly _tag: "ConnectStarted" }
   | { readonly _tag: "Connected" }
   | { readonly _tag: "ConnectFailed"; readonly cause: string }
-  | { readonly _tag: "Disconnected"; readonly cause: string }
+  | { readonly _tag: "Disconnected"; readonly cause: string; readonly error?: DisconnectError | undefined }
   | { readonly _tag: "Released" }
   | { readonly _tag: "GaveUp"; readonly cause: string }
   | { readonly _tag: "Removed" }

@@ -136,6 +136,7 @@ export const make = (options: {
   }
 
   return {
+    name: "Dispatch",
     load: loadOf(policies),
     pickers: (sets) =>
       Stream.broadcastN(sets, { n: policies.length + 1, capacity: 1 }).pipe(

@@ -8,9 +8,10 @@
  *
  * @see https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md
  */
-import { Duration, type Random } from "effect"
+import { Duration, Effect, type Random, Stream } from "effect"
 import type { Lane } from "../peer/Lane.ts"
 import type { Peer } from "../peer/Peer.ts"
+import * as Witness from "../peer/Witness.ts"
 import * as Picker from "./Picker.ts"
 import type { Weights } from "./Weights.ts"
 
@@ -45,19 +46,91 @@ const meanOf = (weights: Float64Array): number => {
 }
 
 /** Writes what was reported over the weights, within bounds; those nobody reported on have the mean. */
-const readReports = (peers: ReadonlyArray<Peer>, reports: Weights, now: number, into: Float64Array): void => {
+const readReports = (
+  peers: ReadonlyArray<Peer>,
+  reports: Weights,
+  now: number,
+  into: Float64Array,
+  witness: Witness.Witness | undefined
+): void => {
   let reported = 0
+  let stale = 0
   for (let i = 0; i < peers.length; i++) {
     const weight = reports.get(peers[i]!.id, now)
     into[i] = weight ?? 0
     if (weight !== undefined) reported++
+    else if (reports.isStale(peers[i]!.id, now)) stale++
   }
+  const notYetUsable = peers.length - reported - stale
+  witness?.weighed({ weights: [...into], notYetUsable, stale, fallback: reported < 2 })
   const mean = meanOf(into)
   for (let i = 0; i < peers.length; i++) {
     // Of one report alone it cannot be said whether it is much.
     into[i] = reported < 2 || into[i] === 0 ? 1 : Math.min(most, Math.max(1 / most, into[i]! / mean))
   }
 }
+
+/** The policy, and who is told of weights by report. */
+const over = (reports: Weights | undefined, period: number, witness: Witness.Witness): Picker.PickerPolicy =>
+  Picker.overReady<Strides>((ready, random: Random.Random, previous, set) => {
+    const start = (peer: Peer): Position => {
+      const known = previous?.positionOf(peer)
+      // Another connection may lead to another process.
+      if (previous !== undefined && (known === undefined || known.lane !== peer.lane)) reports?.restart(peer.id)
+      const { place, sum } = known ?? { place: random.nextDoubleUnsafe(), sum: random.nextDoubleUnsafe() }
+      return { place, lane: peer.lane, sum }
+    }
+    const starts = ready.map((peer) => ({ peer, ...start(peer) })).sort((a, b) => a.place - b.place)
+    const peers = starts.map(({ peer }) => peer)
+    const indexes = new Map(peers.map((peer, i) => [peer, i]))
+
+    /** The rest, when a call has failed on some of them, is nobody's news. */
+    const told = ready === set.ready
+    const own = Float64Array.from(peers, set.weightOf)
+    const mean = meanOf(own)
+    const reported = new Float64Array(peers.length).fill(1)
+    const strides = new Float64Array(peers.length)
+    const sums = Float64Array.from(starts, ({ sum }) => sum)
+
+    const update = (now: number): void => {
+      if (reports !== undefined)
+        readReports(peers, reports, now, reported, told && now > -Infinity ? witness : undefined)
+      let heaviest = 0
+      for (let i = 0; i < peers.length; i++) {
+        strides[i] = (isWeight(own[i]!) ? own[i]! : mean) * reported[i]!
+        heaviest = Math.max(heaviest, strides[i]!)
+      }
+      for (let i = 0; i < peers.length; i++) strides[i]! /= heaviest
+    }
+    update(-Infinity)
+
+    const last = previous?.place() ?? -1
+    let next = Math.max(
+      0,
+      starts.findIndex(({ place }) => place > last)
+    )
+    let updateAt = -Infinity
+    return {
+      positionOf(peer) {
+        const i = indexes.get(peer)
+        return i === undefined ? undefined : { ...starts[i]!, sum: sums[i]! }
+      },
+      place: () => starts[(next + starts.length - 1) % starts.length]!.place,
+      pick(_call, now) {
+        if (reports !== undefined && now >= updateAt) {
+          update(now)
+          updateAt = now + period
+        }
+        while (true) {
+          const i = next
+          next = i + 1 === peers.length ? 0 : i + 1
+          const sum = sums[i]! + strides[i]!
+          sums[i] = sum >= 1 ? sum - 1 : sum
+          if (sum >= 1) return peers[i]!
+        }
+      }
+    }
+  })
 
 /**
  * Picks in turn, by weight: discovery's, as the pool's signals change it, times what the peers report of themselves if
@@ -83,63 +156,10 @@ export const make = (options?: {
 }): Picker.PickerPolicy => {
   const reports = options?.reports
   const period = Math.max(100, Duration.toMillis(options?.updatePeriod ?? "1 second"))
-  return Picker.overReady<Strides>(
-    (ready, random: Random.Random, previous, set) => {
-      const start = (peer: Peer): Position => {
-        const known = previous?.positionOf(peer)
-        // Another connection may lead to another process.
-        if (previous !== undefined && (known === undefined || known.lane !== peer.lane)) reports?.restart(peer.id)
-        const { place, sum } = known ?? { place: random.nextDoubleUnsafe(), sum: random.nextDoubleUnsafe() }
-        return { place, lane: peer.lane, sum }
-      }
-      const starts = ready.map((peer) => ({ peer, ...start(peer) })).sort((a, b) => a.place - b.place)
-      const peers = starts.map(({ peer }) => peer)
-      const indexes = new Map(peers.map((peer, i) => [peer, i]))
-
-      const own = Float64Array.from(peers, set.weightOf)
-      const mean = meanOf(own)
-      const reported = new Float64Array(peers.length).fill(1)
-      const strides = new Float64Array(peers.length)
-      const sums = Float64Array.from(starts, ({ sum }) => sum)
-
-      const update = (now: number): void => {
-        if (reports !== undefined) readReports(peers, reports, now, reported)
-        let heaviest = 0
-        for (let i = 0; i < peers.length; i++) {
-          strides[i] = (isWeight(own[i]!) ? own[i]! : mean) * reported[i]!
-          heaviest = Math.max(heaviest, strides[i]!)
-        }
-        for (let i = 0; i < peers.length; i++) strides[i]! /= heaviest
-      }
-      update(-Infinity)
-
-      const last = previous?.place() ?? -1
-      let next = Math.max(
-        0,
-        starts.findIndex(({ place }) => place > last)
-      )
-      let updateAt = -Infinity
-      return {
-        positionOf(peer) {
-          const i = indexes.get(peer)
-          return i === undefined ? undefined : { ...starts[i]!, sum: sums[i]! }
-        },
-        place: () => starts[(next + starts.length - 1) % starts.length]!.place,
-        pick(_call, now) {
-          if (reports !== undefined && now >= updateAt) {
-            update(now)
-            updateAt = now + period
-          }
-          while (true) {
-            const i = next
-            next = i + 1 === peers.length ? 0 : i + 1
-            const sum = sums[i]! + strides[i]!
-            sums[i] = sum >= 1 ? sum - 1 : sum
-            if (sum >= 1) return peers[i]!
-          }
-        }
-      }
-    },
-    { name: "Weighted" }
-  )
+  return {
+    name: "Weighted",
+    load: undefined,
+    pickers: (sets) =>
+      Stream.unwrap(Effect.map(Witness.Current, (witness) => over(reports, period, witness).pickers(sets)))
+  }
 }

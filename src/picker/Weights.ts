@@ -34,6 +34,8 @@ export interface Weights {
   readonly report: (peer: string, report: Report, now: number) => void
   /** A peer's weight, in queries per second it could serve; `undefined` if nothing is known that counts. */
   readonly get: (peer: string, now: number) => number | undefined
+  /** Whether a peer has no weight because its last report is too old, and not because its reports have just begun. */
+  readonly isStale: (peer: string, now: number) => boolean
   /** A peer has a new connection: its reports begin again. */
   readonly restart: (peer: string) => void
 }
@@ -99,6 +101,10 @@ export const make = (options?: {
       const entry = entries.get(peer)
       if (entry === undefined || now - entry.updated >= expiration || now - entry.since < blackout) return undefined
       return entry.weight
+    },
+    isStale(peer, now) {
+      const entry = entries.get(peer)
+      return entry !== undefined && now - entry.updated >= expiration
     },
     restart: (peer) => void entries.delete(peer)
   }

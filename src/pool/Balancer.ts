@@ -99,6 +99,7 @@ const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: numb
 
 const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
   target: pool.target,
+  picker: pool.picker,
 
   unary: (method, request, call) =>
     onPeer(
@@ -177,7 +178,10 @@ const makePool = Effect.fnUntraced(function* <R>(
   }
   const { picker, signals } = options
   const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
-  const pool = yield* PeerPool.make({ ...options, ...chosen, picker: asking(chosen.picker) }, retaining)
+  const pool = yield* PoolMetrics.witnessed(
+    PeerPool.make({ ...options, ...chosen, picker: asking(chosen.picker) }, retaining),
+    options.discovery.target
+  )
   yield* PoolMetrics.register(pool)
   return pool
 })

@@ -5,7 +5,7 @@
  * something to say of. A peer on probation is let one call, and that is decided here, when the call chooses: a rebuilt
  * picker would come too late for the call beside it.
  */
-import { Effect, type Scope, Stream } from "effect"
+import { Clock, Effect, type Scope, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import * as Signal from "../peer/Signal.ts"
 import * as Verdict from "../peer/Verdict.ts"
@@ -20,6 +20,8 @@ export interface Judgement {
   /** Those who are told of every attempt. */
   readonly sinks: ReadonlyArray<Signal.Sink>
   readonly verdictOf: (peer: Peer) => Verdict.Verdict
+  /** Since when a peer's verdict has its status, in milliseconds of the wall clock; `undefined` if nobody says a thing. */
+  readonly sinceOf: (peer: Peer) => number | undefined
   /** Whether a peer may be sent a call now. */
   readonly allows: (peer: Peer) => boolean
   /** A peer is sent a call: if it is on probation, that was the one. Says whether that changed who is allowed. */
@@ -70,6 +72,8 @@ export const make = Effect.fnUntraced(function* (
   const latest: Array<Signal.Verdicts> = signals.map(() => Signal.nobody)
   let merged = new Map<Peer, Verdict.Verdict>()
   let probations = new Map<Peer, Probation>()
+  let since = new Map<Peer, number>()
+  const clock = yield* Clock.Clock
 
   const replace = (index: number, verdicts: Signal.Verdicts) =>
     Effect.sync(() => {
@@ -84,6 +88,10 @@ export const make = Effect.fnUntraced(function* (
         }
       }
       const stands = sameStanding(merged, next)
+      const now = clock.currentTimeMillisUnsafe()
+      since = new Map(
+        [...next].map(([peer, { status }]) => [peer, merged.get(peer)?.status === status ? since.get(peer)! : now])
+      )
       merged = next
       const before = probations
       probations = new Map()
@@ -108,6 +116,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     sinks: detectors.flatMap(({ observe }) => observe ?? []),
     verdictOf,
+    sinceOf: (peer) => since.get(peer),
     allows: (peer) => {
       if (merged.size === 0) return true
       const verdict = merged.get(peer)

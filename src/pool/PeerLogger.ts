@@ -55,7 +55,8 @@ export const levelOfStatus: Level = ({ cause, state }) => {
   }
 }
 
-const failuresOf = ({ stats }: Peer): number => stats.connectsFailed + stats.disconnected
+const failuresOf = ({ stats }: Peer): number =>
+  [...stats.disconnected.values()].reduce((sum, count) => sum + count, stats.connectsFailed)
 
 /** Writes the lines of one peer, until it is gone. */
 const follow = Effect.fnUntraced(function* (target: string, peer: Peer, options: Options | undefined) {

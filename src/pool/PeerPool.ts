@@ -68,6 +68,8 @@ export class PeerPool extends Context.Service<
   PeerPool,
   {
     readonly target: string
+    /** What people call its picker. */
+    readonly picker: string | undefined
     /** The peers in discovery's order. */
     readonly peers: () => ReadonlyArray<Peer>
     /** The peers now, and whenever one comes, goes, or changes its status or what is said of it; conflated. */
@@ -297,8 +299,9 @@ export const make = Effect.fnUntraced(function* <R>(
   const lease = (call: Call, now: number): Lease | RpcError.RpcError | undefined => {
     const chosen = choose(call, now)
     if (chosen === undefined || chosen._tag === "RpcError") return chosen
+    call.probe = !call.panicked && judgement.spend(chosen)
     if (call.panicked) stats.panicked++
-    else if (judgement.spend(chosen)) {
+    else if (call.probe) {
       stats.probes++
       outdated = true
       changed.set()
@@ -355,6 +358,7 @@ export const make = Effect.fnUntraced(function* <R>(
       target,
       picker: policy.name,
       set: snapshot(),
+      sinceOf: judgement.sinceOf,
       panicked: stats.panicked,
       discoveredAt,
       discoveryError,
@@ -368,6 +372,7 @@ export const make = Effect.fnUntraced(function* <R>(
   )
   return PeerPool.of({
     target,
+    picker: policy.name,
     peers: current,
     changes,
     stats,

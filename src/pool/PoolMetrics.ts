@@ -1,26 +1,29 @@
 /**
  * A pool as numbers.
  *
- * Everything here is counted anyway and read when somebody exports it. Counts of connections are of the pool's peers, those
- * that have left included; a peer that two pools share is counted by both, because each of them has it.
+ * What is counted anyway is read when somebody exports it; what signals and pickers decide they tell to the witness that the
+ * pool is made with. Counts of connections are of the pool's peers, those that have left included; a peer that two pools
+ * share is counted by both, because each of them has it.
  */
-import { Effect, type Scope, Stream } from "effect"
+import { type Context, Effect, Scope, Stream } from "effect"
 import * as Instruments from "../observe/Instruments.ts"
 import * as Metrics from "../observe/Metrics.ts"
 import * as Sampled from "../observe/Sampled.ts"
 import type { Peer } from "../peer/Peer.ts"
-import type { PeerStats } from "../peer/PeerStats.ts"
+import { PeerStats } from "../peer/PeerStats.ts"
 import type { State } from "../peer/PeerStatus.ts"
+import * as Witness from "../peer/Witness.ts"
+import type { DisconnectError } from "../transport/Loss.ts"
 import type { PeerPool } from "./PeerPool.ts"
 
 const states: ReadonlyArray<State> = ["Ready", "Connecting", "Idle", "Down", "Gone"]
 
-type Count = "connected" | "connectsFailed" | "disconnected"
+const count = <Key>(into: Map<Key, number>, key: Key, more = 1): void => void into.set(key, (into.get(key) ?? 0) + more)
 
 /** What all peers have counted that the pool ever had. */
 class Census {
   readonly #peers = new Set<Peer>()
-  readonly #left: Record<Count, number> = { connected: 0, connectsFailed: 0, disconnected: 0 }
+  readonly #left = new PeerStats()
 
   /** Takes in new peers, and lets go of those that will count no more. */
   look(peers: ReadonlyArray<Peer>): void {
@@ -30,19 +33,25 @@ class Census {
       this.#peers.delete(peer)
       this.#left.connected += peer.stats.connected
       this.#left.connectsFailed += peer.stats.connectsFailed
-      this.#left.disconnected += peer.stats.disconnected
+      for (const [error, times] of peer.stats.disconnected) count(this.#left.disconnected, error, times)
     }
   }
 
-  sum(count: Count): number {
-    let sum = this.#left[count]
-    for (const { stats } of this.#peers) sum += stats[count]
+  /** What ended connections so far. */
+  get errors(): ReadonlySet<DisconnectError> {
+    const found = new Set(this.#left.disconnected.keys())
+    for (const { stats } of this.#peers) for (const error of stats.disconnected.keys()) found.add(error)
+    return found
+  }
+
+  sum(read: (stats: PeerStats) => number): number {
+    let sum = read(this.#left)
+    for (const { stats } of this.#peers) sum += read(stats)
     return sum
   }
 }
 
-const sumOf = (peers: ReadonlyArray<Peer>, read: (stats: PeerStats) => number): number =>
-  peers.reduce((sum, { stats }) => sum + read(stats), 0)
+const pendingOf = (peers: ReadonlyArray<Peer>): number => peers.reduce((sum, { stats }) => sum + stats.pending, 0)
 
 /**
  * Reports the numbers of a pool until the scope closes, if metrics are on.
@@ -55,21 +64,75 @@ export const register = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const metrics = yield* Metrics.Current
   if (metrics === undefined) return
+  const scope = yield* Effect.scope
   const labels = { "grpc.target": Metrics.targetLabel(metrics, pool.target) }
   const inState = (state: State) => pool.peers().filter(({ status }) => status.state === state).length
 
   const census = new Census()
-  yield* Effect.forkScoped(Stream.runForEach(pool.changes, ({ peers }) => Effect.sync(() => census.look(peers))))
+  const known = new Set<DisconnectError>()
+  const look = Effect.fnUntraced(function* (peers: ReadonlyArray<Peer>) {
+    census.look(peers)
+    for (const error of census.errors) {
+      if (known.has(error)) continue
+      known.add(error)
+      yield* Sampled.counter(Instruments.disconnections({ ...labels, "grpc.disconnect_error": error }), () =>
+        census.sum(({ disconnected }) => disconnected.get(error) ?? 0)
+      )
+    }
+  })
+  yield* Effect.forkScoped(Stream.runForEach(pool.changes, ({ peers }) => Scope.provide(look(peers), scope)))
 
-  yield* Sampled.counter(Instruments.connectsSucceeded(labels), () => census.sum("connected"))
-  yield* Sampled.counter(Instruments.connectsFailed(labels), () => census.sum("connectsFailed"))
-  yield* Sampled.counter(Instruments.disconnections(labels), () => census.sum("disconnected"))
+  yield* Sampled.counter(Instruments.connectsSucceeded(labels), () => census.sum(({ connected }) => connected))
+  yield* Sampled.counter(Instruments.connectsFailed(labels), () => census.sum(({ connectsFailed }) => connectsFailed))
   yield* Sampled.gauge(Instruments.openConnections(labels), () => inState("Ready"))
-  yield* Sampled.gauge(Instruments.pending(labels), () => sumOf(pool.peers(), ({ pending }) => pending))
+  yield* Sampled.gauge(Instruments.pending(labels), () => pendingOf(pool.peers()))
   yield* Sampled.counter(Instruments.pickerRebuilds(labels), () => pool.stats.rebuilds)
   yield* Sampled.counter(Instruments.panicked(labels), () => pool.stats.panicked)
   yield* Sampled.counter(Instruments.probes(labels), () => pool.stats.probes)
   for (const state of states) {
     yield* Sampled.gauge(Instruments.peers({ ...labels, "trunkline.state": state }), () => inState(state))
   }
+})
+
+/** Counts what is decided about the peers of a target. */
+const witness = (target: string, registry: Context.Context<never>): Witness.Witness => {
+  const labels = { "grpc.target": target }
+  const fallbacks = Instruments.roundRobinFallbacks(labels)
+  const notYetUsables = Instruments.weightsNotYetUsable(labels)
+  const stales = Instruments.weightsStale(labels)
+  const allWeights = Instruments.weights(labels)
+  return {
+    tripped: (reason) => Instruments.breakerTrips({ ...labels, "trunkline.reason": reason }).updateUnsafe(1, registry),
+    ejected(method) {
+      const detected = { ...labels, "grpc.lb.outlier_detection.detection_method": method }
+      Instruments.ejectionsEnforced(detected).updateUnsafe(1, registry)
+    },
+    spared(method, reason) {
+      const detected = { ...labels, "grpc.lb.outlier_detection.detection_method": method }
+      const spared = { ...detected, "grpc.lb.outlier_detection.unenforced_reason": reason }
+      Instruments.ejectionsUnenforced(spared).updateUnsafe(1, registry)
+    },
+    weighed({ fallback, notYetUsable, stale, weights }) {
+      fallbacks.updateUnsafe(fallback ? 1 : 0, registry)
+      notYetUsables.updateUnsafe(notYetUsable, registry)
+      stales.updateUnsafe(stale, registry)
+      for (const weight of weights) allWeights.updateUnsafe(weight, registry)
+    }
+  }
+}
+
+/**
+ * Makes a pool that counts what its signals and its picker decide, if metrics are on.
+ *
+ * @category registration
+ * @since 0.1.0
+ */
+export const witnessed = Effect.fnUntraced(function* <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  target: string
+): Effect.fn.Return<A, E, R> {
+  const metrics = yield* Metrics.Current
+  if (metrics === undefined) return yield* self
+  const counting = witness(Metrics.targetLabel(metrics, target), yield* Effect.context<never>())
+  return yield* Effect.provideService(self, Witness.Current, counting)
 })

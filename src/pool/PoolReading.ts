@@ -15,6 +15,8 @@ export interface Facts {
   readonly target: string
   readonly picker: string | undefined
   readonly set: PeerSet
+  /** Since when what is said of a peer is said, in milliseconds of the wall clock. */
+  readonly sinceOf: (peer: Peer) => number | undefined
   /** Attempts sent to a peer whatever signals said of it. */
   readonly panicked: number
   /** In milliseconds of the wall clock. */
@@ -29,17 +31,22 @@ const toWall = (clock: Clock.Clock): ((instant: number) => number) => {
   return (instant) => instant + offset
 }
 
-const readVerdict = (verdict: Verdict.Verdict, wall: (instant: number) => number): Snapshot.Standing | undefined =>
+const readVerdict = (
+  verdict: Verdict.Verdict,
+  since: number | undefined,
+  wall: (instant: number) => number
+): Snapshot.Standing | undefined =>
   verdict === Verdict.well
     ? undefined
     : {
         status: verdict.status,
         cause: verdict.cause,
+        since,
         weight: verdict.weight,
         until: verdict.until === Infinity ? undefined : wall(verdict.until)
       }
 
-const readPeer = (peer: Peer, set: PeerSet, wall: (instant: number) => number): Snapshot.PeerReading => {
+const readPeer = (peer: Peer, { set, sinceOf }: Facts, wall: (instant: number) => number): Snapshot.PeerReading => {
   const { stats, status } = peer
   const endpoint = set.endpointOf(peer)
   return {
@@ -50,7 +57,7 @@ const readPeer = (peer: Peer, set: PeerSet, wall: (instant: number) => number): 
     state: status.state,
     since: status.since,
     cause: status.cause,
-    standing: readVerdict(set.verdictOf(peer), wall),
+    standing: readVerdict(set.verdictOf(peer), sinceOf(peer), wall),
     pending: stats.pending,
     started: stats.started,
     succeeded: stats.succeeded,
@@ -63,21 +70,14 @@ const readPeer = (peer: Peer, set: PeerSet, wall: (instant: number) => number): 
 }
 
 /** Reads a pool. */
-export const make = ({
-  clock,
-  discoveredAt,
-  discoveryError,
-  panicked,
-  picker,
-  set,
-  target
-}: Facts): Snapshot.PoolReading => {
+export const make = (facts: Facts): Snapshot.PoolReading => {
+  const { clock, discoveredAt, discoveryError, panicked, picker, set, target } = facts
   const wall = toWall(clock)
   return {
     target,
     picker,
     panicked,
     discovery: { updatedAt: discoveredAt, error: discoveryError?.message },
-    peers: set.peers.map((peer) => readPeer(peer, set, wall))
+    peers: set.peers.map((peer) => readPeer(peer, facts, wall))
   }
 }

@@ -8,6 +8,7 @@ import { Context, Data, Effect } from "effect"
 import * as Interceptor from "../call/Interceptor.ts"
 import * as Metrics from "../observe/Metrics.ts"
 import * as Tracing from "../observe/Tracing.ts"
+import * as RpcError from "../status/RpcError.ts"
 import type { Handler, Handlers } from "./Handlers.ts"
 
 /**
@@ -84,6 +85,11 @@ export type Router = ReadonlyMap<string, Handler>
  */
 export interface Application {
   readonly router: Router
+  /**
+   * What to answer a call that no handler serves. Each is counted, so it is asked once a call. grpc-js answers such calls by
+   * itself and tells nobody, so over it they are not counted.
+   */
+  readonly unserved: (path: string) => RpcError.RpcError
   readonly drain: Effect.Effect<void>
 }
 
@@ -103,7 +109,8 @@ export const build = Effect.fnUntraced(function* <R>(
   ])
   const handlers = yield* Effect.forEach(options.handlers, (handlers) => handlers.build)
   const methods = handlers.flat().map(({ method }) => method)
-  const observe = (yield* Metrics.Current) === undefined ? undefined : yield* Metrics.server(methods)
+  const measured = (yield* Metrics.Current) === undefined ? undefined : yield* Metrics.server(methods)
+  const observe = measured?.call
   const router = new Map<string, Handler>()
   for (const { arrows, method } of handlers.flat()) {
     if (router.has(method.path)) return yield* new MethodCollision({ method: method.path })
@@ -111,5 +118,10 @@ export const build = Effect.fnUntraced(function* <R>(
   }
   const drains = Effect.forEach(options.handlers, (handlers) => handlers.drain, { concurrency: "unbounded" })
   const drain = Effect.andThen(drains, options.onDrain ?? Effect.void)
-  return { router, drain: Effect.provideContext(drain, context) }
+  const unserved = (path: string): RpcError.RpcError => {
+    const error = RpcError.make("UNIMPLEMENTED", `no method ${path}`)
+    measured?.unserved(error.code)
+    return error
+  }
+  return { router, unserved, drain: Effect.provideContext(drain, context) }
 })

@@ -20,6 +20,7 @@ import type * as Code from "../status/Code.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import type { Connection } from "../transport/Connector.ts"
 import { Inbox } from "../transport/Inbox.ts"
+import type { Loss } from "../transport/Loss.ts"
 import * as Watched from "../transport/Watched.ts"
 import { Credits } from "./Credits.ts"
 import type { Serving, TestHost } from "./TestHost.ts"
@@ -83,6 +84,7 @@ const outcome = <A>(
 class TestConnection {
   readonly host: TestHost
   readonly states: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
+  loss: Loss | undefined = undefined
   /** Completes when the connection breaks. */
   #broken: Deferred.Deferred<string> = Deferred.makeUnsafe()
 
@@ -110,14 +112,15 @@ class TestConnection {
   }
 
   /** The connection breaks: its calls fail and it is idle again. */
-  drop(reason: string): void {
+  drop(loss: Loss): void {
     if (!this.host.attached.delete(this)) return
-    Deferred.doneUnsafe(this.#broken, Effect.succeed(reason))
+    this.loss = loss
+    Deferred.doneUnsafe(this.#broken, Effect.succeed(loss.cause))
     this.states.set(Connectivity.Idle())
   }
 
   close(): void {
-    this.drop("the connection was closed")
+    this.drop({ error: "subchannel shutdown", cause: "the connection was closed" })
     this.states.set(Connectivity.Shutdown())
   }
 
@@ -136,9 +139,10 @@ class TestConnection {
       if (serving === undefined || this.states.current()._tag !== "Ready") {
         return Effect.fail(local("UNAVAILABLE", `not connected to ${this.host.address}`, site, "not_started"))
       }
-      const handler = serving.router.get(site.method.path)
+      const { router, unserved } = serving.application
+      const handler = router.get(site.method.path)
       return handler === undefined
-        ? Effect.fail(arrived(RpcError.make("UNIMPLEMENTED", `no method ${site.method.path}`), site))
+        ? Effect.fail(arrived(unserved(site.method.path), site))
         : Effect.succeed({ handler, serving })
     })
   }
@@ -255,6 +259,7 @@ export const open = (host: TestHost): Effect.Effect<Connection, never, Scope.Sco
         stream: connection.stream
       }),
       connectivity: connection.states,
-      connect: connection.connect
+      connect: connection.connect,
+      loss: () => connection.loss
     })
   )

@@ -3,20 +3,21 @@
  */
 import { Duration, Effect, Exit, type Fiber, FiberSet, Latch, Scope } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
-import type { Router } from "../server/Server.ts"
+import type { Application } from "../server/Server.ts"
+import type { Loss } from "../transport/Loss.ts"
 
 /** Runs one call's handler on the host. */
 type Run = <A>(effect: Effect.Effect<A, RpcError>) => Fiber.Fiber<A, RpcError>
 
 /** What a host serves, and how it runs a call. */
 export interface Serving {
-  readonly router: Router
+  readonly application: Application
   readonly run: Run
 }
 
 /** A connection as its host sees it. */
 export interface Attached {
-  readonly drop: (reason: string) => void
+  readonly drop: (loss: Loss) => void
 }
 
 /**
@@ -47,20 +48,20 @@ export class TestHost {
   }
 
   /** Starts answering. */
-  start(router: Router): Effect.Effect<void> {
+  start(application: Application): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const scope = yield* Scope.make()
       const run = yield* Scope.provide(FiberSet.makeRuntime<never, unknown, RpcError>(), scope)
-      this.#serving = { router, scope, run: run as Run }
+      this.#serving = { application, scope, run: run as Run }
     })
   }
 
   /** Dies: connections break, calls on them fail, new connections are refused. */
-  stop(reason: string): Effect.Effect<void> {
+  stop(loss: Loss): Effect.Effect<void> {
     return Effect.suspend(() => {
       const serving = this.#serving
       this.#serving = undefined
-      for (const connection of [...this.attached]) connection.drop(reason)
+      for (const connection of [...this.attached]) connection.drop(loss)
       return serving === undefined ? Effect.void : Scope.close(serving.scope, Exit.void)
     })
   }

@@ -30,6 +30,7 @@
 import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import * as Server from "../server/Server.ts"
 import { Connector } from "../transport/Connector.ts"
+import * as Loss from "../transport/Loss.ts"
 import * as TestConnection from "./TestConnection.ts"
 import { TestHost } from "./TestHost.ts"
 
@@ -74,7 +75,7 @@ export class TestNetwork extends Context.Service<
  */
 export const make = Effect.sync(() => {
   const hosts = new Map<string, TestHost>()
-  const routers = new Map<string, Server.Router>()
+  const applications = new Map<string, Server.Application>()
 
   const hostAt = (address: string): TestHost => {
     let host = hosts.get(address)
@@ -86,29 +87,31 @@ export const make = Effect.sync(() => {
 
   const network = TestNetwork.of({
     serve: Effect.fnUntraced(function* (address, options) {
-      const { drain, router } = yield* Server.build(options)
+      const application = yield* Server.build(options)
       yield* Effect.acquireRelease(
         Effect.suspend(() => {
-          routers.set(address, router)
-          return hostAt(address).start(router)
+          applications.set(address, application)
+          return hostAt(address).start(application)
         }),
         () => {
-          routers.delete(address)
-          return Effect.andThen(drain, hostAt(address).stop("the server has stopped"))
+          applications.delete(address)
+          const loss = { error: Loss.fromGoaway(0), cause: "the server has stopped" }
+          return Effect.andThen(application.drain, hostAt(address).stop(loss))
         }
       )
     }),
-    kill: (address) => hostAt(address).stop(`${address} was killed`),
+    kill: (address) => hostAt(address).stop({ error: "connection reset", cause: `${address} was killed` }),
     restart: (address) => {
-      const router = routers.get(address)
-      return router === undefined ? Effect.void : hostAt(address).start(router)
+      const application = applications.get(address)
+      return application === undefined ? Effect.void : hostAt(address).start(application)
     },
     freeze: change((host) => host.thawed.closeUnsafe()),
     thaw: change((host) => host.thawed.openUnsafe()),
     silence: change((host) => void (host.silent = true)),
     unsilence: change((host) => void (host.silent = false)),
     disconnect: change((host) => {
-      for (const connection of [...host.attached]) connection.drop("the server went away")
+      const loss = { error: Loss.fromGoaway(0), cause: "the server went away" }
+      for (const connection of [...host.attached]) connection.drop(loss)
     }),
     setLatency: (address, latency) =>
       Effect.sync(() => void (hostAt(address).latency = Duration.fromInputUnsafe(latency))),

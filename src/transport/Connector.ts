@@ -7,6 +7,7 @@ import { Context, type Effect, type Scope } from "effect"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Connectivity } from "./Connectivity.ts"
+import type { Loss } from "./Loss.ts"
 import type { Watched } from "./Watched.ts"
 
 /**
@@ -23,6 +24,8 @@ export interface Connection {
   readonly connectivity: Watched<Connectivity>
   /** Leaves `Idle`. Does nothing in any other state. */
   readonly connect: Effect.Effect<void>
+  /** Why it is ready no more, asked when that is so; absent or `undefined` where the connector cannot tell. */
+  readonly loss?: (() => Loss | undefined) | undefined
 }
 
 /**

@@ -70,6 +70,12 @@ describe("a snapshot in the terminal", () => {
     assert.strictEqual(drawn.split("\n").length, 5)
   })
 
+  it.each([
+    ["as wide as it is", "ab\ncde", 3, "ab\ncde"],
+    ["narrower", "ab\ncdef", 3, "ab\ncd…"],
+    ["of characters, not of their halves", "█😀█😀", 3, "█😀…"]
+  ])("fits a screen %s", (_what, text, width, fitted) => assert.strictEqual(Terminal.fit(text, width), fitted))
+
   it.each<[ReadonlyArray<number | null>, number, string]>([
     [[], 60, " ".repeat(20)],
     [[1, 8], 20, `${" ".repeat(18)}▂█`],

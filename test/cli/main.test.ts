@@ -2,7 +2,7 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { execFile, execFileSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import {
@@ -137,7 +137,7 @@ describe("call", { timeout: 60_000 }, () => {
         [2, /the request is not JSON/, address, method("Lookup"), "{nonsense"],
         [2, /the request of .*EchoService\/Lookup is wrong: .*"colour"/, address, method("Lookup"), '{"colour":1}'],
         [2, /"nowhere".*port/, "nowhere", method("Lookup")],
-        [1, /\[UNIMPLEMENTED\]/, silent.address, method("Lookup")],
+        [1, /127\.0\.0\.1:\d+ serves no reflection/, silent.address, method("Lookup")],
         [1, /\[NOT_FOUND\] �\[31mgone/, address, method("Lookup"), '{"failCode":5,"text":"\\u001b[31mgone"}']
       ]
       for (const [code, says, ...args] of cases) {
@@ -221,9 +221,11 @@ describe("explain", { timeout: 60_000 }, () => {
     Effect.gen(function* () {
       const wrong = file("wrong.json", { methodConfig: [{ retryPolicy: { ...retryPolicy, maxBackoff: "soon" } }] })
       const text = file("text.json", "not JSON")
+      const other = file("other.json", { name: "trunkline" })
       const cases = [
         [wrong, /wrong\.json: .*methodConfig\[0\]\.retryPolicy\.maxBackoff/],
         [text, /text\.json: it is not JSON/],
+        [other, /other\.json: it is no file of policies/],
         [join(folder, "none.json"), /none\.json: ENOENT/]
       ] as const
       for (const [path, says] of cases) {
@@ -237,13 +239,40 @@ describe("explain", { timeout: 60_000 }, () => {
 })
 
 describe("the program", { timeout: 60_000 }, () => {
-  it.live("helps whoever asks, and whoever goes wrong", () =>
+  it.live("helps whoever asks", () =>
     Effect.gen(function* () {
-      const help = yield* trunkline("--help")
-      assert.match(help.stdout, /^usage:/)
-      const wrong = yield* trunkline("fly")
-      assert.deepStrictEqual([help.code, wrong.code, wrong.stdout], [0, 2, ""])
-      assert.match(wrong.stderr, /^trunkline: "fly" is not a command\n\nusage:/)
+      const none = yield* trunkline()
+      assert.deepStrictEqual([none.code, none.stderr], [0, ""])
+      for (const name of ["call", "watch", "explain"]) {
+        assert.match(none.stdout, new RegExp(`^  ${name} `, "m"))
+        const help = yield* trunkline(name, "--help")
+        assert.deepStrictEqual([help.code, help.stderr], [0, ""])
+        assert.include(help.stdout, `trunkline ${name} `)
+      }
+    })
+  )
+
+  it.live("tells whoever goes wrong what is wrong, and how it is used, in a few lines", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* trunkline("cal")
+      assert.deepStrictEqual([code, stdout], [2, ""])
+      assert.match(stderr, /^trunkline: Unknown subcommand "cal"[^]*Did you mean this\?\n {4}call\n\nusage: trunkline /)
+      assert.isAtMost(stderr.split("\n").length, 8)
+      const wrong = yield* trunkline("call", "a:1", "a.B/C", "--retry", "no")
+      assert.strictEqual(wrong.code, 2)
+      assert.match(wrong.stderr, /^trunkline: .*--retry: "no".*\n\nusage: trunkline call /)
+    })
+  )
+
+  it.live("knows its version, and completes what is typed", () =>
+    Effect.gen(function* () {
+      const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { readonly version: string }
+      assert.strictEqual((yield* trunkline("--version")).stdout, `trunkline v${version}\n`)
+      for (const shell of ["bash", "zsh", "fish"]) {
+        const { code, stdout } = yield* trunkline("--completions", shell)
+        assert.strictEqual(code, 0)
+        for (const word of ["call", "watch", "explain", "retry", "deadline"]) assert.include(stdout, word)
+      }
     })
   )
 })

@@ -5,6 +5,13 @@ const plain = (text: string) => text.replace(/[\u00a0\u2009]/g, " ")
 
 describe("Amount", () => {
   it.each<[number, string]>([
+    [0.42, "0.42/s"],
+    [82.4, "82/s"],
+    [134, "134/s"],
+    [12_345.6, "12 346/s"]
+  ])("rate %d is %s", (value, text) => assert.strictEqual(plain(Amount.rate(value)), text))
+
+  it.each<[number, string]>([
     [0, "0"],
     [999, "999"],
     [1000, "1 000"],

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Balancer,
@@ -97,7 +97,7 @@ describe("a pool", () => {
     }).pipe(Effect.scoped, seen)
   )
 
-  it.effect("shows what signals say of its peers, and until when", () =>
+  it.effect("shows what signals say of its peers, since when and until when", () =>
     Effect.gen(function* () {
       yield* serveAll
       const arrows = yield* Balancer.make({
@@ -107,17 +107,19 @@ describe("a pool", () => {
         eager: true
       })
       const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, arrows)
-      yield* settle
+      yield* TestClock.adjust("3 seconds")
       assert.isUndefined((yield* look).pools[0]!.peers[0]!.standing)
+      const began = yield* Clock.currentTimeMillis
       yield* Effect.exit(echo.lookup({ failCode: 14 }))
       yield* Effect.exit(echo.lookup({ failCode: 14 }))
-      yield* settle
+      yield* TestClock.adjust("2 seconds")
       const { panicked, peers } = (yield* look).pools[0]!
       const { standing, state } = peers[0]!
       assert.deepStrictEqual([state, standing?.status, standing?.weight, panicked], ["Ready", "Ejected", 1, 0])
       assert.match(standing!.cause!, /2/)
+      assert.strictEqual(standing!.since, began)
       // The breaker's delay is random in the upper half of its envelope.
-      assert.isTrue(standing!.until! >= 10_000 && standing!.until! <= 20_000, String(standing!.until))
+      assert.isTrue(standing!.until! >= began + 10_000 && standing!.until! <= began + 20_000, String(standing!.until))
     }).pipe(Effect.scoped, seen)
   )
 

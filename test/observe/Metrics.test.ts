@@ -5,6 +5,7 @@ import { Call, CallOptions, Deadline, Handlers, Hedge, Metrics, Retry, RpcError,
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
+import { http2, memory } from "../wires.ts"
 import { measured, numbers, sumOf, total } from "./numbers.ts"
 import { clientOf } from "./spans.ts"
 
@@ -151,5 +152,28 @@ describe("Metrics", () => {
       yield* Effect.scoped(clientOf("a:1"))
       assert.deepStrictEqual(yield* numbers, [])
     }).pipe(Effect.provide(onNetwork))
+  )
+})
+
+// grpc-js answers these by itself, before anything of ours could count them.
+describe.each([memory, http2])("on a server $name", (wire) => {
+  wire.it("a call that no handler serves is counted, under a name that nobody can make up", () =>
+    Effect.gen(function* () {
+      const address = yield* wire.serve([Handlers.partial(EchoService, { lookup: () => Effect.succeed({}) })])
+      const echo = yield* clientOf(address)
+      yield* echo.lookup({})
+      for (const call of [echo.echo({}), Stream.runDrain(echo.expand({}))]) {
+        assert.strictEqual((yield* Effect.flip(call)).code, "UNIMPLEMENTED")
+      }
+      const served = (yield* numbers).filter(({ id }) => id === "grpc.server.call.duration")
+      assert.deepStrictEqual(
+        served.map(({ labels, number }) => [labels["grpc.method"], labels["grpc.status"], number]),
+        [
+          [`${service}/Lookup`, "OK", 1],
+          ["other", "UNIMPLEMENTED", 2]
+        ]
+      )
+      assert.strictEqual(yield* total("grpc.server.call.started", { "grpc.method": "other" }), 2)
+    }).pipe(Effect.provide(Layer.provideMerge(wire.layer, measured())))
   )
 })

@@ -85,6 +85,8 @@ describe("Tracing", () => {
           "transparent-retry": false,
           "grpc.attempt_type": "original",
           "trunkline.peer": "a:1",
+          "trunkline.picker": "RoundRobin",
+          "trunkline.pick_reason": "chosen",
           "network.peer.address": "a",
           "network.peer.port": 1,
           "rpc.grpc.status_code": 0

@@ -116,6 +116,8 @@ describe.each(adapters)("$name", (adapter) => {
           "network.peer.address": "127.0.0.1",
           "network.peer.port": port,
           "trunkline.peer": `127.0.0.1:${port}`,
+          "trunkline.picker": "RoundRobin",
+          "trunkline.pick_reason": i === 0 ? "chosen" : "no_other",
           ...(failed ? { "error.type": "UNAVAILABLE", "trunkline.pushback_ms": 30 } : undefined)
         })
         assert.strictEqual(attempt.status.message, failed ? "[UNAVAILABLE] later" : undefined)
