@@ -5,7 +5,7 @@
  * with backoff after a failure, and goes idle when a connection it had is lost, so that its pool decides whether to ask
  * again. Every connection it opens is closed when its last call has ended.
  */
-import { Clock, Duration, Effect, Latch, Option, Schedule, Scope, Stream } from "effect"
+import { Clock, Duration, Effect, Option, Schedule, Scope, type Stream } from "effect"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
 import type { Connectivity } from "../transport/Connectivity.ts"
@@ -47,6 +47,8 @@ export const connectionBackoff: Schedule.Schedule<unknown> = Schedule.min([
 /** A server that accepts and hangs up at once is connected to at most this often. */
 const shortestSession: Duration.Input = "1 second"
 
+type Asked = "nothing" | "connect" | "disconnect"
+
 /**
  * One backend and all that is known of it.
  *
@@ -63,9 +65,9 @@ export class Peer {
   /** Whether it is closing or closed: nobody holds it any more. @internal */
   closing = false
   readonly #status: Watched.Writable<PeerStatus.PeerStatus>
-  readonly #wanted: Latch.Latch = Latch.makeUnsafe(false)
-  readonly #released: Latch.Latch = Latch.makeUnsafe(false)
-  readonly #closed: Latch.Latch = Latch.makeUnsafe(false)
+  /** What was last asked of it, until it is idle again. */
+  readonly #asked: Watched.Writable<Asked> = Watched.make<Asked>("nothing")
+  readonly #closed: Watched.Writable<boolean> = Watched.make(false)
 
   constructor(endpoint: Endpoint, now: number) {
     this.id = endpoint.id
@@ -85,32 +87,32 @@ export class Peer {
 
   /** Asks an idle peer to connect. */
   requestConnect(): void {
-    this.#wanted.openUnsafe()
+    this.#ask("connect")
   }
 
   /** Makes a peer idle: it stops trying to connect, or closes its connection when the calls on it have ended. */
   requestDisconnect(): void {
-    this.#released.openUnsafe()
+    this.#ask("disconnect")
   }
 
   /** Completes when nobody holds the peer any more and the last of its calls has ended. */
   get closed(): Effect.Effect<void> {
-    return this.#closed.await
+    return Effect.asVoid(Watched.until(this.#closed, (closed) => closed))
   }
 
   /** @internal */
   close(): void {
-    this.#closed.openUnsafe()
+    this.#closed.set(true)
   }
 
   /** @internal */
   get requested(): Effect.Effect<void> {
-    return this.#wanted.await
+    return this.#askedFor("connect")
   }
 
   /** @internal */
   get released(): Effect.Effect<void> {
-    return this.#released.await
+    return this.#askedFor("disconnect")
   }
 
   /** @internal */
@@ -124,21 +126,18 @@ export class Peer {
       this.stats.disconnected.set(error, (this.stats.disconnected.get(error) ?? 0) + 1)
     }
     if (event._tag === "ConnectFailed") this.stats.connectsFailed++
-    if (after.state === "Idle") {
-      this.#wanted.closeUnsafe()
-      this.#released.closeUnsafe()
-    }
+    if (after.state === "Idle") this.#ask("nothing")
     this.#status.set(after)
   }
-}
 
-/** The first state a connection takes that passes the filter. */
-const stateWhere = (lane: Lane, filter: (state: Connectivity) => boolean): Effect.Effect<Connectivity> =>
-  lane.connection.connectivity.changes.pipe(
-    Stream.filter(filter),
-    Stream.runHead,
-    Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: Effect.succeed }))
-  )
+  #ask(asked: Asked): void {
+    if (this.#asked.current() !== asked) this.#asked.set(asked)
+  }
+
+  #askedFor(asked: Asked): Effect.Effect<void> {
+    return Effect.asVoid(Watched.until(this.#asked, (now) => now === asked))
+  }
+}
 
 const describe = (state: Connectivity): string =>
   state._tag === "TransientFailure"
@@ -184,9 +183,10 @@ export const make = Effect.fnUntraced(function* (
   /** Waits until a lane is ready. Fails with the reason when it does not get there. */
   const untilReady = Effect.fnUntraced(function* (lane: Lane) {
     yield* lane.connection.connect
-    const settled = yield* stateWhere(lane, (state) => state._tag !== "Idle" && state._tag !== "Connecting").pipe(
-      Effect.timeoutOption(connectTimeout)
-    )
+    const settled = yield* Watched.until(
+      lane.connection.connectivity,
+      (state) => state._tag !== "Idle" && state._tag !== "Connecting"
+    ).pipe(Effect.timeoutOption(connectTimeout))
     if (Option.isSome(settled) && settled.value._tag === "Ready") return lane
     const cause = Option.match(settled, {
       onNone: () => `not ready within ${Duration.format(connectTimeout)}`,
@@ -207,7 +207,7 @@ export const make = Effect.fnUntraced(function* (
     peer.stats.forget()
     peer.lane = lane
     yield* transition({ _tag: "Connected" })
-    const state = yield* stateWhere(lane, (state) => state._tag !== "Ready")
+    const state = yield* Watched.until(lane.connection.connectivity, (state) => state._tag !== "Ready")
     const loss = lane.connection.loss?.()
     peer.lane = undefined
     yield* transition({ _tag: "Disconnected", cause: loss?.cause ?? describe(state), error: loss?.error })

@@ -27,6 +27,12 @@ const nobody: ReadonlyArray<PendingWatcher> = []
  */
 export class PeerStats {
   #pending = 0
+  /** The load metric's estimate, in its own unit; 0 before the first observation. */
+  cost = 0
+  /** When `cost` was last written, in milliseconds of the monotonic clock. */
+  stamp = 0
+  /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
+  retryAt = 0
   #watchers = nobody
   /** Leases ever taken. */
   started = 0
@@ -42,13 +48,6 @@ export class PeerStats {
   /** The last error that counts as the peer's, and when, in milliseconds of the monotonic clock. */
   lastError: RpcError | undefined = undefined
   lastErrorAt = 0
-  /** The load metric's estimate, in its own unit; 0 before the first observation. */
-  cost = 0
-  /** When `cost` was last written, in milliseconds of the monotonic clock. */
-  stamp = 0
-  /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
-  retryAt = 0
-
   /** Connects that became ready, connects that did not, and ready connections that are no more, by what ended them. */
   connected = 0
   connectsFailed = 0

@@ -5,7 +5,7 @@
  * function calls; watchers only need the latest state. `SubscriptionRef` queues every value for each subscriber and sets
  * through an Effect; this keeps one value, and a slow watcher sees the newest instead of all.
  */
-import { Effect, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 
 /**
  * A value that can be read now and watched. The stream begins with the current value and conflates.
@@ -28,47 +28,71 @@ export interface Writable<in out A> extends Watched<A> {
   readonly set: (value: A) => void
 }
 
+/** There is one for every peer, and most of the time nobody is waiting: what watchers need is made when they come. */
+class Cell<A> implements Writable<A> {
+  #value: A
+  #version = 0
+  #waiting: Set<() => void> | undefined = undefined
+
+  constructor(value: A) {
+    this.#value = value
+  }
+
+  current(): A {
+    return this.#value
+  }
+
+  set(value: A): void {
+    this.#value = value
+    this.#version++
+    const woken = this.#waiting
+    if (woken === undefined) return
+    this.#waiting = undefined
+    for (const wake of woken) wake()
+  }
+
+  get changes(): Stream.Stream<A> {
+    return Stream.fromPull(Effect.sync(() => this.#reader()))
+  }
+
+  #reader(): Effect.Effect<readonly [A]> {
+    let seen = -1
+    const take = Effect.sync(() => {
+      seen = this.#version
+      return [this.#value] as const
+    })
+    const wait = Effect.callback<void>((resume) => {
+      // It may have been set between the reader's look and its wait.
+      if (seen !== this.#version) return resume(Effect.void)
+      const wake = () => resume(Effect.void)
+      this.#waiting ??= new Set()
+      this.#waiting.add(wake)
+      return Effect.sync(() => this.#waiting?.delete(wake))
+    })
+    return Effect.suspend(() => (seen === this.#version ? Effect.andThen(wait, take) : take))
+  }
+}
+
 /**
  * Makes a watched value.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = <A>(initial: A): Writable<A> => {
-  let value = initial
-  let version = 0
-  const waiting = new Set<() => void>()
+export const make = <A>(initial: A): Writable<A> => new Cell(initial)
 
-  const changes = Stream.fromPull(
-    Effect.sync(() => {
-      let seen = -1
-      const take = Effect.sync(() => {
-        seen = version
-        return [value] as const
-      })
-      const wait = Effect.callback<void>((resume) => {
-        // It may have been set between the reader's look and its wait.
-        if (seen !== version) return resume(Effect.void)
-        const wake = () => resume(Effect.void)
-        waiting.add(wake)
-        return Effect.sync(() => waiting.delete(wake))
-      })
-      return Effect.suspend(() => (seen === version ? Effect.andThen(wait, take) : take))
-    })
+/**
+ * Waits for the first value that passes, the current one included.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const until = <A>(self: Watched<A>, predicate: (value: A) => boolean): Effect.Effect<A> =>
+  self.changes.pipe(
+    Stream.filter(predicate),
+    Stream.runHead,
+    Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: Effect.succeed }))
   )
-
-  return {
-    current: () => value,
-    changes,
-    set(next) {
-      value = next
-      version++
-      const woken = [...waiting]
-      waiting.clear()
-      for (const wake of woken) wake()
-    }
-  }
-}
 
 /**
  * A value's changes, at most one per tick of the scheduler: the first at once, and what else happens in that tick after
