@@ -59,7 +59,7 @@ const hostOf = ({ endpoint: { address }, id }: Peer): string => (address._tag ==
  * @category placements
  * @since 0.1.0
  */
-export const goma: Placement = {
+export const compat: Placement = {
   algorithm: Crc32.hash,
   label: (peer, i) => `${i}${hostOf(peer)}`,
   points: (_weight, peers) => peers,
@@ -121,7 +121,7 @@ const place = (
  * import { HashKey, RingHash } from "trunkline"
  *
  * const sticky = RingHash.make({ key: HashKey.header("x-user"), bound: 1.25 })
- * const asGomaDoes = RingHash.make({ placement: RingHash.goma })
+ * const asGomaDoes = RingHash.make({ placement: RingHash.compat })
  *
  * @category policies
  * @since 0.1.0

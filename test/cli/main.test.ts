@@ -120,9 +120,10 @@ describe("call", { timeout: 60_000 }, () => {
       const slow = yield* trunkline("call", address, method("Echo"), '{"delayMillis":20000}', "--deadline", "500ms")
       assert.deepStrictEqual([slow.code, slow.stdout], [1, ""])
       assert.match(slow.stderr, /^trunkline: \[DEADLINE_EXCEEDED\]/)
-      const nobody = yield* trunkline("call", "127.0.0.1:1", "a.B/C", "--deadline", "300ms")
+      // Nobody is there, and there is nothing to wait for.
+      const nobody = yield* trunkline("call", "127.0.0.1:1", "a.B/C", "--deadline", "1h")
       assert.strictEqual(nobody.code, 1)
-      assert.match(nobody.stderr, /127\.0\.0\.1:1 .*ECONNREFUSED/)
+      assert.match(nobody.stderr, /^trunkline: \[UNAVAILABLE\] .*127\.0\.0\.1:1 .*ECONNREFUSED/)
     }).pipe(Effect.scoped)
   )
 

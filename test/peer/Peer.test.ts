@@ -108,6 +108,20 @@ describe("connecting", () => {
     }).pipe(inMemory)
   )
 
+  it.effect("what was asked last counts", () =>
+    Effect.gen(function* () {
+      yield* serve
+      const peer = yield* Peer.make(endpoint(host))
+      peer.requestDisconnect()
+      peer.requestConnect()
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(states(peer), "Ready")
+      peer.requestDisconnect()
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(states(peer), "Idle")
+    }).pipe(inMemory)
+  )
+
   it.effect("a server that hangs up at once is connected to once a second, not in a loop", () =>
     Effect.gen(function* () {
       yield* serve

@@ -47,7 +47,7 @@ const policies: ReadonlyArray<[string, (key?: HashKey.HashKey) => Picker.PickerP
   ["RingHash", (key) => RingHash.make({ key })],
   ["RingHash with a bound", (key) => RingHash.make({ key, bound: 1.25 })],
   ["RingHash as ringpop", (key) => RingHash.make({ key, placement: RingHash.ringpop() })],
-  ["RingHash as goma", (key) => RingHash.make({ key, placement: RingHash.goma })],
+  ["RingHash as goma", (key) => RingHash.make({ key, placement: RingHash.compat })],
   ["Maglev", (key) => Maglev.make({ key })],
   ["Rendezvous", (key) => Rendezvous.make({ key })]
 ]
@@ -207,9 +207,9 @@ const owners = Effect.fnUntraced(function* (placement: RingHash.Placement, ...na
 describe("placements", () => {
   it.effect("goma's own vectors", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* owners(RingHash.goma, "10.0.0.1:7", "10.0.0.2:7", "10.0.0.3:7"), "2212121")
-      assert.strictEqual(yield* owners(RingHash.goma, "10.0.0.1:7", "10.0.0.2:8"), "2212111")
-      assert.strictEqual(yield* owners(RingHash.goma, "10.0.0.3:7"), "3333333")
+      assert.strictEqual(yield* owners(RingHash.compat, "10.0.0.1:7", "10.0.0.2:7", "10.0.0.3:7"), "2212121")
+      assert.strictEqual(yield* owners(RingHash.compat, "10.0.0.1:7", "10.0.0.2:8"), "2212111")
+      assert.strictEqual(yield* owners(RingHash.compat, "10.0.0.3:7"), "3333333")
     })
   )
 

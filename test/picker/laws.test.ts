@@ -41,7 +41,7 @@ const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> 
   ["RingHash", RingHash.make(), { fairWithin: 1.6, keepsKeys: 0 }],
   ["RingHash with a bound", RingHash.make({ bound: 1.25 }), { fairWithin: 1.6, keepsKeys: 0 }],
   ["RingHash as ringpop", RingHash.make({ placement: RingHash.ringpop() }), { keepsKeys: 0 }],
-  ["RingHash as goma", RingHash.make({ placement: RingHash.goma }), {}],
+  ["RingHash as goma", RingHash.make({ placement: RingHash.compat }), {}],
   ["Maglev", Maglev.make({ slots: 5003 }), { fairWithin: 1.25, keepsKeys: 0.03 }],
   ["Rendezvous", Rendezvous.make(), { fairWithin: 1.25, keepsKeys: 0 }],
   ["Panic", Panic.below(RoundRobin.make(), 0.5), { fairWithin: 1.01 }],
