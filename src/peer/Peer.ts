@@ -123,7 +123,7 @@ export class Peer {
     if (after.state === "Ready") this.stats.connected++
     if (before.state === "Ready") {
       const error = event._tag === "Disconnected" ? (event.error ?? "unknown") : "subchannel shutdown"
-      this.stats.disconnected.set(error, (this.stats.disconnected.get(error) ?? 0) + 1)
+      this.stats.lost(error)
     }
     if (event._tag === "ConnectFailed") this.stats.connectsFailed++
     if (after.state === "Idle") this.#ask("nothing")

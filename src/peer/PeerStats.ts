@@ -18,6 +18,7 @@ export interface PendingWatcher {
 }
 
 const nobody: ReadonlyArray<PendingWatcher> = []
+const never: ReadonlyMap<DisconnectError, number> = new Map()
 
 /**
  * Counts of calls, and the slots a load metric keeps its estimate in.
@@ -51,7 +52,12 @@ export class PeerStats {
   /** Connects that became ready, connects that did not, and ready connections that are no more, by what ended them. */
   connected = 0
   connectsFailed = 0
-  readonly disconnected: Map<DisconnectError, number> = new Map()
+  disconnected: ReadonlyMap<DisconnectError, number> = never
+
+  /** Connections are no more: they ended in this way. */
+  lost(error: DisconnectError, connections = 1): void {
+    this.disconnected = new Map(this.disconnected).set(error, (this.disconnected.get(error) ?? 0) + connections)
+  }
 
   /** Leases not yet finished. */
   get pending(): number {

@@ -18,8 +18,6 @@ import type { PeerPool } from "./PeerPool.ts"
 
 const states: ReadonlyArray<State> = ["Ready", "Connecting", "Idle", "Down", "Gone"]
 
-const count = <Key>(into: Map<Key, number>, key: Key, more = 1): void => void into.set(key, (into.get(key) ?? 0) + more)
-
 /** What all peers have counted that the pool ever had. */
 class Census {
   readonly #peers = new Set<Peer>()
@@ -33,7 +31,7 @@ class Census {
       this.#peers.delete(peer)
       this.#left.connected += peer.stats.connected
       this.#left.connectsFailed += peer.stats.connectsFailed
-      for (const [error, times] of peer.stats.disconnected) count(this.#left.disconnected, error, times)
+      for (const [error, times] of peer.stats.disconnected) this.#left.lost(error, times)
     }
   }
 
