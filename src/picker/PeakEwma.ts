@@ -30,20 +30,18 @@ const longest = 300_000
 /** How many answers make a mean. */
 const enough = 64
 
-/** Up to this age two terms of a series say how much is forgotten, right to 5 digits. In time constants. */
-const young = 1 / 16
-
 /**
- * How much of an estimate is forgotten at an age, in time constants: 1 - exp(-age). In a pool with traffic ages are small, and
- * the series costs a quarter. A clock that stepped back forgets nothing.
+ * Of an estimate this old or younger, in time constants, two terms of a series say how much is forgotten: right to 5 digits,
+ * at a quarter of the cost, and in a pool with traffic nothing is older. It is written out in each place, because a fraction
+ * that goes to a function and back is an object each time the compiler does not dissolve the call.
  */
-const forgotten = (age: number): number => (age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0)
+const young = 1 / 16
 
 /** What one pool has seen. `pace` is time constants to the millisecond; a penalty is in milliseconds. */
 const memory = (pace: number, penalty: number): Load => {
   // In an array, because a fraction that is kept in a variable is an allocation each time.
   const running = new Float64Array(2)
-  /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at the same pace. */
+  /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at about the same pace. */
   const mean = 0
   const meanAt = 1
   let answers = 0
@@ -54,10 +52,9 @@ const memory = (pace: number, penalty: number): Load => {
       // A penalty is worth what is left of it, but never less than an answer.
       if (retryAt > now) return Math.max(running[mean]!, retryAt - now) * (pending + 1)
       if (retryAt !== 0 || cost === 0) return pending === 0 ? 0 : probing + pending
-      // `forgotten`, written out: the fractions of a call that the compiler does not dissolve are objects.
       const age = (now - stamp) * pace
-      const share = age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0
-      return (cost + (running[mean]! - cost) * share) * (pending + 1)
+      const forgotten = age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0
+      return (cost + (running[mean]! - cost) * forgotten) * (pending + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)
@@ -70,14 +67,16 @@ const memory = (pace: number, penalty: number): Load => {
         stats.cost = latency
       } else {
         if (answers < enough) answers++
-        const share = Math.max(1 / answers, forgotten((now - running[meanAt]!) * pace))
-        running[mean]! += (latency - running[mean]!) * share
+        const since = Math.max(0, (now - running[meanAt]!) * pace)
+        running[mean]! += (latency - running[mean]!) * Math.max(1 / answers, since / (1 + since))
         running[meanAt] = now
         if (stats.retryAt !== 0 || latency > stats.cost) {
           stats.cost = latency
           stats.retryAt = 0
         } else {
-          stats.cost += (latency - stats.cost) * forgotten((now - stats.stamp) * pace)
+          const age = (now - stats.stamp) * pace
+          const forgotten = age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0
+          stats.cost += (latency - stats.cost) * forgotten
         }
       }
       stats.stamp = now

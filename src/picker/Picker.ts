@@ -159,14 +159,19 @@ export const avoidingTried = (
   self: Picker,
   ready: ReadonlyArray<Peer>,
   among: (rest: ReadonlyArray<Peer>) => Picker
-): Picker => ({
-  pick(call, now) {
-    const picked = self.pick(call, now)
-    if (call.tried.length === 0 || picked._tag !== "Peer" || !call.tried.includes(picked.id)) return picked
+): Picker => {
+  const again = (picked: Pick, call: Call, now: number): Pick => {
+    if (picked._tag !== "Peer" || !call.tried.includes(picked.id)) return picked
     const rest = ready.filter((peer) => !call.tried.includes(peer.id))
     return rest.length === 0 ? picked : among(rest).pick(call, now)
   }
-})
+  return {
+    pick(call, now) {
+      const picked = self.pick(call, now)
+      return call.tried.length === 0 ? picked : again(picked, call, now)
+    }
+  }
+}
 
 /**
  * The policy of most balancers: keep every peer connected, and pick among the ready ones, of which a retried call gets one
