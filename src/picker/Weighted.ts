@@ -17,13 +17,15 @@ import type { Weights } from "./Weights.ts"
 
 /** Where a peer is: its place in this client's order, its connection, and what has added up. */
 interface Position {
+  readonly peer: Peer
   readonly place: number
   readonly lane: Lane | undefined
   readonly sum: number
 }
 
 interface Strides extends Picker.Picker {
-  readonly positionOf: (peer: Peer) => Position | undefined
+  /** In the order of their places. */
+  readonly positions: () => ReadonlyArray<Position>
   /** The place of the last pick. */
   readonly place: () => number
 }
@@ -73,24 +75,29 @@ const readReports = (
 /** The policy, and who is told of weights by report. */
 const over = (reports: Weights | undefined, period: number, witness: Witness.Witness): Picker.PickerPolicy =>
   Picker.overReady<Strides>((ready, random: Random.Random, previous, set) => {
-    const start = (peer: Peer): Position => {
-      const known = previous?.positionOf(peer)
+    const coming = new Set(ready)
+    const starts: Array<Position> = []
+    // In order but for the new ones, which is quickly sorted.
+    for (const { lane, peer, place, sum } of previous?.positions() ?? []) {
+      if (!coming.delete(peer)) continue
       // Another connection may lead to another process.
-      if (previous !== undefined && (known === undefined || known.lane !== peer.lane)) reports?.restart(peer.id)
-      const { place, sum } = known ?? { place: random.nextDoubleUnsafe(), sum: random.nextDoubleUnsafe() }
-      return { place, lane: peer.lane, sum }
+      if (lane !== peer.lane) reports?.restart(peer.id)
+      starts.push({ peer, place, lane: peer.lane, sum })
     }
-    const starts = ready.map((peer) => ({ peer, ...start(peer) })).sort((a, b) => a.place - b.place)
+    for (const peer of coming) {
+      if (previous !== undefined) reports?.restart(peer.id)
+      starts.push({ peer, place: random.nextDoubleUnsafe(), lane: peer.lane, sum: random.nextDoubleUnsafe() })
+    }
+    starts.sort((a, b) => a.place - b.place)
     const peers = starts.map(({ peer }) => peer)
-    const indexes = new Map(peers.map((peer, i) => [peer, i]))
 
     /** The rest, when a call has failed on some of them, is nobody's news. */
     const told = ready === set.ready
-    const own = Float64Array.from(peers, set.weightOf)
+    const own = new Float64Array(peers.map(set.weightOf))
     const mean = meanOf(own)
     const reported = new Float64Array(peers.length).fill(1)
     const strides = new Float64Array(peers.length)
-    const sums = Float64Array.from(starts, ({ sum }) => sum)
+    const sums = new Float64Array(starts.map(({ sum }) => sum))
 
     const update = (now: number): void => {
       if (reports !== undefined)
@@ -111,10 +118,7 @@ const over = (reports: Weights | undefined, period: number, witness: Witness.Wit
     )
     let updateAt = -Infinity
     return {
-      positionOf(peer) {
-        const i = indexes.get(peer)
-        return i === undefined ? undefined : { ...starts[i]!, sum: sums[i]! }
-      },
+      positions: () => starts.map(({ lane, peer, place }, i) => ({ peer, place, lane, sum: sums[i]! })),
       place: () => starts[(next + starts.length - 1) % starts.length]!.place,
       pick(_call, now) {
         if (reports !== undefined && now >= updateAt) {
