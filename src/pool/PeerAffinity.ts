@@ -73,7 +73,8 @@ export class PeerAffinity {
       this.keys.release(seat, notHeld)
     }
     for (const peer of peers) if (!this.#seats.has(peer.id)) this.#seats.set(peer.id, new Seat(peer))
-    for (const seat of this.#seats.values()) seat.admitted = ready.includes(seat.peer)
+    const admitted = new Set(ready)
+    for (const seat of this.#seats.values()) seat.admitted = admitted.has(seat.peer)
   }
 
   #picker(self: Picker.Picker): Picker.Picker {
