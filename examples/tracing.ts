@@ -95,7 +95,7 @@ const print = (parent: string | undefined, indent: string): void => {
   children.sort((a, b) => Number(BigInt(a.startTimeUnixNano) - BigInt(b.startTimeUnixNano)))
   for (const { attributes, name, spanId } of children) {
     const of = (key: string) => Object.values(attributes.find((attribute) => attribute.key === key)?.value ?? {})
-    console.log([indent + name, ...of("rpc.grpc.status_code"), ...of("request_id")].join(" "))
+    console.log([indent + name, ...of("rpc.response.status_code"), ...of("request_id")].join(" "))
     print(spanId, `${indent}. `)
   }
 }
@@ -108,12 +108,12 @@ const program = Effect.gen(function* () {
   const { flush } = yield* OtlpExporter.Flusher
   yield* flush
   print(undefined, "")
-  // => demo.Greeter/SayHello 0 ada#0
-  // => . Attempt.demo.Greeter/SayHello 14 ada#0
-  // => . . demo.Greeter/SayHello 14 ada#0
+  // => demo.Greeter/SayHello OK ada#0
+  // => . Attempt.demo.Greeter/SayHello UNAVAILABLE ada#0
+  // => . . demo.Greeter/SayHello UNAVAILABLE ada#0
   // => . . . greet ada#0
-  // => . Attempt.demo.Greeter/SayHello 0 ada#0
-  // => . . demo.Greeter/SayHello 0 ada#0
+  // => . Attempt.demo.Greeter/SayHello OK ada#0
+  // => . . demo.Greeter/SayHello OK ada#0
   // => . . . greet ada#0
 })
 

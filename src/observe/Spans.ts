@@ -1,13 +1,12 @@
 /**
- * What a span says of a call: OpenTelemetry's words for RPC, gRPC's own for attempts, and ours for what neither has.
+ * What a span says of a call: OpenTelemetry's words for RPC (the stable ones), gRPC's own for attempts, and ours for what neither has.
  *
- * @see https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/
+ * @see https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
  * @see https://github.com/grpc/proposal/blob/master/A72-open-telemetry-tracing.md
  */
 import { Cause, Exit, type Fiber, References, type Tracer } from "effect"
 import type { Call } from "../call/Call.ts"
 import type * as Method from "../call/Method.ts"
-import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { End } from "./Observation.ts"
 
@@ -15,9 +14,8 @@ import type { End } from "./Observation.ts"
 export const nameOf = (method: Method.Any): string => method.path.slice(1)
 
 export const attributesOf = (method: Method.Any): Readonly<Record<string, unknown>> => ({
-  "rpc.system": "grpc",
-  "rpc.service": method.service,
-  "rpc.method": method.name
+  "rpc.system.name": "grpc",
+  "rpc.method": nameOf(method)
 })
 
 const scheme = /^(?:unix:(?:\/\/)?|[a-z][a-z0-9+.-]*:\/+|(?:dns|ipv4|ipv6):)/
@@ -55,7 +53,7 @@ export const end = (
   error: RpcError.RpcError | undefined,
   isFault = true
 ): void => {
-  span.attribute("rpc.grpc.status_code", Code.toNumber(error?.code ?? "OK"))
+  span.attribute("rpc.response.status_code", error?.code ?? "OK")
   if (error === undefined || !isFault) return span.end(now, Exit.void)
   const isDefect = Exit.isFailure(ended) && Cause.hasDies(ended.cause)
   span.end(now, isDefect ? ended : Exit.fail(error))

@@ -39,7 +39,7 @@ const tree = (spans: ReadonlyArray<Span>): ReadonlyArray<string> => {
       .filter(({ parentSpanId }) => parentSpanId === id)
       .sort((a, b) => Number(BigInt(a.startTimeUnixNano) - BigInt(b.startTimeUnixNano)))
       .flatMap((span) => [
-        `${indent}${kinds[span.kind]} ${span.name} ${String(read(span.attributes)["rpc.grpc.status_code"])} ${span.status.code}`,
+        `${indent}${kinds[span.kind]} ${span.name} ${String(read(span.attributes)["rpc.response.status_code"])} ${span.status.code}`,
         ...under(span.spanId, `${indent}  `)
       ])
   return under(undefined, "")
@@ -73,10 +73,10 @@ describe.each(adapters)("$name", (adapter) => {
       const spans = yield* exported((echo) => echo.echo({}).pipe(Retry.withPolicy(retry)), 2)
       // 1 is OK and 2 an error, which a call that worked out in the end is not; of failed handlers only some are.
       assert.deepStrictEqual(tree(spans), [
-        `client ${name} 0 1`,
-        ...[1, 2].flatMap(() => [`  client Attempt.${name} 14 2`, `    server ${name} 14 2`]),
-        `  client Attempt.${name} 0 1`,
-        `    server ${name} 0 1`
+        `client ${name} OK 1`,
+        ...[1, 2].flatMap(() => [`  client Attempt.${name} UNAVAILABLE 2`, `    server ${name} UNAVAILABLE 2`]),
+        `  client Attempt.${name} OK 1`,
+        `    server ${name} OK 1`
       ])
       assert.strictEqual(new Set(spans.map(({ traceId }) => traceId)).size, 1)
 
@@ -84,10 +84,9 @@ describe.each(adapters)("$name", (adapter) => {
       const { "server.port": port, ...ofCall } = read(call.attributes)
       assert.isNumber(port)
       assert.deepStrictEqual(ofCall, {
-        "rpc.system": "grpc",
-        "rpc.service": "trunkline.test.EchoService",
-        "rpc.method": "Echo",
-        "rpc.grpc.status_code": 0,
+        "rpc.system.name": "grpc",
+        "rpc.method": "trunkline.test.EchoService/Echo",
+        "rpc.response.status_code": "OK",
         "server.address": "127.0.0.1",
         "trunkline.attempts": 3
       })
@@ -144,9 +143,9 @@ describe.each(adapters)("$name", (adapter) => {
       assert.deepStrictEqual(
         tree(spans).map((line) => line.replace("Attempt.", "")),
         [
-          "client trunkline.test.EchoService/Lookup 1 2",
-          "  client trunkline.test.EchoService/Lookup 1 2",
-          "    server trunkline.test.EchoService/Lookup 1 1"
+          "client trunkline.test.EchoService/Lookup CANCELLED 2",
+          "  client trunkline.test.EchoService/Lookup CANCELLED 2",
+          "    server trunkline.test.EchoService/Lookup CANCELLED 1"
         ]
       )
       for (const span of spans.filter(({ kind }) => kinds[kind] === "client")) {

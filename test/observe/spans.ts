@@ -44,7 +44,7 @@ export const tree = (spans: ReadonlyArray<Tracer.NativeSpan>): ReadonlyArray<str
 export const ending = (span: Tracer.NativeSpan): ReadonlyArray<unknown> => {
   const { status } = span
   if (status._tag === "Started") return ["open"]
-  const code = span.attributes.get("rpc.grpc.status_code")
+  const code = span.attributes.get("rpc.response.status_code")
   if (status.exit._tag === "Success") return [code]
   const [reason] = status.exit.cause.reasons
   return [code, reason?._tag === "Fail" && reason.error instanceof Error ? reason.error.message : reason?._tag]
