@@ -99,6 +99,7 @@ export * as Witness from "./peer/Witness.ts"
 
 // Which peer takes this call.
 export * as Dispatch from "./picker/Dispatch.ts"
+export * as ExcludeTried from "./picker/ExcludeTried.ts"
 export * as Hash64 from "./picker/Hash64.ts"
 export * as HashKey from "./picker/HashKey.ts"
 export * as LeastPending from "./picker/LeastPending.ts"

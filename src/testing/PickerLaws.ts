@@ -27,7 +27,7 @@ import * as PickerWorld from "./PickerWorld.ts"
  *
  * - `only ready`: a peer that is picked is ready; where the picker panics and says so, it is at least connected.
  * - `queues`: with nobody ready the call waits, with somebody ready it does not. A `partial` picker may let it wait.
- * - `avoids tried`: a call goes to a peer it has not failed on while there is one, unless the picker is `partial`.
+ * - `avoids tried`: a call goes to a peer it has not failed on while there is one; of a `partial` picker only if it says so.
  * - `conserves`: the calls counted on peers are those under way, at any time; picking and measuring count nothing.
  * - `fair`: equal peers get equal shares, within a factor.
  * - `takes turns`: between two calls of a peer, everybody else who stays has one, whoever else comes or goes.
@@ -69,6 +69,8 @@ export interface Options {
   readonly takesTurns?: boolean | undefined
   /** It uses some of the peers only, or some before others, and may let a call wait for them while others are ready. */
   readonly partial?: boolean | undefined
+  /** Its retries go to any ready peer they have not failed on. Default true, and false for a partial one. */
+  readonly avoidsTried?: boolean | undefined
   /** The fraction of keys that may move without need when one peer comes or goes; 0 for none. */
   readonly keepsKeys?: number | undefined
   readonly runs?: number | undefined
@@ -295,7 +297,7 @@ export const check = Effect.fnUntraced(function* (
     watched({
       "only ready": onlyReady,
       queues: queues(partial),
-      ...(partial ? undefined : { "avoids tried": avoidsTried }),
+      ...((options?.avoidsTried ?? !partial) ? { "avoids tried": avoidsTried } : undefined),
       conserves
     }),
     ...(options?.fairWithin === undefined ? [] : [fair(options.fairWithin)]),

@@ -4,6 +4,7 @@ import { Effect, Random as Chance, Stream } from "effect"
 import {
   Balancer,
   Dispatch,
+  ExcludeTried,
   LeastPending,
   Locality,
   Maglev,
@@ -53,6 +54,16 @@ const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> 
   ["Locality.aware of too few", Locality.aware(PowerOfTwo.make(), "even", { minimumPeers: 9 }), { fairWithin: 1.25 }],
   ["Subset.rendezvous", Subset.rendezvous(PowerOfTwo.make(), { size: 3 }), { partial: true }],
   ["Subset.aperture", Subset.aperture(PowerOfTwo.make(), { ordinal: 1, clients: 3, size: 3 }), { partial: true }],
+  [
+    "ExcludeTried over Priority",
+    ExcludeTried.from(Priority.failover(RoundRobin.make())),
+    { partial: true, avoidsTried: true }
+  ],
+  [
+    "ExcludeTried over Subset",
+    ExcludeTried.from(Subset.rendezvous(PowerOfTwo.make(), { size: 3 })),
+    { partial: true, avoidsTried: true }
+  ],
   ["Sticky", Sticky.byKey(PowerOfTwo.make()), { fairWithin: 1.25, keepsKeys: 0 }],
   ["the default", Balancer.defaults.picker, { fairWithin: 1.25 }],
   [
