@@ -83,6 +83,7 @@ const program = Effect.gen(function* () {
   const who = yield* Who
   const backends = yield* MultiEndpoint.MultiEndpoint
   const read = who.answers().pipe(CallOptions.withMultiEndpoint("read"))
+  yield* Effect.forEach(names, (name) => seen(name, true))
   console.log(`default: ${yield* who.answers()}, read: ${yield* read}`)
 
   const telling = Stream.runForEach(backends.switches, ({ from, multiEndpoint, reason, to }) =>
