@@ -6,11 +6,11 @@
  * a tracer, or when it is made inside of a span; otherwise it costs a look at the fiber. The interceptors here are those
  * that clients and servers have already.
  */
-import { Context, Duration, Effect, type Fiber, Layer, References, Stream, type Tracer } from "effect"
+import { Context, Effect, type Fiber, Layer, References, Stream, type Tracer } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
-import * as ErrorDetails from "../status/ErrorDetails.ts"
+import * as RetryAfter from "../status/RetryAfter.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import * as ErrorType from "./ErrorType.ts"
 import * as Observation from "./Observation.ts"
@@ -69,10 +69,8 @@ export const isOn = ({ cache }: AnyFiber): boolean =>
 
 /** Milliseconds the server asked to wait; negative if it asked not to be tried again. */
 const pushbackOf = (error: RpcError.RpcError): number | undefined => {
-  const text = error.trailers.get("grpc-retry-pushback-ms")?.at(-1)
-  if (text !== undefined) return Number.isInteger(Number(text)) ? Number(text) : -1
-  const delay = ErrorDetails.retryDelay(error)
-  return delay === undefined ? undefined : Duration.toMillis(delay)
+  const said = RetryAfter.of(error)
+  return said?.never === true ? -1 : said?.millis
 }
 
 /**

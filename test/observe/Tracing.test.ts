@@ -97,6 +97,23 @@ describe("Tracing", () => {
     )
   )
 
+  it.effect.each([
+    ["300", 300],
+    ["-1", -1],
+    ["", -1],
+    ["1e3", -1]
+  ] as const)("pushback of %j is told as policies take it: %i", ([said, told]) =>
+    traced((spans) =>
+      Effect.gen(function* () {
+        const pushed = RpcError.annotate(unavailable, { trailers: new Map([["grpc-retry-pushback-ms", [said]]]) })
+        yield* serve("a:1", failing(1, pushed))
+        const echo = yield* clientOf("a:1")
+        yield* Effect.exit(echo.echo({}))
+        assert.strictEqual(spans.spans[1]!.attributes.get("trunkline.pushback_ms"), told)
+      })
+    )
+  )
+
   it.effect("a retried call tells each attempt, the backoff between, and what the server asked for", () =>
     traced((spans) =>
       Effect.gen(function* () {
