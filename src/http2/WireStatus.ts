@@ -9,6 +9,7 @@
 import { constants } from "node:http2"
 import type { Code } from "../status/Code.ts"
 import type { Progress } from "../status/RpcError.ts"
+import { http2ErrorCodes } from "../transport/Loss.ts"
 
 /** What an HTTP status says where there is no `grpc-status`. */
 export const fromHttpStatus = (status: number): Code => {
@@ -38,24 +39,6 @@ export interface Reset {
   readonly progress: Progress
 }
 
-/** HTTP/2's error codes, by their numbers. */
-const names = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED"
-]
-
 const codeOfReset = (rst: number): Code => {
   switch (rst) {
     case constants.NGHTTP2_REFUSED_STREAM:
@@ -74,7 +57,7 @@ const codeOfReset = (rst: number): Code => {
 /** What the error code of a reset says. */
 export const fromReset = (rst: number): Reset => ({
   code: codeOfReset(rst),
-  message: `the server ended the call with RST_STREAM with code ${rst} (${names[rst] ?? "unknown"})`,
+  message: `the server ended the call with RST_STREAM with code ${rst} (${http2ErrorCodes[rst] ?? "unknown"})`,
   progress: rst === constants.NGHTTP2_REFUSED_STREAM ? "refused" : "processed"
 })
 

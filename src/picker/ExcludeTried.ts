@@ -9,16 +9,7 @@
 import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import { Dice } from "./Dice.ts"
-import type { PeerSet, Picker, PickerPolicy } from "./Picker.ts"
-
-const excluding = (self: Picker, ready: ReadonlyArray<Peer>, dice: Dice): Picker => ({
-  pick(call, now) {
-    const picked = self.pick(call, now)
-    if (call.tried.length === 0 || picked._tag !== "Peer" || !call.tried.includes(picked.id)) return picked
-    const rest = ready.filter(({ id }) => !call.tried.includes(id))
-    return rest.length === 0 ? picked : rest[dice.below(rest.length)]!
-  }
-})
+import * as Picker from "./Picker.ts"
 
 /**
  * Picks by the policy, and any other ready peer for a call that has failed on the one the policy picks, while there is one.
@@ -32,18 +23,19 @@ const excluding = (self: Picker, ready: ReadonlyArray<Peer>, dice: Dice): Picker
  * @category combinators
  * @since 0.1.0
  */
-export const from = (self: PickerPolicy): PickerPolicy => ({
+export const from = (self: Picker.PickerPolicy): Picker.PickerPolicy => ({
   ...self,
   pickers: (sets) =>
     Stream.unwrap(
       Effect.map(Random.Random, (random) => {
         const dice = new Dice(random)
-        let ready: PeerSet["ready"] = []
+        const anyOf = (peers: ReadonlyArray<Peer>): Picker.Picker => ({ pick: () => peers[dice.below(peers.length)]! })
+        let ready: Picker.PeerSet["ready"] = []
         const seen = Stream.map(sets, (set) => {
           ready = set.ready
           return set
         })
-        return Stream.map(self.pickers(seen), (picker) => excluding(picker, ready, dice))
+        return Stream.map(self.pickers(seen), (picker) => Picker.avoidingTried(picker, ready, anyOf))
       })
     )
 })

@@ -12,6 +12,7 @@
 import type { Peer } from "../peer/Peer.ts"
 import type { PeerStats, PendingWatcher } from "../peer/PeerStats.ts"
 import type { Dice } from "./Dice.ts"
+import { isWeight } from "./Picker.ts"
 
 /** Times are counted from 0 again before they are so large that a step is lost in them. */
 const longestRace = 2 ** 32
@@ -20,7 +21,7 @@ const longestRace = 2 ** 32
 export const weightsOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): Float64Array<ArrayBuffer> =>
   Float64Array.from(peers, (peer) => {
     const weight = weightOf(peer)
-    return weight > 0 && weight < Infinity ? weight : 1
+    return isWeight(weight) ? weight : 1
   })
 
 /**

@@ -149,6 +149,12 @@ export const connectIdle = (set: PeerSet): void => {
   for (const peer of set.peers) if (peer.status.state === "Idle") peer.requestConnect()
 }
 
+/** Whether a number can be a share of the calls. @internal */
+export const isWeight = (weight: number): boolean => weight > 0 && weight < Infinity
+
+/** Whether a call would go where it has failed. @internal */
+export const isTried = (picked: Pick, { tried }: Call): boolean => picked._tag === "Peer" && tried.includes(picked.id)
+
 /**
  * Picks again among the other ready peers when a retried call would go where it has failed. A picker that knows better,
  * such as the next on a ring, answers with another peer itself.
@@ -161,7 +167,7 @@ export const avoidingTried = (
   among: (rest: ReadonlyArray<Peer>) => Picker
 ): Picker => {
   const again = (picked: Pick, call: Call, now: number): Pick => {
-    if (picked._tag !== "Peer" || !call.tried.includes(picked.id)) return picked
+    if (!isTried(picked, call)) return picked
     const rest = ready.filter((peer) => !call.tried.includes(peer.id))
     return rest.length === 0 ? picked : among(rest).pick(call, now)
   }

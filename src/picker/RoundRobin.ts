@@ -4,29 +4,13 @@
  * The order is shuffled once per client, so that many clients of the same backends do not move in step, and the place in
  * it is kept when the set changes: a peer that comes or goes does not send everybody back to the first.
  */
-import type { Random } from "effect"
-import type { Peer } from "../peer/Peer.ts"
 import * as Picker from "./Picker.ts"
-
-/** A peer and its place in this client's order, from 0 to 1. */
-interface Entry {
-  readonly peer: Peer
-  readonly place: number
-}
+import * as Turns from "./Turns.ts"
 
 interface Cursor extends Picker.Picker {
-  readonly order: ReadonlyArray<Entry>
+  readonly turns: ReadonlyArray<Turns.Turn>
   /** The place of the last pick. */
   readonly place: () => number
-}
-
-/** Keeps the place of every known peer and gives a new one a random place. */
-const placed = (ready: ReadonlyArray<Peer>, random: Random.Random, known: ReadonlyArray<Entry>) => {
-  const coming = new Set(ready)
-  // In order but for the new ones, which is quickly sorted.
-  const order = known.filter(({ peer }) => coming.delete(peer))
-  for (const peer of coming) order.push({ peer, place: random.nextDoubleUnsafe() })
-  return order.sort((a, b) => a.place - b.place)
 }
 
 /**
@@ -38,16 +22,12 @@ const placed = (ready: ReadonlyArray<Peer>, random: Random.Random, known: Readon
 export const make = (): Picker.PickerPolicy =>
   Picker.overReady<Cursor>(
     (ready, random, previous) => {
-      const order = placed(ready, random, previous?.order ?? [])
-      const peers = order.map(({ peer }) => peer)
-      const last = previous?.place() ?? -1
-      let next = Math.max(
-        0,
-        order.findIndex(({ place }) => place > last)
-      )
+      const turns = Turns.order(ready, previous?.turns ?? [], (peer) => ({ peer, place: random.nextDoubleUnsafe() }))
+      const peers = turns.map(({ peer }) => peer)
+      let next = Turns.after(turns, previous?.place() ?? -1)
       return {
-        order,
-        place: () => order[(next + order.length - 1) % order.length]!.place,
+        turns,
+        place: () => Turns.placeBefore(turns, next),
         pick() {
           const peer = peers[next]!
           next = next + 1 === peers.length ? 0 : next + 1

@@ -2,7 +2,6 @@
  * Groups of peers used together: how much each one carries follows from how much of it is ready.
  */
 import { Duration, Effect, Random, Stream } from "effect"
-import type { Call } from "../call/Call.ts"
 import * as Groups from "./Groups.ts"
 import * as Picker from "./Picker.ts"
 
@@ -52,8 +51,6 @@ export const hopeful = ({ set }: Groups.Group): number => {
 
 const hopefulShare = (group: Groups.Group): number => hopeful(group) / Math.max(1, group.set.peers.length)
 
-const isTried = (picked: Picker.Pick, { tried }: Call): boolean => picked._tag === "Peer" && tried.includes(picked.id)
-
 const spread = (groups: ReadonlyArray<Groups.Group>, parts: ReadonlyArray<number>, random: Random.Random) => {
   const pickers = groups.map(({ picker }) => picker)
   const used = parts.findIndex((part) => part === 100)
@@ -64,11 +61,11 @@ const spread = (groups: ReadonlyArray<Groups.Group>, parts: ReadonlyArray<number
       let i = 0
       while (i < parts.length - 1 && left >= parts[i]!) left -= parts[i++]!
       const picked = pickers[i]!.pick(call, now)
-      if (call.tried.length === 0 || !isTried(picked, call)) return picked
+      if (call.tried.length === 0 || !Picker.isTried(picked, call)) return picked
       // Its group has nobody else for it; another one may.
       for (const [other, picker] of pickers.entries()) {
         const instead = other === i || parts[other] === 0 ? picked : picker.pick(call, now)
-        if (instead._tag === "Peer" && !isTried(instead, call)) return instead
+        if (instead._tag === "Peer" && !Picker.isTried(instead, call)) return instead
       }
       return picked
     }

@@ -13,12 +13,11 @@ import type { Lane } from "../peer/Lane.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Witness from "../peer/Witness.ts"
 import * as Picker from "./Picker.ts"
+import * as Turns from "./Turns.ts"
 import type { Weights } from "./Weights.ts"
 
 /** Where a peer is: its place in this client's order, its connection, and what has added up. */
-interface Position {
-  readonly peer: Peer
-  readonly place: number
+interface Position extends Turns.Turn {
   readonly lane: Lane | undefined
   readonly sum: number
 }
@@ -33,14 +32,12 @@ interface Strides extends Picker.Picker {
 /** A report is one measurement: it makes nobody's share more or less than the mean's by more than this. */
 const most = 10
 
-const isWeight = (weight: number): boolean => weight > 0 && weight < Infinity
-
 /** The mean of the weights that are some; 1 if there is none. */
 const meanOf = (weights: Float64Array): number => {
   let sum = 0
   let count = 0
   for (const weight of weights) {
-    if (!isWeight(weight)) continue
+    if (!Picker.isWeight(weight)) continue
     sum += weight
     count++
   }
@@ -75,21 +72,18 @@ const readReports = (
 /** The policy, and who is told of weights by report. */
 const over = (reports: Weights | undefined, period: number, witness: Witness.Witness): Picker.PickerPolicy =>
   Picker.overReady<Strides>((ready, random: Random.Random, previous, set) => {
-    const coming = new Set(ready)
-    const starts: Array<Position> = []
-    // In order but for the new ones, which is quickly sorted.
-    for (const { lane, peer, place, sum } of previous?.positions() ?? []) {
-      if (!coming.delete(peer)) continue
-      // Another connection may lead to another process.
-      if (lane !== peer.lane) reports?.restart(peer.id)
-      starts.push({ peer, place, lane: peer.lane, sum })
-    }
-    for (const peer of coming) {
+    const restart = (peer: Peer): void => {
       if (previous !== undefined) reports?.restart(peer.id)
-      starts.push({ peer, place: random.nextDoubleUnsafe(), lane: peer.lane, sum: random.nextDoubleUnsafe() })
     }
-    starts.sort((a, b) => a.place - b.place)
+    const enter = (peer: Peer): Position => {
+      restart(peer)
+      return { peer, place: random.nextDoubleUnsafe(), lane: peer.lane, sum: random.nextDoubleUnsafe() }
+    }
+    const starts = Turns.order(ready, previous?.positions() ?? [], enter)
+    // Another connection may lead to another process.
+    for (const { lane, peer } of starts) if (lane !== peer.lane) restart(peer)
     const peers = starts.map(({ peer }) => peer)
+    const lanes = peers.map(({ lane }) => lane)
 
     /** The rest, when a call has failed on some of them, is nobody's news. */
     const told = ready === set.ready
@@ -104,22 +98,18 @@ const over = (reports: Weights | undefined, period: number, witness: Witness.Wit
         readReports(peers, reports, now, reported, told && now > -Infinity ? witness : undefined)
       let heaviest = 0
       for (let i = 0; i < peers.length; i++) {
-        strides[i] = (isWeight(own[i]!) ? own[i]! : mean) * reported[i]!
+        strides[i] = (Picker.isWeight(own[i]!) ? own[i]! : mean) * reported[i]!
         heaviest = Math.max(heaviest, strides[i]!)
       }
       for (let i = 0; i < peers.length; i++) strides[i]! /= heaviest
     }
     update(-Infinity)
 
-    const last = previous?.place() ?? -1
-    let next = Math.max(
-      0,
-      starts.findIndex(({ place }) => place > last)
-    )
+    let next = Turns.after(starts, previous?.place() ?? -1)
     let updateAt = -Infinity
     return {
-      positions: () => starts.map(({ lane, peer, place }, i) => ({ peer, place, lane, sum: sums[i]! })),
-      place: () => starts[(next + starts.length - 1) % starts.length]!.place,
+      positions: () => starts.map(({ peer, place }, i) => ({ peer, place, lane: lanes[i], sum: sums[i]! })),
+      place: () => Turns.placeBefore(starts, next),
       pick(_call, now) {
         if (reports !== undefined && now >= updateAt) {
           update(now)

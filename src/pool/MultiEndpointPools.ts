@@ -65,7 +65,7 @@ export class EndpointPool {
 
   /** Waits until a call can be sent. */
   get untilReady(): Effect.Effect<void> {
-    return Effect.asVoid(Stream.runHead(Stream.filter(this.ready.changes, (ready) => ready)))
+    return Effect.asVoid(Watched.until(this.ready, (ready) => ready))
   }
 }
 

@@ -58,8 +58,8 @@ export const fromSocketCode = (code: string | undefined): DisconnectError => {
   return bySocketCode[code] ?? "socket error"
 }
 
-/** By their numbers in HTTP/2. */
-const goodbyes = [
+/** HTTP/2's error codes, by their numbers. @internal */
+export const http2ErrorCodes: ReadonlyArray<string> = [
   "NO_ERROR",
   "PROTOCOL_ERROR",
   "INTERNAL_ERROR",
@@ -88,4 +88,4 @@ const goodbyes = [
  * @category constructors
  * @since 0.1.0
  */
-export const fromGoaway = (code: number): DisconnectError => `GOAWAY ${goodbyes[code] ?? "UNKNOWN"}`
+export const fromGoaway = (code: number): DisconnectError => `GOAWAY ${http2ErrorCodes[code] ?? "UNKNOWN"}`
