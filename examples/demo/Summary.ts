@@ -1,4 +1,5 @@
 /** What a run came to, in text. */
+import { RpcError } from "trunkline"
 import { type Faults, phases } from "./Faults.ts"
 import { Histogram } from "./Histogram.ts"
 import type { Journal, Phase } from "./Journal.ts"
@@ -108,6 +109,10 @@ const findings = ({ journal, peers }: Report, { frozen, killed, listening = 0 }:
   ]
 }
 
+/** An error, and why it was not tried again. */
+const whole = (error: unknown): string =>
+  RpcError.isRpcError(error) && error.stopped !== undefined ? `${String(error)} (${error.stopped})` : String(error)
+
 export const render = (report: Report, paint: Paint): string => {
   const { end, faults, journal, rows } = report
   return [
@@ -118,6 +123,6 @@ export const render = (report: Report, paint: Paint): string => {
     "",
     ...(faults === undefined ? [] : findings(report, faults)),
     retries(journal),
-    ...(journal.failure === undefined ? [] : [paint.bad(`first failure: ${String(journal.failure)}`)])
+    ...(journal.failure === undefined ? [] : [paint.bad(`first failure: ${whole(journal.failure)}`)])
   ].join("\n")
 }
