@@ -17,7 +17,6 @@ export interface PendingWatcher {
   readonly pendingChanged: (stats: PeerStats) => void
 }
 
-const nobody: ReadonlyArray<PendingWatcher> = []
 const never: ReadonlyMap<DisconnectError, number> = new Map()
 
 /**
@@ -34,7 +33,8 @@ export class PeerStats {
   stamp = 0
   /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
   retryAt = 0
-  #watchers = nobody
+  /** Nobody, mostly: that is quicker to see of no list than of an empty one. */
+  #watchers: ReadonlyArray<PendingWatcher> | undefined = undefined
   /** Leases ever taken. */
   started = 0
   /** When a lease was last taken or ended, in milliseconds of the monotonic clock. */
@@ -66,17 +66,22 @@ export class PeerStats {
 
   set pending(calls: number) {
     this.#pending = calls
-    for (let i = 0; i < this.#watchers.length; i++) this.#watchers[i]!.pendingChanged(this)
+    if (this.#watchers !== undefined) this.#tell(this.#watchers)
   }
 
   /** Tells a watcher of each change of `pending`, whichever pool's call it was, until it is unwatched. */
   watch(watcher: PendingWatcher): void {
-    this.#watchers = [...this.#watchers, watcher]
+    this.#watchers = [...(this.#watchers ?? []), watcher]
   }
 
   /** Tells a watcher no more. */
   unwatch(watcher: PendingWatcher): void {
-    this.#watchers = this.#watchers.filter((other) => other !== watcher)
+    const others = this.#watchers?.filter((other) => other !== watcher)
+    this.#watchers = others?.length === 0 ? undefined : others
+  }
+
+  #tell(watchers: ReadonlyArray<PendingWatcher>): void {
+    for (let i = 0; i < watchers.length; i++) watchers[i]!.pendingChanged(this)
   }
 
   static {

@@ -40,10 +40,12 @@ const young = 1 / 16
 /** What one pool has seen. `pace` is time constants to the millisecond; a penalty is in milliseconds. */
 const memory = (pace: number, penalty: number): Load => {
   // In an array, because a fraction that is kept in a variable is an allocation each time.
-  const running = new Float64Array(2)
+  const running = new Float64Array(3)
   /** The mean latency of all peers: of as many answers as there were, or so many, and forgotten at about the same pace. */
   const mean = 0
   const meanAt = 1
+  /** What part of that mean one answer is. */
+  const share = 2
   let answers = 0
 
   return {
@@ -53,7 +55,7 @@ const memory = (pace: number, penalty: number): Load => {
       if (retryAt > now) return Math.max(running[mean]!, retryAt - now) * (pending + 1)
       if (retryAt !== 0 || cost === 0) return pending === 0 ? 0 : probing + pending
       const age = (now - stamp) * pace
-      const forgotten = age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0
+      const forgotten = age > young ? 1 - Math.exp(-age) : age < 0 ? 0 : age * (1 - age / 2)
       return (cost + (running[mean]! - cost) * forgotten) * (pending + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
@@ -66,16 +68,18 @@ const memory = (pace: number, penalty: number): Load => {
         if (stats.retryAt !== 0 || latency <= stats.cost) return
         stats.cost = latency
       } else {
-        if (answers < enough) answers++
-        const since = Math.max(0, (now - running[meanAt]!) * pace)
-        running[mean]! += (latency - running[mean]!) * Math.max(1 / answers, since / (1 + since))
+        if (answers < enough) running[share] = 1 / ++answers
+        const since = (now - running[meanAt]!) * pace
+        // An answer that comes so soon after the last that age adds nothing needs no division.
+        const part = since * enough > 1 ? Math.max(running[share]!, since / (1 + since)) : running[share]!
+        running[mean]! += (latency - running[mean]!) * part
         running[meanAt] = now
         if (stats.retryAt !== 0 || latency > stats.cost) {
           stats.cost = latency
           stats.retryAt = 0
         } else {
           const age = (now - stats.stamp) * pace
-          const forgotten = age > young ? 1 - Math.exp(-age) : age > 0 ? age * (1 - age / 2) : 0
+          const forgotten = age > young ? 1 - Math.exp(-age) : age < 0 ? 0 : age * (1 - age / 2)
           stats.cost += (latency - stats.cost) * forgotten
         }
       }

@@ -32,6 +32,36 @@ const find = (ends: Float64Array, place: number): number => {
   return low
 }
 
+/**
+ * The better of two distinct samples.
+ *
+ * They are drawn one pick ahead. Which of two peers is better nobody can foresee, also no processor, and while it makes good
+ * for a wrong guess it need not wait for the dice as well.
+ */
+const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, dice: Dice): Picker.Picker => {
+  const count = ready.length
+  let first = ready[0]!
+  let second = ready[1]!
+  const draw = (): void => {
+    // One throw for both: where in the first's part of the line it fell says how many further on the second is.
+    const place = ((dice.throw() >>> 0) * count) / 2 ** 32
+    const i = place | 0
+    const past = i + 1 + (((place - i) * (count - 1)) | 0) - count
+    first = ready[i]!
+    // Around the end, without another guess: the sign of `past` is a mask.
+    second = ready[past + (count & (past >> 31))]!
+  }
+  draw()
+  return {
+    pick(_call, now) {
+      const a = first
+      const b = second
+      draw()
+      return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a
+    }
+  }
+}
+
 /** The better of two samples by weight. They may be one and the same: of two peers, both would always be sampled. */
 const weighted = (
   ready: ReadonlyArray<Peer>,
@@ -73,17 +103,7 @@ export const make = (options?: { readonly load?: Picker.LoadPolicy | undefined }
       const dice = new Dice(random)
       const weights = ready.map(set.weightOf)
       if (weights.some((weight) => weight !== weights[0])) return weighted(ready, weights, load, dice)
-      return {
-        pick(_call, now) {
-          // One throw for both: where in the first's part of the line it fell says which of the others is the second.
-          const place = ((dice.throw() >>> 0) * ready.length) / 2 ** 32
-          const i = Math.floor(place)
-          const other = Math.floor((place - i) * (ready.length - 1))
-          const a = ready[i]!
-          const b = ready[other >= i ? other + 1 : other]!
-          return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a
-        }
-      }
+      return equal(ready, load, dice)
     },
     { name: "PowerOfTwo", load: options?.load ?? PendingLoad.make() }
   )
