@@ -59,7 +59,7 @@ export class Peer {
   readonly _tag = "Peer"
   readonly id: string
   readonly endpoint: Endpoint
-  readonly stats: PeerStats = new PeerStats()
+  readonly stats: PeerStats = new PeerStats(this)
   /** The ready connection, if there is one: what a call reads. */
   lane: Lane | undefined = undefined
   /** Whether it is closing or closed: nobody holds it any more. @internal */
@@ -120,12 +120,12 @@ export class Peer {
     const before = this.#status.current()
     const after = PeerStatus.next(before, event, now)
     if (after === before) return
-    if (after.state === "Ready") this.stats.connected++
+    if (after.state === "Ready") this.stats.connections.made++
     if (before.state === "Ready") {
       const error = event._tag === "Disconnected" ? (event.error ?? "unknown") : "subchannel shutdown"
-      this.stats.lost(error)
+      this.stats.connections.lose(error)
     }
-    if (event._tag === "ConnectFailed") this.stats.connectsFailed++
+    if (event._tag === "ConnectFailed") this.stats.connections.failed++
     if (after.state === "Idle") this.#ask("nothing")
     this.#status.set(after)
   }

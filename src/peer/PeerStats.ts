@@ -5,7 +5,11 @@
  * life, so reading it is a few machine instructions.
  */
 import type { RpcError } from "../status/RpcError.ts"
-import type { DisconnectError } from "../transport/Loss.ts"
+import { ConnectionCounts } from "./ConnectionCounts.ts"
+import type { Peer } from "./Peer.ts"
+
+/** What numbers that may have a fraction are made with; see the constructor. */
+const fraction = 0.5
 
 /**
  * Who keeps peers in an order of their pending calls, and so must hear of each change.
@@ -17,8 +21,6 @@ export interface PendingWatcher {
   readonly pendingChanged: (stats: PeerStats) => void
 }
 
-const never: ReadonlyMap<DisconnectError, number> = new Map()
-
 /**
  * Counts of calls, and the slots a load metric keeps its estimate in.
  *
@@ -26,37 +28,39 @@ const never: ReadonlyMap<DisconnectError, number> = new Map()
  * @since 0.1.0
  */
 export class PeerStats {
+  /** Whose numbers they are. */
+  readonly peer: Peer
   #pending = 0
   /** The load metric's estimate, in its own unit; 0 before the first observation. */
-  cost = 0
+  cost = fraction
   /** When `cost` was last written, in milliseconds of the monotonic clock. */
-  stamp = 0
+  stamp = fraction
   /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
-  retryAt = 0
+  retryAt = fraction
   /** Nobody, mostly: that is quicker to see of no list than of an empty one. */
   #watchers: ReadonlyArray<PendingWatcher> | undefined = undefined
   /** Leases ever taken. */
   started = 0
   /** When a lease was last taken or ended, in milliseconds of the monotonic clock. */
-  used = 0
+  used = fraction
   /** Attempts that ended as the peer's success. */
   succeeded = 0
   /** Attempts that ended as the peer's failure or rejection. */
   failed = 0
   /** Attempts that were answered well, and how long that took in all, in milliseconds. */
   answered = 0
-  answeredMillis = 0
+  answeredMillis = fraction
   /** The last error that counts as the peer's, and when, in milliseconds of the monotonic clock. */
   lastError: RpcError | undefined = undefined
-  lastErrorAt = 0
-  /** Connects that became ready, connects that did not, and ready connections that are no more, by what ended them. */
-  connected = 0
-  connectsFailed = 0
-  disconnected: ReadonlyMap<DisconnectError, number> = never
+  lastErrorAt = fraction
+  readonly connections = new ConnectionCounts()
 
-  /** Connections are no more: they ended in this way. */
-  lost(error: DisconnectError, connections = 1): void {
-    this.disconnected = new Map(this.disconnected).set(error, (this.disconnected.get(error) ?? 0) + connections)
+  constructor(peer: Peer) {
+    this.peer = peer
+    // Fields of fractions are made with one. The first fraction that comes later gives objects another shape, and code that
+    // has met both is slower for good.
+    this.used = this.answeredMillis = this.lastErrorAt = 0
+    this.forget()
   }
 
   /** Leases not yet finished. */
@@ -82,12 +86,6 @@ export class PeerStats {
 
   #tell(watchers: ReadonlyArray<PendingWatcher>): void {
     for (let i = 0; i < watchers.length; i++) watchers[i]!.pendingChanged(this)
-  }
-
-  static {
-    // The first fraction in a field gives all later objects another shape, and code that has met both is slower for good.
-    const first = new PeerStats()
-    first.used = first.answeredMillis = first.lastErrorAt = first.cost = first.stamp = first.retryAt = 0.5
   }
 
   /** Forgets what was measured: the next connection may lead to another process. */

@@ -40,16 +40,17 @@ const find = (ends: Float64Array, place: number): number => {
  */
 const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, dice: Dice): Picker.Picker => {
   const count = ready.length
-  let first = ready[0]!
-  let second = ready[1]!
+  const all = ready.map(({ stats }) => stats)
+  let first = all[0]!
+  let second = all[1]!
   const draw = (): void => {
     // One throw for both: where in the first's part of the line it fell says how many further on the second is.
     const place = ((dice.throw() >>> 0) * count) / 2 ** 32
     const i = place | 0
     const past = i + 1 + (((place - i) * (count - 1)) | 0) - count
-    first = ready[i]!
+    first = all[i]!
     // Around the end, without another guess: the sign of `past` is a mask.
-    second = ready[past + (count & (past >> 31))]!
+    second = all[past + (count & (past >> 31))]!
   }
   draw()
   return {
@@ -57,7 +58,7 @@ const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, dice: Dice): Picke
       const a = first
       const b = second
       draw()
-      return load.cost(b.stats, now) < load.cost(a.stats, now) ? b : a
+      return (load.cost(b, now) < load.cost(a, now) ? b : a).peer
     }
   }
 }

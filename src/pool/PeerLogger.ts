@@ -56,7 +56,7 @@ export const levelOfStatus: Level = ({ cause, state }) => {
 }
 
 const failuresOf = ({ stats }: Peer): number =>
-  [...stats.disconnected.values()].reduce((sum, count) => sum + count, stats.connectsFailed)
+  [...stats.connections.lost.values()].reduce((sum, count) => sum + count, stats.connections.failed)
 
 /** Writes the lines of one peer, until it is gone. */
 const follow = Effect.fnUntraced(function* (target: string, peer: Peer, options: Options | undefined) {

@@ -9,8 +9,8 @@ import { type Context, Effect, Scope, Stream } from "effect"
 import * as Instruments from "../observe/Instruments.ts"
 import * as Metrics from "../observe/Metrics.ts"
 import * as Sampled from "../observe/Sampled.ts"
+import { ConnectionCounts } from "../peer/ConnectionCounts.ts"
 import type { Peer } from "../peer/Peer.ts"
-import { PeerStats } from "../peer/PeerStats.ts"
 import type { State } from "../peer/PeerStatus.ts"
 import * as Witness from "../peer/Witness.ts"
 import type { DisconnectError } from "../transport/Loss.ts"
@@ -21,7 +21,7 @@ const states: ReadonlyArray<State> = ["Ready", "Connecting", "Idle", "Down", "Go
 /** What all peers have counted that the pool ever had. */
 class Census {
   readonly #peers = new Set<Peer>()
-  readonly #left = new PeerStats()
+  readonly #left = new ConnectionCounts()
 
   /** Takes in new peers, and lets go of those that will count no more. */
   look(peers: ReadonlyArray<Peer>): void {
@@ -29,22 +29,20 @@ class Census {
     for (const peer of this.#peers) {
       if (peer.status.state !== "Gone" || peers.includes(peer)) continue
       this.#peers.delete(peer)
-      this.#left.connected += peer.stats.connected
-      this.#left.connectsFailed += peer.stats.connectsFailed
-      for (const [error, times] of peer.stats.disconnected) this.#left.lost(error, times)
+      this.#left.add(peer.stats.connections)
     }
   }
 
   /** What ended connections so far. */
   get errors(): ReadonlySet<DisconnectError> {
-    const found = new Set(this.#left.disconnected.keys())
-    for (const { stats } of this.#peers) for (const error of stats.disconnected.keys()) found.add(error)
+    const found = new Set(this.#left.lost.keys())
+    for (const { stats } of this.#peers) for (const error of stats.connections.lost.keys()) found.add(error)
     return found
   }
 
-  sum(read: (stats: PeerStats) => number): number {
+  sum(read: (connections: ConnectionCounts) => number): number {
     let sum = read(this.#left)
-    for (const { stats } of this.#peers) sum += read(stats)
+    for (const { stats } of this.#peers) sum += read(stats.connections)
     return sum
   }
 }
@@ -74,14 +72,14 @@ export const register = Effect.fnUntraced(function* (
       if (known.has(error)) continue
       known.add(error)
       yield* Sampled.counter(Instruments.disconnections({ ...labels, "grpc.disconnect_error": error }), () =>
-        census.sum(({ disconnected }) => disconnected.get(error) ?? 0)
+        census.sum(({ lost }) => lost.get(error) ?? 0)
       )
     }
   })
   yield* Effect.forkScoped(Stream.runForEach(pool.changes, ({ peers }) => Scope.provide(look(peers), scope)))
 
-  yield* Sampled.counter(Instruments.connectsSucceeded(labels), () => census.sum(({ connected }) => connected))
-  yield* Sampled.counter(Instruments.connectsFailed(labels), () => census.sum(({ connectsFailed }) => connectsFailed))
+  yield* Sampled.counter(Instruments.connectsSucceeded(labels), () => census.sum(({ made }) => made))
+  yield* Sampled.counter(Instruments.connectsFailed(labels), () => census.sum(({ failed }) => failed))
   yield* Sampled.gauge(Instruments.openConnections(labels), () => inState("Ready"))
   yield* Sampled.gauge(Instruments.pending(labels), () => pendingOf(pool.peers()))
   yield* Sampled.counter(Instruments.pickerRebuilds(labels), () => pool.stats.rebuilds)

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { PeakEwma, PeerStats } from "trunkline"
+import { PeakEwma } from "trunkline"
+import { peerAt } from "./peers.ts"
 
-const fresh = () => new PeerStats.PeerStats()
+const fresh = () => peerAt("a").stats
 
 describe("PeakEwma", () => {
   it("believes a slow answer at once", () => {

@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, Client, Handlers, PeerPool, PeerStats, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
+import { Balancer, Client, Handlers, PeerPool, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
+import { peerAt } from "../picker/peers.ts"
 
 const inMemory = Effect.provide(TestNetwork.layer)
 const hosts = ["a:1", "b:1", "c:1"]
@@ -102,8 +103,8 @@ describe("Balancer.layer({ discovery })", () => {
 
   it("remembers latencies of its own, whatever other pools see", () => {
     const [slow, fast] = [Balancer.defaults.picker.load!.make(), Balancer.defaults.picker.load!.make()]
-    const stats = new PeerStats.PeerStats()
-    for (let i = 0; i < 100; i++) slow.observe(new PeerStats.PeerStats(), "success", 1000, 0)
+    const { stats } = peerAt("a")
+    for (let i = 0; i < 100; i++) slow.observe(peerAt("b").stats, "success", 1000, 0)
     fast.observe(stats, "success", 10, 0)
     assert.strictEqual(fast.cost(stats, 60_000), 10)
   })

@@ -28,3 +28,6 @@ export const policies: Readonly<Record<string, () => Picker.PickerPolicy>> = {
 }
 
 export const names = Object.keys(policies)
+
+/** Those that pick by the key of the call. */
+export const byKey: ReadonlySet<string> = new Set(["RingHash", "RingHash, bound 1.25", "Maglev", "Rendezvous"])
