@@ -35,8 +35,10 @@ export class PeerStats {
   cost = fraction
   /** When `cost` was last written, in milliseconds of the monotonic clock. */
   stamp = fraction
-  /** When a peer whose last attempt failed may be asked again, in the same milliseconds; 0 if it did not fail. */
-  retryAt = fraction
+  /** Unary calls under way: an answer is due to each of them. One to a stream may come at any time, or never. */
+  unanswered = 0
+  /** When the first of them was sent that met no other, in the same milliseconds. */
+  askedAt = fraction
   /** Nobody, mostly: that is quicker to see of no list than of an empty one. */
   #watchers: ReadonlyArray<PendingWatcher> | undefined = undefined
   /** Leases ever taken. */
@@ -59,7 +61,7 @@ export class PeerStats {
     this.peer = peer
     // Fields of fractions are made with one. The first fraction that comes later gives objects another shape, and code that
     // has met both is slower for good.
-    this.used = this.answeredMillis = this.lastErrorAt = 0
+    this.used = this.answeredMillis = this.lastErrorAt = this.askedAt = 0
     this.forget()
   }
 
@@ -71,6 +73,11 @@ export class PeerStats {
   set pending(calls: number) {
     this.#pending = calls
     if (this.#watchers !== undefined) this.#tell(this.#watchers)
+  }
+
+  /** A unary call is sent. */
+  ask(now: number): void {
+    if (this.unanswered++ === 0) this.askedAt = now
   }
 
   /** Tells a watcher of each change of `pending`, whichever pool's call it was, until it is unwatched. */
@@ -92,6 +99,5 @@ export class PeerStats {
   forget(): void {
     this.cost = 0
     this.stamp = 0
-    this.retryAt = 0
   }
 }

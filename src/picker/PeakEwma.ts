@@ -2,8 +2,10 @@
  * Load as expected latency: a moving average that jumps to peaks, times the calls under way.
  *
  * A slow answer is believed at once and forgiven slowly; a fast one lowers the estimate slowly. That makes a peer that
- * stalls expensive after its first slow call. Three rules keep the estimate honest:
+ * stalls expensive after its first slow call. Four rules keep the estimate honest:
  *
+ * - Who owes an answer is as slow as the silence is long. A peer that hangs ends no call, so all that it has answered speaks
+ *   for it, and it would be sent calls until the first of them is given up.
  * - What is forgotten turns into the mean of all peers, not into nothing. A client with little traffic meets a peer less
  *   often than it forgets, and would try a slow one again each time as if it were free.
  * - A failure counts as a long latency for that long, because otherwise a peer that fails fast looks like the best one; a
@@ -33,11 +35,15 @@ const enough = 64
 /**
  * Of an estimate this old or younger, in time constants, two terms of a series say how much is forgotten: right to 5 digits,
  * at a quarter of the cost, and in a pool with traffic nothing is older. It is written out in each place, because a fraction
- * that goes to a function and back is an object each time the compiler does not dissolve the call.
+ * that goes to a function and back is an object each time the compiler does not dissolve the call; one such call on a path
+ * that is never taken makes objects of the fractions on the others.
  */
 const young = 1 / 16
 
-/** What one pool has seen. `pace` is time constants to the millisecond; a penalty is in milliseconds. */
+/**
+ * What one pool has seen. The cost in a peer's stats is its latency, 0 before the first, or below 0 the penalty for its last
+ * failure, which counts from the stamp. `pace` is time constants to the millisecond; a penalty is in milliseconds.
+ */
 const memory = (pace: number, penalty: number): Load => {
   // In an array, because a fraction that is kept in a variable is an allocation each time.
   const running = new Float64Array(3)
@@ -50,22 +56,27 @@ const memory = (pace: number, penalty: number): Load => {
 
   return {
     cost(stats, now) {
-      const { cost, pending, retryAt, stamp } = stats
-      // A penalty is worth what is left of it, but never less than an answer.
-      if (retryAt > now) return Math.max(running[mean]!, retryAt - now) * (pending + 1)
-      if (retryAt !== 0 || cost === 0) return pending === 0 ? 0 : probing + pending
+      const { cost, pending, stamp, unanswered } = stats
+      if (cost <= 0) {
+        const left = stamp - cost - now
+        // A penalty is worth what is left of it, but never less than an answer.
+        if (left > 0) return Math.max(running[mean]!, left) * (pending + 1)
+        return pending === 0 ? 0 : probing + pending
+      }
       const age = (now - stamp) * pace
       const forgotten = age > young ? 1 - Math.exp(-age) : age < 0 ? 0 : age * (1 - age / 2)
-      return (cost + (running[mean]! - cost) * forgotten) * (pending + 1)
+      const expected = cost + (running[mean]! - cost) * forgotten
+      // A call that has waited longer than that need not end to say so.
+      const silent = unanswered === 0 ? 0 : now - Math.max(stamp, stats.askedAt)
+      return (silent > expected ? silent : expected) * (pending + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)
       if (outcome === "failure" || outcome === "rejected") {
-        stats.cost = Math.max(penalty, latency, Math.min(longest, retryAfter))
-        stats.retryAt = now + stats.cost
+        stats.cost = -Math.max(penalty, latency, Math.min(longest, retryAfter))
       } else if (outcome === "ignorable") {
         // A call its caller gave up took at least this long; that it was short says nothing good of the peer.
-        if (stats.retryAt !== 0 || latency <= stats.cost) return
+        if (stats.cost < 0 || latency <= stats.cost) return
         stats.cost = latency
       } else {
         if (answers < enough) running[share] = 1 / ++answers
@@ -74,10 +85,8 @@ const memory = (pace: number, penalty: number): Load => {
         const part = since * enough > 1 ? Math.max(running[share]!, since / (1 + since)) : running[share]!
         running[mean]! += (latency - running[mean]!) * part
         running[meanAt] = now
-        if (stats.retryAt !== 0 || latency > stats.cost) {
-          stats.cost = latency
-          stats.retryAt = 0
-        } else {
+        if (latency > stats.cost) stats.cost = latency
+        else {
           const age = (now - stats.stamp) * pace
           const forgotten = age > young ? 1 - Math.exp(-age) : age < 0 ? 0 : age * (1 - age / 2)
           stats.cost += (latency - stats.cost) * forgotten

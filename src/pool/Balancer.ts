@@ -105,7 +105,10 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
     onPeer(
       pool,
       call,
-      (lease) => lease.transport.unary(method, request, call),
+      (lease) => {
+        lease.ask()
+        return lease.transport.unary(method, request, call)
+      },
       (lease, exit) => lease.end(exit)
     ),
 

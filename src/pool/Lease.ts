@@ -49,6 +49,7 @@ export class Lease {
   readonly #start: number
   #answered = false
   #ended = false
+  #asked = false
 
   /** Counts a call onto a peer that has a lane. */
   constructor(peer: Peer, lane: Lane, observers: Observers, call: Call, now: number) {
@@ -63,6 +64,12 @@ export class Lease {
     lane.enter()
     call.peer = peer.id
     call.picked = now
+  }
+
+  /** The call is unary: the peer owes an answer from here on. */
+  ask(): void {
+    this.#asked = true
+    this.#peer.stats.ask(this.#start)
   }
 
   /** The connection the call is to be sent on. */
@@ -85,6 +92,7 @@ export class Lease {
     const now = Deadline.nowUnsafe(this.#call.clock)
     const { stats } = this.#peer
     stats.pending--
+    if (this.#asked) stats.unanswered--
     stats.used = now
     if (outcome === "success") stats.succeeded++
     else if (outcome !== "ignorable") {

@@ -74,6 +74,38 @@ describe("PeakEwma", () => {
     assert.strictEqual(load.cost(stats, 0), 40)
   })
 
+  it("who owes an answer is as slow as the silence is long, until there is one", () => {
+    const load = PeakEwma.make().make()
+    const stats = fresh()
+    load.observe(stats, "success", 10, 0)
+    stats.pending = 2
+    stats.ask(100)
+    stats.ask(150)
+    assert.approximately(load.cost(stats, 105), 30, 1e-6)
+    assert.strictEqual(load.cost(stats, 160), 180)
+    assert.strictEqual(load.cost(stats, 400), 900)
+    // Any answer ends the silence, also one to the later call.
+    load.observe(stats, "success", 250, 400)
+    assert.strictEqual(load.cost(stats, 400), 750)
+    load.observe(stats, "success", 250, 500)
+    assert.isAtMost(load.cost(stats, 600), 750)
+    assert.strictEqual(load.cost(stats, 900), 1200)
+  })
+
+  it("silence counts from the first call after none, and not at all of who owes nothing", () => {
+    const load = PeakEwma.make().make()
+    const stats = fresh()
+    load.observe(stats, "success", 10, 0)
+    stats.pending = 1
+    assert.approximately(load.cost(stats, 5000), 20, 1e-6)
+    stats.ask(5000)
+    assert.approximately(load.cost(stats, 5005), 20, 1e-6)
+    assert.strictEqual(load.cost(stats, 5100), 200)
+    // A call that was given up early says nothing, so its end does not either.
+    load.observe(stats, "ignorable", 1, 5100)
+    assert.strictEqual(load.cost(stats, 5200), 400)
+  })
+
   it("gives a peer never measured one probe and no second", () => {
     const load = PeakEwma.make().make()
     const [cold, slow] = [fresh(), fresh()]

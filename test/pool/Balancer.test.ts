@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Schema, Scheduler, Scope, Stream, SubscriptionRef } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Schema, Scheduler, Scope, Stream, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Balancer,
   CallOptions,
   Client,
+  Deadline,
   Discovery,
   type Endpoint,
   ErrorDetails,
@@ -349,6 +350,36 @@ describe("leases", () => {
       yield* network.kill("a:1")
       assert.strictEqual((yield* Fiber.join(killed)).code, "UNAVAILABLE")
       assert.strictEqual(stats.pending, 0)
+    }).pipe(inMemory)
+  )
+
+  it.effect("a peer owes an answer to unary calls, and to streams none", () =>
+    Effect.gen(function* () {
+      yield* serveAll
+      const registry = yield* PeerRegistry.make()
+      const { stats } = yield* registry.retain(endpoint("a:1"))
+      const echo = yield* client({ discovery: StaticDiscovery.make(["a:1"]), eager: true }).pipe(
+        Effect.provideService(PeerRegistry.PeerRegistry, registry)
+      )
+      yield* settle
+      const clock = yield* Clock.Clock
+      const stream = yield* Effect.forkChild(Stream.runDrain(echo.expand({ count: 3, delayMillis: 1000 })))
+      yield* settle
+      assert.deepStrictEqual([stats.pending, stats.unanswered], [1, 0])
+      yield* TestClock.adjust(100)
+      const asked = Deadline.nowUnsafe(clock)
+      const quick = yield* Effect.forkChild(echo.echo({ delayMillis: 50 }))
+      const slow = yield* Effect.forkChild(echo.echo({ delayMillis: 60 }))
+      yield* settle
+      assert.deepStrictEqual([stats.pending, stats.unanswered, stats.askedAt], [3, 2, asked])
+      yield* TestClock.adjust(50)
+      yield* Fiber.join(quick)
+      assert.deepStrictEqual([stats.pending, stats.unanswered, stats.askedAt], [2, 1, asked])
+      yield* Fiber.interrupt(slow)
+      assert.deepStrictEqual([stats.pending, stats.unanswered], [1, 0])
+      yield* Effect.flip(echo.lookup({ failCode: 13 }))
+      assert.deepStrictEqual([stats.pending, stats.unanswered, stats.askedAt], [1, 0, asked + 50])
+      yield* Fiber.interrupt(stream)
     }).pipe(inMemory)
   )
 

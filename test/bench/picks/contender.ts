@@ -87,10 +87,12 @@ const pick = (call: Call.Call, now: number): Peer.Peer => {
   const picked = picker.pick(call, now)
   if (picked._tag !== "Peer") throw new Error(picked._tag)
   picked.stats.pending++
+  picked.stats.ask(now)
   return picked
 }
 const end = (peer: Peer.Peer, latency: number, now: number): void => {
   peer.stats.pending--
+  peer.stats.unanswered--
   load.observe(peer.stats, "success", latency, now)
 }
 
