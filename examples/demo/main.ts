@@ -30,7 +30,9 @@ const local = Effect.fnUntraced(function* ({ rate, seconds }: Arguments.Argument
   console.log(`${rate} calls a second to ${where.join(", ")} on this machine`)
   return yield* Effect.gen(function* () {
     const greeter = yield* Greeter
-    const ask = greeter.sayHello({ name: "Ada" }).pipe(CallOptions.withTimeout("500 millis"), Pool.withDeadline)
+    const ask = greeter
+      .sayHello({ name: "Ada" })
+      .pipe(CallOptions.idempotent, CallOptions.withTimeout("500 millis"), Pool.withDeadline)
     return yield* Run.run({ journal, screen, seconds, rate, ask, backends, faults })
   }).pipe(
     Effect.provide(

@@ -227,7 +227,8 @@ export const withCredentials = (credentials: CallCredentials): Combinator =>
   update((options) => ({ ...options, credentials }))
 
 /**
- * Says that running the call twice is harmless, whatever was said further out.
+ * Says that running the call twice is harmless, whatever was said further out. A unary call that is harmless is also tried
+ * again when its answer had begun and broke off; any other is committed then.
  *
  * @category combinators
  * @since 0.1.0

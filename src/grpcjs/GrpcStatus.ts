@@ -16,10 +16,10 @@ export interface Site {
 
 /**
  * grpc-js reports some connections lost under a call as INTERNAL, because the stream was closed before the socket said
- * why. These texts are its own, never a server's answer.
+ * why, and others in the socket's own words. No server answers so.
  */
 const lossText =
-  /^Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error)/
+  /^(?:Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error)|(?:read|write) E[A-Z]+$)/
 
 /** What grpc-js says of a stream that was reset: by the server for this call, or with the whole connection. */
 const resetText = "Call cancelled"

@@ -95,6 +95,19 @@ const tooLate = (method: Method.Any) =>
     })
   )
 
+/** A call is committed once its server has begun to answer (gRFC A6). */
+const begunToAnswer: RetryLoop.Committed = (error) => error.answered
+
+/**
+ * Unless the answer broke off: nobody has seen any of it, so where asking twice does no harm the call is not lost. Servers send
+ * headers a moment before the message, and some are killed in this moment.
+ */
+const begunAndNotBrokenOff: RetryLoop.Committed = ({ answered, code, origin }) =>
+  answered && !(origin === "local" && (code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED"))
+
+const isHarmless = (method: Method.Any, { options }: Call): boolean =>
+  options.idempotent ?? method.idempotency !== "unknown"
+
 const unary =
   (client: Attempts) =>
   (next: Unary): Unary => {
@@ -107,7 +120,14 @@ const unary =
           if (failure === undefined || cause.reasons.length > 1) return Effect.failCause(cause)
           return Effect.withFiber((fiber) =>
             Effect.map(
-              RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, failure.error),
+              RetryLoop.afterFailure(
+                attempt,
+                call,
+                client.retry(fiber, method),
+                client.budget,
+                failure.error,
+                isHarmless(method, call) ? begunAndNotBrokenOff : begunToAnswer
+              ),
               (response) => client.earn(call, response)
             )
           )
@@ -128,6 +148,8 @@ const unary =
     }
   }
 
+const unsealed = () => false
+
 /** Begins a stream, and again as the call's policy says. */
 const retried = <O, R>(
   client: Attempts,
@@ -135,10 +157,17 @@ const retried = <O, R>(
   method: Method.Any,
   call: Call,
   attempt: Effect.Effect<Begun<O>, RpcError.RpcError, R>,
-  sealed?: () => boolean
+  sealed: () => boolean = unsealed
 ) =>
   Effect.catch(attempt, (error) =>
-    RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, error, sealed)
+    RetryLoop.afterFailure(
+      attempt,
+      call,
+      client.retry(fiber, method),
+      client.budget,
+      error,
+      (error) => begunToAnswer(error) || sealed()
+    )
   )
 
 const stream =

@@ -28,11 +28,11 @@ export const note = (call: Call, error: RpcError.RpcError, now: number, delayMil
 export const told = (call: Call, error: RpcError.RpcError, stopped: RpcError.Stopped): RpcError.RpcError =>
   RpcError.annotate(error, { attempts: call.failed, stopped })
 
-const unsealed = () => false
+/** Whether an attempt that ended so was the call's last, whatever its policy says. */
+export type Committed = (error: RpcError.RpcError) => boolean
 
 /**
- * Goes on after the first failure. `attempt` reads the call each time it is run; `sealed` says that the requests of the
- * call cannot be sent again.
+ * Goes on after the first failure. `attempt` reads the call each time it is run.
  */
 export const afterFailure = Effect.fnUntraced(function* <A, R>(
   attempt: Effect.Effect<A, RpcError.RpcError, R>,
@@ -40,7 +40,7 @@ export const afterFailure = Effect.fnUntraced(function* <A, R>(
   policy: RetryPolicy,
   budget: RetryBudget,
   first: RpcError.RpcError,
-  sealed: () => boolean = unsealed
+  committed: Committed
 ): Effect.fn.Return<A, RpcError.RpcError, R> {
   const step = yield* Verdict.start(policy, Deadline.nowUnsafe(call.clock) - call.start)
   const free = new FreeTries()
@@ -48,10 +48,10 @@ export const afterFailure = Effect.fnUntraced(function* <A, R>(
 
   while (true) {
     const now = Deadline.nowUnsafe(call.clock)
-    if (now < call.deadline && !sealed() && free.allows(error)) {
+    if (now < call.deadline && !committed(error) && free.allows(error)) {
       call.repeatAttempt(now)
     } else {
-      const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, sealed())
+      const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, committed(error))
       if (typeof verdict === "string") {
         note(call, error, now)
         return yield* told(call, error, verdict)

@@ -49,8 +49,8 @@ export const whyStopped = (policy: Retry.RetryPolicy, error: RpcError, now: numb
 const mayHaveRun = (error: RpcError): boolean => error.progress !== "not_started" && error.progress !== "refused"
 
 /** What stands against another attempt that the policy wants after `delay`. */
-const objection = (error: RpcError, call: Call, delay: number, now: number, sealed: boolean): Stopped | undefined =>
-  error.answered || sealed
+const objection = (error: RpcError, call: Call, delay: number, now: number, committed: boolean): Stopped | undefined =>
+  committed
     ? "committed"
     : call.options.idempotent === false && mayHaveRun(error)
       ? "not_idempotent"
@@ -58,7 +58,7 @@ const objection = (error: RpcError, call: Call, delay: number, now: number, seal
         ? undefined
         : "deadline"
 
-/** Decides what follows an attempt of this call. `sealed` says that its requests cannot be sent again. */
+/** Decides what follows an attempt of this call. `committed` says that it is too late for another. */
 export const decide = Effect.fnUntraced(function* (
   error: RpcError,
   call: Call,
@@ -66,7 +66,7 @@ export const decide = Effect.fnUntraced(function* (
   policy: Retry.RetryPolicy,
   step: Step,
   budget: RetryBudget,
-  sealed: boolean
+  committed: boolean
 ): Effect.fn.Return<Verdict> {
   if (error.progress === "dropped") return "not_retryable"
   const wall = call.clock.currentTimeMillisUnsafe()
@@ -77,5 +77,5 @@ export const decide = Effect.fnUntraced(function* (
     return stopped
   }
   budget.observe(outcomeOf(error), now)
-  return objection(error, call, delay, now, sealed) ?? (budget.withdraw(now) ? delay : "budget")
+  return objection(error, call, delay, now, committed) ?? (budget.withdraw(now) ? delay : "budget")
 })

@@ -113,7 +113,7 @@ export interface Attempt {
  * - `deadline`: no further attempt could end inside the deadline.
  * - `budget`: the client's retry budget is used up.
  * - `pushback`: the server asked not to be tried again.
- * - `committed`: the answer had begun, or the request could not be sent again.
+ * - `committed`: the answer had begun (and asking again may do harm), or the request could not be sent again.
  *
  * @category models
  * @since 0.1.0

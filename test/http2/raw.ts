@@ -1,7 +1,7 @@
 /** Peers that speak HTTP/2 by hand, to say what no gRPC peer would. */
 import { Effect, type Scope } from "effect"
 import * as http2 from "node:http2"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 
 /** Answers a stream. */
 export type Answer = (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void
@@ -11,14 +11,18 @@ export interface RawServer {
   readonly sessions: ReadonlySet<http2.ServerHttp2Session>
   /** Connections it has seen. */
   readonly seen: () => number
+  /** Resets its connections, as a kernel does for a process that is killed. */
+  readonly reset: () => void
 }
 
 export const serve = (answer: Answer, settings: http2.Settings = {}): Effect.Effect<RawServer, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<RawServer & { readonly server: http2.Http2Server }>((resume) => {
       const sessions = new Set<http2.ServerHttp2Session>()
+      const sockets = new Set<Socket>()
       let seen = 0
       const server = http2.createServer({ settings })
+      server.on("connection", (socket: Socket) => sockets.add(socket))
       server.on("session", (session) => {
         seen++
         sessions.add(session.on("error", () => {}).on("close", () => sessions.delete(session)))
@@ -35,6 +39,9 @@ export const serve = (answer: Answer, settings: http2.Settings = {}): Effect.Eff
             address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
             sessions,
             seen: () => seen,
+            reset: () => {
+              for (const socket of sockets) socket.resetAndDestroy()
+            },
             server
           })
         )

@@ -74,6 +74,21 @@ describe("gRFC A6", () => {
     }).pipe(inMemory)
   )
 
+  it.effect("4 but an answer that broke off, which nobody has seen, is asked for again where that is harmless", () =>
+    Effect.gen(function* () {
+      const { letters, network, served } = yield* backends({
+        one: (n, call) => (n === 1 ? Effect.andThen(call.sendHeaders, Effect.never) : Effect.succeed(`one ${n}`))
+      })
+      const call = letters.one("a").pipe(Retry.withPolicy(atOnce), CallOptions.idempotent)
+      const asked = yield* Effect.forkChild(call)
+      yield* settle
+      yield* network.kill(served[0]!.host)
+      yield* settle
+      assert.strictEqual(yield* Fiber.join(asked), "one 2")
+      assert.notStrictEqual(served[0]!.host, served[1]!.host)
+    }).pipe(inMemory)
+  )
+
   it.effect("5 requests that outgrow the buffer commit the call", () =>
     Effect.gen(function* () {
       const { letters, served } = yield* backends({

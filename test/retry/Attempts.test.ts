@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallOptions, Deadline, Hedge, MethodPolicy, Retry, RetryBudget, RpcError } from "trunkline"
+import { CallOptions, Deadline, Hedge, type Method, MethodPolicy, Retry, RetryBudget, RpcError } from "trunkline"
 import { atOnce, everySecond, failure, scripted, unavailable } from "./scripted.ts"
 
 const done = Effect.succeed("done")
@@ -154,6 +154,34 @@ describe("idempotency", () => {
         3
       ])
       assert.deepStrictEqual(yield* twice(unavailable), [false, 1])
+    })
+  )
+
+  const headers = new Map()
+  const lost = { headers, origin: "local" } as const
+  const either = Retry.onCodes(["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"], Schedule.forever)
+  const endings: ReadonlyArray<
+    readonly [number, string, RpcError.RpcError, CallOptions.CallOptions["idempotent"], Method.Idempotency]
+  > = [
+    [2, "a harmless call whose answer broke off", failure("UNAVAILABLE", lost), true, "unknown"],
+    [2, "one whose method is harmless", failure("UNAVAILABLE", lost), undefined, "idempotent"],
+    [2, "one whose method does nothing", failure("UNAVAILABLE", lost), undefined, "no_side_effects"],
+    [2, "one whose answer did not end in time", failure("DEADLINE_EXCEEDED", lost), true, "unknown"],
+    [1, "one of which nothing is said", failure("UNAVAILABLE", lost), undefined, "unknown"],
+    [1, "one that says more than its method", failure("UNAVAILABLE", lost), false, "idempotent"],
+    [1, "an answer that ended badly", failure("UNAVAILABLE", { headers, origin: "remote" }), true, "idempotent"],
+    [1, "an answer too large to be read", failure("RESOURCE_EXHAUSTED", lost), true, "idempotent"]
+  ]
+  it.effect.each(endings)("once the answer has begun, %i attempts: %s", ([attempts, , error, idempotent, level]) =>
+    Effect.gen(function* () {
+      const { letters, seen } = yield* scripted((n) => (n === 1 ? Effect.fail(error) : done), level)
+      const call = letters.one("a").pipe(
+        Retry.withPolicy(either),
+        CallOptions.update((options) => ({ ...options, idempotent }))
+      )
+      const exit = yield* Effect.exit(finish(call))
+      assert.strictEqual(seen.length, attempts)
+      assert.strictEqual(Exit.isSuccess(exit), attempts === 2)
     })
   )
 

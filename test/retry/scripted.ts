@@ -1,13 +1,17 @@
 /** A client over a transport that answers attempts as the test says, and what that transport saw of them. */
 import { Effect, Schedule, Schema, Stream } from "effect"
-import { type Call, Client, type Interceptor, Retry, RpcError, Service, Transport } from "trunkline"
+import { type Call, Client, type Interceptor, type Method, Retry, RpcError, Service, Transport } from "trunkline"
 
-export const Letters = Service.make("test.Letters", {
-  one: Service.unary(Schema.String, Schema.String),
-  many: Service.serverStreaming(Schema.String, Schema.String),
-  sum: Service.clientStreaming(Schema.String, Schema.String),
-  chat: Service.bidiStreaming(Schema.String, Schema.String)
-})
+/** The service, which says of its unary method whether calling it twice is harmless. */
+const lettersThat = (idempotency: Method.Idempotency) =>
+  Service.make("test.Letters", {
+    one: Service.unary(Schema.String, Schema.String, { idempotency }),
+    many: Service.serverStreaming(Schema.String, Schema.String),
+    sum: Service.clientStreaming(Schema.String, Schema.String),
+    chat: Service.bidiStreaming(Schema.String, Schema.String)
+  })
+
+export const Letters = lettersThat("unknown")
 
 /** What the transport saw of an attempt. */
 export interface Seen {
@@ -35,8 +39,14 @@ export const everySecond = Retry.onCodes(["UNAVAILABLE"], Schedule.spaced("1 sec
 /** Tries again after UNAVAILABLE, at once. */
 export const atOnce = Retry.onCodes(["UNAVAILABLE"], Schedule.forever)
 
-/** A client whose attempts, from 1 on, are answered by `answer`. It takes its policies from the context. */
-export const scripted = Effect.fnUntraced(function* (answer: (n: number, call: Call.Call) => Answer) {
+/**
+ * A client whose attempts, from 1 on, are answered by `answer`. It takes its policies from the context; `idempotency` is what
+ * the service says of its unary method.
+ */
+export const scripted = Effect.fnUntraced(function* (
+  answer: (n: number, call: Call.Call) => Answer,
+  idempotency: Method.Idempotency = "unknown"
+) {
   const seen: Array<Seen> = []
   const run = (call: Call.Call): Answer =>
     Effect.suspend(() => {
@@ -57,6 +67,8 @@ export const scripted = Effect.fnUntraced(function* (answer: (n: number, call: C
         }
       }) as never
   }
-  const letters = yield* Client.make(Letters).pipe(Effect.provideService(Transport.Transport, transport))
+  const letters = yield* Client.make(lettersThat(idempotency)).pipe(
+    Effect.provideService(Transport.Transport, transport)
+  )
   return { letters, seen }
 })

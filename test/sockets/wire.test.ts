@@ -19,6 +19,7 @@ import {
 import { echoHandlers } from "../echo.ts"
 import { endpoint } from "../endpoints.ts"
 import { EchoService } from "../gen/echo_pb.ts"
+import * as Raw from "../http2/raw.ts"
 import { adapters, type ConnectorOptions, type ServerOptions } from "./adapters.ts"
 import { selfSigned } from "./certificate.ts"
 import { mute } from "./mute.ts"
@@ -314,6 +315,41 @@ describe.each(adapters)("$name", (adapter) => {
             ["processed", true, "committed"]
           ]
         )
+      })
+    )
+  })
+
+  describe("an answer that breaks off", () => {
+    /** A server that breaks off once its headers are out, and how many calls it has had. */
+    const breaking = (end: "reset" | "close") =>
+      Effect.gen(function* () {
+        let calls = 0
+        const server = yield* Raw.serve((stream) => {
+          calls++
+          stream.respond({ ":status": 200, "content-type": "application/grpc" })
+          setTimeout(() => (end === "reset" ? server.reset() : stream.session?.destroy()), 50)
+        })
+        return { address: server.address, calls: () => calls }
+      })
+    const retried = Retry.withPolicy(Retry.onCodes(["UNAVAILABLE"], quick))
+
+    it.live.each(["reset", "close"] as const)("is the connection's error and not the server's: %s", (end) =>
+      Effect.gen(function* () {
+        const echo = yield* clientOf([(yield* breaking(end)).address])
+        const error = yield* Effect.flip(retried(echo.echo({})))
+        assert.deepStrictEqual(
+          [error.code, error.origin, error.answered, error.stopped],
+          ["UNAVAILABLE", "local", true, "committed"]
+        )
+      })
+    )
+
+    it.live("costs a call nothing that is harmless", () =>
+      Effect.gen(function* () {
+        const broken = yield* breaking("reset")
+        const well = yield* serveEcho()
+        const echo = yield* clientOf([broken.address, well.address], undefined, { eager: true })
+        while (broken.calls() === 0) assert.strictEqual((yield* retried(echo.lookup({}))).server, "a")
       })
     )
   })
