@@ -10,6 +10,7 @@ import type { Interceptor, Streaming, StreamResponse, Unary } from "../call/Inte
 import type * as Method from "../call/Method.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { begin, type Begun, committed, start } from "./Begun.ts"
+import * as Committed from "./Committed.ts"
 import * as Hedge from "./Hedge.ts"
 import * as HedgeRace from "./HedgeRace.ts"
 import { LatencyWindow } from "./LatencyWindow.ts"
@@ -95,19 +96,6 @@ const tooLate = (method: Method.Any) =>
     })
   )
 
-/** A call is committed once its server has begun to answer (gRFC A6). */
-const begunToAnswer: RetryLoop.Committed = (error) => error.answered
-
-/**
- * Unless the answer broke off: nobody has seen any of it, so where asking twice does no harm the call is not lost. Servers send
- * headers a moment before the message, and some are killed in this moment.
- */
-const begunAndNotBrokenOff: RetryLoop.Committed = ({ answered, code, origin }) =>
-  answered && !(origin === "local" && (code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED"))
-
-const isHarmless = (method: Method.Any, { options }: Call): boolean =>
-  options.idempotent ?? method.idempotency !== "unknown"
-
 const unary =
   (client: Attempts) =>
   (next: Unary): Unary => {
@@ -126,7 +114,7 @@ const unary =
                 client.retry(fiber, method),
                 client.budget,
                 failure.error,
-                isHarmless(method, call) ? begunAndNotBrokenOff : begunToAnswer
+                Committed.ofUnary(method, call)
               ),
               (response) => client.earn(call, response)
             )
@@ -142,7 +130,7 @@ const unary =
         const hedge = client.hedge(fiber, method, call)
         if (hedge === undefined) return retried(method, request, call)
         const attempt = (copy: Call) => next(method, request, copy)
-        const racer = { attempt, leave: () => Effect.void }
+        const racer = { attempt, leave: () => Effect.void, committed: Committed.ofUnary(method, call) }
         return HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method))
       })
     }
@@ -166,7 +154,7 @@ const retried = <O, R>(
       client.retry(fiber, method),
       client.budget,
       error,
-      (error) => begunToAnswer(error) || sealed()
+      (error) => Committed.begun(error) || sealed()
     )
   )
 
@@ -191,7 +179,8 @@ const stream =
       }
       const racer = {
         attempt: (copy: Call) => begin(next(method, requests, copy)),
-        leave: <O>({ leave }: Begun<O>) => leave
+        leave: <O>({ leave }: Begun<O>) => leave,
+        committed: Committed.begun
       }
       return Effect.map(HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method)), caller)
     })

@@ -9,6 +9,7 @@ import { Duration, Effect, Exit, Latch, Option, Scope } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type * as RpcError from "../status/RpcError.ts"
+import type { Committed } from "./Committed.ts"
 import { FreeTries } from "./FreeTries.ts"
 import type { Hedge } from "./Hedge.ts"
 import type { LatencyWindow } from "./LatencyWindow.ts"
@@ -23,6 +24,7 @@ export interface Racer<A, R> {
   readonly attempt: (copy: Call) => Effect.Effect<A, RpcError.RpcError, R>
   /** Lets go of a success that came second. */
   readonly leave: (second: A) => Effect.Effect<void>
+  readonly committed: Committed
 }
 
 interface Ended<A> {
@@ -125,10 +127,11 @@ class Race<A, R> {
       const attempt = { peer: error.peer, code: error.code, elapsedMillis: now - copy.attemptStart, delayMillis: 0 }
       this.#call.failed = [...this.#call.failed, attempt]
       const wish = Pushback.of(error)
-      const nonFatal = this.#hedge.nonFatalCodes.has(error.code) && !error.answered && error.progress !== "dropped"
+      const committed = this.#racer.committed(error)
+      const nonFatal = this.#hedge.nonFatalCodes.has(error.code) && !committed && error.progress !== "dropped"
       this.#budget.observe(nonFatal || wish._tag === "Stop" ? Verdict.outcomeOf(error) : "ignorable", now)
       if (!nonFatal) {
-        this.closed = wish._tag === "Stop" ? "pushback" : error.answered ? "committed" : "not_retryable"
+        this.closed = wish._tag === "Stop" ? "pushback" : committed ? "committed" : "not_retryable"
         return Effect.succeed(true)
       }
       if (wish._tag === "Stop") this.close("pushback")

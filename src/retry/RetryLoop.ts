@@ -9,6 +9,7 @@ import { Effect, Result } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as RpcError from "../status/RpcError.ts"
+import type { Committed } from "./Committed.ts"
 import { FreeTries } from "./FreeTries.ts"
 import type { RetryPolicy } from "./Retry.ts"
 import type { RetryBudget } from "./RetryBudget.ts"
@@ -27,9 +28,6 @@ export const note = (call: Call, error: RpcError.RpcError, now: number, delayMil
 /** The last error of a call, with the story. */
 export const told = (call: Call, error: RpcError.RpcError, stopped: RpcError.Stopped): RpcError.RpcError =>
   RpcError.annotate(error, { attempts: call.failed, stopped })
-
-/** Whether an attempt that ended so was the call's last, whatever its policy says. */
-export type Committed = (error: RpcError.RpcError) => boolean
 
 /**
  * Goes on after the first failure. `attempt` reads the call each time it is run.

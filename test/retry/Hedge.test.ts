@@ -103,6 +103,24 @@ describe("a fixed delay", () => {
     })
   )
 
+  it.effect.each([
+    [true, "harmless", Exit.succeed("second")],
+    [undefined, "not known to be", undefined]
+  ] as const)("whose answer broke off is no result if the call is harmless (%s: %s)", ([idempotent, , expected]) =>
+    Effect.gen(function* () {
+      const broken = failure("UNAVAILABLE", { headers: new Map(), origin: "local" })
+      const { letters, seen } = yield* scripted((n) => (n === 1 ? Effect.fail(broken) : Effect.succeed("second")))
+      const exit = yield* letters.one("a").pipe(
+        Hedge.withHedge(Hedge.make({ after: "1 second", nonFatalCodes: ["UNAVAILABLE"] })),
+        CallOptions.update((options) => ({ ...options, idempotent })),
+        Effect.exit
+      )
+      if (expected !== undefined) assert.deepStrictEqual(exit, expected)
+      else assert.strictEqual((yield* Effect.flip(exit)).stopped, "committed")
+      assert.strictEqual(seen.length, expected === undefined ? 1 : 2)
+    })
+  )
+
   it.effect("and two answers at one instant are one result; any other is left, however fibers take turns", () =>
     Effect.gen(function* () {
       for (let turn = 4; turn <= 40; turn++) {
@@ -114,7 +132,8 @@ describe("a fixed delay", () => {
               won.push(attempt)
               return attempt
             }),
-          leave: (attempt: number) => Effect.sync(() => left.push(attempt))
+          leave: (attempt: number) => Effect.sync(() => left.push(attempt)),
+          committed: () => false
         }
         const call = new Call.Call(CallOptions.Current.defaultValue(), yield* Clock.Clock, Deadline.none)
         const race = HedgeRace.run(racer, call, after100, RetryBudget.infinite, undefined)
