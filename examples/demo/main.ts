@@ -1,5 +1,5 @@
 /**
- * Backends die, freeze and come back under load, and calls go on.
+ * Backends die, freeze and come back under load, and no call fails.
  *
  *   npm run demo -- --help
  */

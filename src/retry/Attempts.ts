@@ -10,7 +10,7 @@ import type { Interceptor, Streaming, StreamResponse, Unary } from "../call/Inte
 import type * as Method from "../call/Method.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { begin, type Begun, committed, start } from "./Begun.ts"
-import * as Committed from "./Committed.ts"
+import * as Commitment from "./Commitment.ts"
 import * as Hedge from "./Hedge.ts"
 import * as HedgeRace from "./HedgeRace.ts"
 import { LatencyWindow } from "./LatencyWindow.ts"
@@ -114,7 +114,7 @@ const unary =
                 client.retry(fiber, method),
                 client.budget,
                 failure.error,
-                Committed.ofUnary(method, call)
+                Commitment.ofUnary(method, call)
               ),
               (response) => client.earn(call, response)
             )
@@ -130,13 +130,11 @@ const unary =
         const hedge = client.hedge(fiber, method, call)
         if (hedge === undefined) return retried(method, request, call)
         const attempt = (copy: Call) => next(method, request, copy)
-        const racer = { attempt, leave: () => Effect.void, committed: Committed.ofUnary(method, call) }
+        const racer = { attempt, leave: () => Effect.void, committed: Commitment.ofUnary(method, call) }
         return HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method))
       })
     }
   }
-
-const unsealed = () => false
 
 /** Begins a stream, and again as the call's policy says. */
 const retried = <O, R>(
@@ -145,17 +143,10 @@ const retried = <O, R>(
   method: Method.Any,
   call: Call,
   attempt: Effect.Effect<Begun<O>, RpcError.RpcError, R>,
-  sealed: () => boolean = unsealed
+  commitment: Commitment.Commitment = Commitment.begun
 ) =>
   Effect.catch(attempt, (error) =>
-    RetryLoop.afterFailure(
-      attempt,
-      call,
-      client.retry(fiber, method),
-      client.budget,
-      error,
-      (error) => Committed.begun(error) || sealed()
-    )
+    RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, error, commitment)
   )
 
 const stream =
@@ -169,7 +160,7 @@ const stream =
       if (method.kind !== "server_streaming") {
         return call.options.replayable
           ? Replay.run(next, method, requests, call, client.replays, (attempt, sealed) =>
-              Effect.map(retried(client, fiber, method, call, attempt, sealed), caller)
+              Effect.map(retried(client, fiber, method, call, attempt, Commitment.orSealed(sealed)), caller)
             )
           : Effect.map(retried(client, fiber, method, call, start(next(method, requests, call))), caller)
       }
@@ -180,7 +171,7 @@ const stream =
       const racer = {
         attempt: (copy: Call) => begin(next(method, requests, copy)),
         leave: <O>({ leave }: Begun<O>) => leave,
-        committed: Committed.begun
+        committed: Commitment.begun
       }
       return Effect.map(HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method)), caller)
     })

@@ -9,7 +9,7 @@ import { Duration, Effect, Exit, Latch, Option, Scope } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type * as RpcError from "../status/RpcError.ts"
-import type { Committed } from "./Committed.ts"
+import type { Commitment } from "./Commitment.ts"
 import { FreeTries } from "./FreeTries.ts"
 import type { Hedge } from "./Hedge.ts"
 import type { LatencyWindow } from "./LatencyWindow.ts"
@@ -24,7 +24,8 @@ export interface Racer<A, R> {
   readonly attempt: (copy: Call) => Effect.Effect<A, RpcError.RpcError, R>
   /** Lets go of a success that came second. */
   readonly leave: (second: A) => Effect.Effect<void>
-  readonly committed: Committed
+  /** Whether a copy that ended so was the call's last. */
+  readonly committed: Commitment
 }
 
 interface Ended<A> {

@@ -9,7 +9,7 @@ import { Effect, Result } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as RpcError from "../status/RpcError.ts"
-import type { Committed } from "./Committed.ts"
+import type { Commitment } from "./Commitment.ts"
 import { FreeTries } from "./FreeTries.ts"
 import type { RetryPolicy } from "./Retry.ts"
 import type { RetryBudget } from "./RetryBudget.ts"
@@ -38,7 +38,7 @@ export const afterFailure = Effect.fnUntraced(function* <A, R>(
   policy: RetryPolicy,
   budget: RetryBudget,
   first: RpcError.RpcError,
-  committed: Committed
+  commitment: Commitment
 ): Effect.fn.Return<A, RpcError.RpcError, R> {
   const step = yield* Verdict.start(policy, Deadline.nowUnsafe(call.clock) - call.start)
   const free = new FreeTries()
@@ -46,10 +46,11 @@ export const afterFailure = Effect.fnUntraced(function* <A, R>(
 
   while (true) {
     const now = Deadline.nowUnsafe(call.clock)
-    if (now < call.deadline && !committed(error) && free.allows(error)) {
+    const committed = commitment(error)
+    if (now < call.deadline && !committed && free.allows(error)) {
       call.repeatAttempt(now)
     } else {
-      const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, committed(error))
+      const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, committed)
       if (typeof verdict === "string") {
         note(call, error, now)
         return yield* told(call, error, verdict)

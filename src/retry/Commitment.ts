@@ -12,15 +12,21 @@ import type * as Method from "../call/Method.ts"
 import type { RpcError } from "../status/RpcError.ts"
 
 /** Whether an attempt that ended so was the call's last. */
-export type Committed = (error: RpcError) => boolean
+export type Commitment = (error: RpcError) => boolean
 
 /** The server had begun to answer. */
-export const begun: Committed = (error) => error.answered
+export const begun: Commitment = (error) => error.answered
+
+/** The server had begun to answer, or the requests cannot be sent again. */
+export const orSealed =
+  (sealed: () => boolean): Commitment =>
+  (error) =>
+    begun(error) || sealed()
 
 /** The server had begun to answer, and the answer did not break off. */
-const begunAndNotBrokenOff: Committed = ({ answered, code, origin }) =>
+const begunAndNotBrokenOff: Commitment = ({ answered, code, origin }) =>
   answered && !(origin === "local" && (code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED"))
 
 /** What commits a unary call, by what is said of it and else of its method. */
-export const ofUnary = (method: Method.Any, call: Call): Committed =>
+export const ofUnary = (method: Method.Any, call: Call): Commitment =>
   (call.options.idempotent ?? method.idempotency !== "unknown") ? begunAndNotBrokenOff : begun
