@@ -310,7 +310,7 @@ describe("leases", () => {
   /** A client of one ready peer, and what that peer counts. */
   const onePeer = Effect.gen(function* () {
     const network = yield* serveAll
-    const registry = yield* PeerRegistry.make()
+    const registry = yield* PeerRegistry.make({ drainTimeout: 0 })
     const { stats } = yield* registry.retain(endpoint("a:1"))
     const echo = yield* client({ discovery: StaticDiscovery.make(["a:1"]), eager: true }).pipe(
       Effect.provideService(PeerRegistry.PeerRegistry, registry)
