@@ -20,12 +20,17 @@ export type Kind = "unary" | "client_streaming" | "server_streaming" | "bidi_str
 export type Idempotency = "unknown" | "no_side_effects" | "idempotent"
 
 /**
- * Messages to bytes and back. Either direction may throw; the transport turns a throw into a typed `INTERNAL` error.
+ * Messages to bytes and back. Either direction may throw; the transport turns a throw into a typed error.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Codec<in A, out B> {
+  /**
+   * How the bytes are written, as the content type says it behind `application/grpc+`: `json`, or a name of one's own.
+   * Default `proto`.
+   */
+  readonly subtype?: string | undefined
   readonly encode: (message: A) => Uint8Array
   readonly decode: (bytes: Uint8Array) => B
 }

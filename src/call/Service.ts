@@ -334,6 +334,7 @@ const jsonCodec = <A>(schema: JsonSchema<A>): Method.Codec<A, A> => {
   const encode = Schema.encodeSync(json)
   const decode = Schema.decodeSync(json)
   return {
+    subtype: "json",
     encode: (message) => utf8Encoder.encode(encode(message)),
     decode: (bytes) => decode(utf8Decoder.decode(bytes)) as A
   }

@@ -3,7 +3,8 @@
  *
  * A channel per endpoint, with grpc-js's own balancing, resolution and service configs out of the way, leaves it to do
  * what it does well: HTTP/2. grpc-js may not retry by policy (its pushback and hedge throttling are wrong), but its free
- * retry of a stream the server never looked at is left on.
+ * retry of a stream the server never looked at is left on. grpc-js says `application/grpc` of every request, also of one
+ * whose method writes JSON.
  */
 import * as grpc from "@grpc/grpc-js"
 import { Config, Effect, Layer } from "effect"

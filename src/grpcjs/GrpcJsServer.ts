@@ -2,7 +2,9 @@
  * A server over grpc-js.
  *
  * grpc-js does the sockets; every call is served by `Dispatch`, one fiber each, which is interrupted when the client
- * goes away.
+ * goes away. grpc-js does not say which content type a client asked in: it serves everything that begins with
+ * `application/grpc` in lower case, and requests in a subtype that a method does not read fail when they are decoded.
+ * `Http2Server` refuses both.
  */
 import * as grpc from "@grpc/grpc-js"
 import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"

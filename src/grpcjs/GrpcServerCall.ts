@@ -7,6 +7,7 @@
  */
 import * as grpc from "@grpc/grpc-js"
 import { Effect, Exit, type Fiber, Stream } from "effect"
+import * as ContentType from "../call/ContentType.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
@@ -40,8 +41,22 @@ const incoming = (wire: Wire, metadata: grpc.Metadata): Dispatch.Incoming => {
   }
 }
 
-const outgoing = (wire: Wire): Dispatch.Outgoing => ({
-  headers: (headers) => wire.sendMetadata(toGrpc(headers)),
+/**
+ * The headers of an answer. grpc-js calls every message `+proto` unless they say otherwise, and does not show what the
+ * client asked in.
+ */
+const answerHeaders = (headers: Metadata, { method }: Handler): grpc.Metadata => {
+  const type = ContentType.ofResponses(method)
+  if (type === proto) return toGrpc(headers)
+  const out = toGrpc(headers).clone()
+  out.set("content-type", type)
+  return out
+}
+
+const proto = ContentType.make("proto")
+
+const outgoing = (wire: Wire, handler: Handler): Dispatch.Outgoing => ({
+  headers: (headers) => wire.sendMetadata(answerHeaders(headers, handler)),
   message: (bytes) => Effect.callback((resume) => wire.sendMessage(toBuffer(bytes), () => resume(Effect.void)))
 })
 
@@ -95,7 +110,9 @@ class ServedUnary extends Served {
   onReceiveHalfClose(): void {
     if (this.#request === undefined) return this.refuse("expected one request message, received none")
     const { wire } = this
-    this.serve(Dispatch.unary(this.handler, this.#request, incoming(wire, this.#metadata), outgoing(wire)))
+    this.serve(
+      Dispatch.unary(this.handler, this.#request, incoming(wire, this.#metadata), outgoing(wire, this.handler))
+    )
   }
 }
 
@@ -111,7 +128,9 @@ class ServedStream extends Served {
   onReceiveMetadata(metadata: grpc.Metadata): void {
     const requests = Stream.fromPull(Effect.succeed(this.#inbox.pull))
     this.#inbox.request()
-    this.serve(Dispatch.stream(this.handler, requests, incoming(this.wire, metadata), outgoing(this.wire)))
+    this.serve(
+      Dispatch.stream(this.handler, requests, incoming(this.wire, metadata), outgoing(this.wire, this.handler))
+    )
   }
 
   onReceiveMessage(message: Uint8Array): void {

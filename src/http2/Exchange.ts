@@ -7,6 +7,7 @@
 import * as http2 from "node:http2"
 import type { Call } from "../call/Call.ts"
 import { type Encoding, isEncoding } from "../call/Compression.ts"
+import * as ContentType from "../call/ContentType.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type * as Method from "../call/Method.ts"
@@ -133,7 +134,7 @@ export abstract class Exchange {
       ":scheme": session.scheme,
       ":authority": session.authority,
       ":path": this.method.path,
-      "content-type": "application/grpc+proto",
+      "content-type": ContentType.ofRequests(this.method),
       te: "trailers",
       "user-agent": userAgent,
       "grpc-accept-encoding": "identity,deflate,gzip"
@@ -170,7 +171,7 @@ export abstract class Exchange {
     if (this.ended) return
     this.rawHeaders = raw
     const contentType = field(headers, "content-type")
-    if (Number(headers[":status"]) !== 200 || !contentType?.startsWith("application/grpc")) {
+    if (Number(headers[":status"]) !== 200 || ContentType.subtypeOf(contentType) === undefined) {
       return this.#notGrpc(headers, contentType)
     }
     if ((flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0) {

@@ -8,6 +8,7 @@
 import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
 import * as http2 from "node:http2"
 import type { AddressInfo } from "node:net"
+import * as ContentType from "../call/ContentType.ts"
 import * as Server from "../server/Server.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import type { ServerTls } from "../transport/Tls.ts"
@@ -119,7 +120,7 @@ const listen = (
     raw: ReadonlyArray<string>
   ) => {
     const path = headers[":path"] ?? ""
-    const isGrpc = headers[":method"] === "POST" && headers["content-type"]?.startsWith("application/grpc")
+    const isGrpc = headers[":method"] === "POST" && ContentType.subtypeOf(headers["content-type"]) !== undefined
     if (!isGrpc) {
       stream.on("error", () => {})
       return stream.respond({ ":status": 415 }, { endStream: true })
@@ -127,7 +128,7 @@ const listen = (
     const handler = router.get(path)
     if (handler === undefined) {
       const { code, reason } = unserved(path)
-      return refuse(stream, code, reason.message)
+      return refuse(stream, headers, { code, message: reason.message })
     }
     const call = serve(stream, headers, raw, handler, run, limits)
     if (call === undefined) return

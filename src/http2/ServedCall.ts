@@ -7,8 +7,10 @@
 import { Effect, Exit, type Fiber, Stream } from "effect"
 import * as http2 from "node:http2"
 import { encodings, type Encoding, isEncoding } from "../call/Compression.ts"
+import * as ContentType from "../call/ContentType.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Metadata from "../call/Metadata.ts"
+import type * as Method from "../call/Method.ts"
 import * as Dispatch from "../server/Dispatch.ts"
 import type { Handler } from "../server/Handlers.ts"
 import * as Code from "../status/Code.ts"
@@ -30,7 +32,6 @@ export interface Limits {
 
 type Fields = http2.OutgoingHttpHeaders
 
-const contentType = "application/grpc+proto"
 const accepted = encodings.join(",")
 
 const statusFields = (code: Code.Status, message: string, trailers: Metadata.Metadata): Fields => {
@@ -49,19 +50,27 @@ const toStatus = (exit: Exit.Exit<Metadata.Metadata, RpcError.RpcError>): Fields
   return statusFields(error.code, error.reason.message, error.trailers)
 }
 
+/** Answers are of the type that was asked in. */
+const contentTypeOf = (headers: http2.IncomingHttpHeaders): string =>
+  ContentType.make(ContentType.subtypeOf(field(headers, "content-type")) ?? "")
+
 /** Ends a stream with a status and nothing else. */
-export const refuse = (stream: http2.ServerHttp2Stream, code: Code.Code, message: string, more?: Fields): void => {
+export const refuse = (
+  stream: http2.ServerHttp2Stream,
+  headers: http2.IncomingHttpHeaders,
+  error: { readonly code: Code.Code; readonly message: string },
+  more?: Fields
+): void => {
   stream.on("error", () => {})
-  stream.respond(
-    { ":status": 200, "content-type": contentType, ...statusFields(code, message, Metadata.empty), ...more },
-    { endStream: true }
-  )
+  const status = statusFields(error.code, error.message, Metadata.empty)
+  stream.respond({ ":status": 200, "content-type": contentTypeOf(headers), ...status, ...more }, { endStream: true })
   // The client may still be sending.
   stream.close(http2.constants.NGHTTP2_NO_ERROR)
 }
 
 /** What the headers of a request say, or why it cannot be served. */
 interface Opening {
+  readonly contentType: string
   readonly timeoutMillis: number
   readonly encoding: Encoding
   /** What the client reads, besides `identity`. */
@@ -69,15 +78,19 @@ interface Opening {
 }
 
 const openingOf = (
-  headers: http2.IncomingHttpHeaders
+  headers: http2.IncomingHttpHeaders,
+  method: Method.Any
 ): Opening | { readonly code: Code.Code; readonly problem: string } => {
+  const subtype = ContentType.subtypeOf(field(headers, "content-type")) ?? ""
+  const refusal = ContentType.refusal(method, subtype)
+  if (refusal !== undefined) return { code: refusal.code, problem: refusal.reason.message }
   const timeout = field(headers, "grpc-timeout")
   const timeoutMillis = timeout === undefined ? Infinity : Deadline.fromTimeoutHeader(timeout)
   if (timeoutMillis === undefined) return { code: "INTERNAL", problem: "malformed grpc-timeout" }
   const encoding = field(headers, "grpc-encoding") ?? "identity"
   if (!isEncoding(encoding)) return { code: "UNIMPLEMENTED", problem: `unknown message encoding ${encoding}` }
   const accepts = (field(headers, "grpc-accept-encoding") ?? "").split(",").map((name) => name.trim())
-  return { timeoutMillis, encoding, accepts }
+  return { contentType: ContentType.make(subtype), timeoutMillis, encoding, accepts }
 }
 
 /** Serves a stream with a handler. Says how to end it from outside. */
@@ -89,9 +102,10 @@ export const serve = (
   run: Run,
   limits: Limits
 ): ServedCall | undefined => {
-  const opening = openingOf(headers)
+  const opening = openingOf(headers, handler.method)
   if ("problem" in opening) {
-    refuse(stream, opening.code, opening.problem, { "grpc-accept-encoding": accepted })
+    const { code, problem } = opening
+    refuse(stream, headers, { code, message: problem }, { "grpc-accept-encoding": accepted })
     return undefined
   }
   const call =
@@ -153,7 +167,7 @@ export abstract class ServedCall {
         addTo(
           {
             ":status": 200,
-            "content-type": contentType,
+            "content-type": this.#opening.contentType,
             "grpc-accept-encoding": accepted,
             ...(this.#encoding === "identity" ? undefined : { "grpc-encoding": this.#encoding })
           },
@@ -224,7 +238,7 @@ export abstract class ServedCall {
     if (this.#ended || stream.destroyed) return
     this.#ended = true
     if (!stream.headersSent) {
-      stream.respond({ ":status": 200, "content-type": contentType, ...status }, { endStream: true })
+      stream.respond({ ":status": 200, "content-type": this.#opening.contentType, ...status }, { endStream: true })
       return this.#release()
     }
     stream.once("wantTrailers", () => {

@@ -7,6 +7,7 @@
 import { Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import { decodeResponse, encodeRequest } from "../call/Codec.ts"
+import * as ContentType from "../call/ContentType.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as CallCredentials from "../call/CallCredentials.ts"
 import * as Interceptor from "../call/Interceptor.ts"
@@ -141,9 +142,10 @@ class TestConnection {
       }
       const { router, unserved } = serving.application
       const handler = router.get(site.method.path)
-      return handler === undefined
-        ? Effect.fail(arrived(unserved(site.method.path), site))
-        : Effect.succeed({ handler, serving })
+      if (handler === undefined) return Effect.fail(arrived(unserved(site.method.path), site))
+      const subtype = ContentType.subtypeOf(ContentType.ofRequests(site.method)) ?? ""
+      const refusal = ContentType.refusal(handler.method, subtype)
+      return refusal === undefined ? Effect.succeed({ handler, serving }) : Effect.fail(arrived(refusal, site))
     })
   }
 
