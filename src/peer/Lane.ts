@@ -19,6 +19,8 @@ export class Lane {
   readonly transport: Arrows
   /** Calls on this connection now. */
   active = 0
+  /** Whether it has carried a call. */
+  used = false
   readonly #scope: Scope.Closeable
   readonly #drained: Latch.Latch = Latch.makeUnsafe(true)
 
@@ -30,6 +32,7 @@ export class Lane {
 
   /** A call begins. */
   enter(): void {
+    this.used = true
     if (this.active++ === 0) this.#drained.closeUnsafe()
   }
 

@@ -3,9 +3,11 @@
  *
  * A peer is asked to connect and from then on looks after itself: it gives up a connect that takes too long, tries again
  * with backoff after a failure, and goes idle when a connection it had is lost, so that its pool decides whether to ask
- * again. Every connection it opens is closed when its last call has ended.
+ * again. Then it connects at once: backoff is for connects that fail, and one that succeeds ends it. Every connection it
+ * opens is closed when its last call has ended.
  */
-import { Clock, Duration, Effect, Option, Schedule, Scope, type Stream } from "effect"
+import { Clock, Duration, Effect, Option, Pull, Schedule, Scope, type Stream } from "effect"
+import * as Deadline from "../call/Deadline.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
 import type { Connectivity } from "../transport/Connectivity.ts"
@@ -28,6 +30,12 @@ export interface Options {
    * Default `connectionBackoff`, which never ends.
    */
   readonly reconnect?: Schedule.Schedule<unknown, string> | undefined
+  /**
+   * A connection that ends sooner than this, and has carried no call, comes from a server that hangs up at once: the next
+   * connect waits for the first delay of `reconnect`, or for this time if that is shorter. Any other lost connection is
+   * opened again at once. Default 1 second; 0 for no limit.
+   */
+  readonly shortestSession?: Duration.Input | undefined
   /** How long calls may go on after the peer is removed. Default 10 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
 }
@@ -43,9 +51,6 @@ export const connectionBackoff: Schedule.Schedule<unknown> = Schedule.min([
   Schedule.exponential("1 second", 1.6),
   Schedule.spaced("120 seconds")
 ]).pipe(Schedule.jittered)
-
-/** A server that accepts and hangs up at once is connected to at most this often. */
-const shortestSession: Duration.Input = "1 second"
 
 type Asked = "nothing" | "connect" | "disconnect"
 
@@ -161,6 +166,7 @@ export const make = Effect.fnUntraced(function* (
   const connectTimeout = Duration.fromInputUnsafe(options?.connectTimeout ?? "20 seconds")
   const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
   const reconnect = options?.reconnect ?? connectionBackoff
+  const shortestSession = Duration.toMillis(options?.shortestSession ?? "1 second")
 
   const scope = yield* Effect.scope
   const lanes = new Set<Lane>()
@@ -202,15 +208,30 @@ export const make = Effect.fnUntraced(function* (
     return yield* Effect.onError(untilReady(lane), () => closeLane(lane))
   }).pipe(Effect.tapError((cause) => transition({ _tag: "ConnectFailed", cause })))
 
+  /** The milliseconds to the next connect, when the server hung up at once. */
+  const firstDelay = Effect.fnUntraced(function* (cause: string) {
+    const step = yield* Schedule.toStep(reconnect)
+    const delay = yield* step(clock.currentTimeMillisUnsafe(), cause).pipe(
+      Effect.map(([, delay]) => Duration.toMillis(delay)),
+      Pull.catchDone(() => Effect.succeed(Infinity))
+    )
+    return Math.min(delay, shortestSession)
+  })
+  let rest = 0
+
   /** Carries calls on a lane until it is lost. */
   const useLane = Effect.fnUntraced(function* (lane: Lane) {
     peer.stats.forget()
     peer.lane = lane
+    const since = Deadline.nowUnsafe(clock)
     yield* transition({ _tag: "Connected" })
     const state = yield* Watched.until(lane.connection.connectivity, (state) => state._tag !== "Ready")
     const loss = lane.connection.loss?.()
     peer.lane = undefined
-    yield* transition({ _tag: "Disconnected", cause: loss?.cause ?? describe(state), error: loss?.error })
+    const cause = loss?.cause ?? describe(state)
+    yield* transition({ _tag: "Disconnected", cause, error: loss?.error })
+    const hungUp = !lane.used && Deadline.nowUnsafe(clock) - since < shortestSession
+    rest = hungUp ? yield* firstDelay(cause) : 0
   })
 
   const connectAndUse = connectOnce.pipe(
@@ -243,7 +264,9 @@ export const make = Effect.fnUntraced(function* (
       )
     ).pipe(Effect.andThen(Effect.sync(() => peer.close())))
   })
-  yield* Effect.all([session, Effect.sleep(shortestSession)], { concurrency: "unbounded", discard: true }).pipe(
+  yield* Effect.suspend(() => (rest > 0 ? Effect.sleep(rest) : Effect.void)).pipe(
+    Effect.andThen(Effect.sync(() => void (rest = 0))),
+    Effect.andThen(session),
     Effect.repeat({ until: () => peer.status.state === "Gone" }),
     Effect.forkScoped
   )

@@ -97,6 +97,7 @@ export const make = Effect.fnUntraced(function* (
     const connectTimeout = options?.connectTimeout ?? defaults?.connectTimeout
     const drainTimeout = options?.drainTimeout ?? defaults?.drainTimeout
     const reconnect = options?.reconnect ?? defaults?.reconnect
+    const shortestSession = options?.shortestSession ?? defaults?.shortestSession
     const text = JSON.stringify([
       id,
       Endpoint.format(address),
@@ -104,11 +105,12 @@ export const make = Effect.fnUntraced(function* (
       numberOf(connector),
       millisOf(connectTimeout),
       numberOf(reconnect),
-      millisOf(drainTimeout)
+      millisOf(drainTimeout),
+      millisOf(shortestSession)
     ])
     // What discovery says of a backend may change; which connection it is does not depend on it.
     const connected = { ...Endpoint.make(address, { authority }), id }
-    return new Key(text, connected, connector, { connectTimeout, drainTimeout, reconnect })
+    return new Key(text, connected, connector, { connectTimeout, drainTimeout, reconnect, shortestSession })
   }
 
   /** Ends a peer's calls while nobody waits for them. */
