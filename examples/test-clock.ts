@@ -31,7 +31,6 @@ const EchoLive = Echo.layer.pipe(
     Balancer.layer({
       discovery: StaticDiscovery.make(["backend:1"]),
       picker: RoundRobin.make(),
-      chooseTimeout: "100 millis",
       reconnect: Schedule.spaced("200 millis")
     })
   ),

@@ -3,6 +3,21 @@
  *
  * Options live in the fiber's context, so they apply to every call inside the effect they are put on and an inner one
  * replaces an outer one. They are values: nothing set for one call leaks into another.
+ *
+ * What a call does that finds no peer ready is gRPC's: it waits while that may help, and fails when it cannot.
+ *
+ * | what the pool knows | a call | `waitForReady` | `failFast` |
+ * | --- | --- | --- | --- |
+ * | discovery has not answered yet | waits | waits | waits |
+ * | a peer was never asked to connect, or connects for the first time | waits | waits | waits |
+ * | a peer has lost its connection and opens another; the one call of a peer on probation is under way | waits | waits | fails |
+ * | all peers failed to connect, or are ejected by signals; the list is empty; discovery has only failed | fails | waits | fails |
+ *
+ * A call fails as `UNAVAILABLE` with a report of all peers (`NoPeerReady`), also one that has time left. A peer that failed
+ * counts as failed until it is ready, however often it tries again between. Who waits does so until its deadline is over
+ * (`DEADLINE_EXCEEDED`, with the same report) or, but for `waitForReady`, the pool's `chooseTimeout` if it has one.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/wait-for-ready.md
  */
 import { Context, Duration } from "effect"
 import * as Ambient from "./Ambient.ts"
@@ -26,9 +41,7 @@ export interface CallOptions {
   readonly timeoutMultiplier: number
   readonly maxTimeoutMillis: number
   readonly metadata: Metadata.Metadata
-  /**
-   * With no peer ready: `wait` until the deadline, `fail` at once, or wait the pool's choose timeout (`undefined`).
-   */
+  /** With no peer ready: `wait` to the deadline, `fail`, or wait while that may help (`undefined`). */
   readonly whenNotReady: "wait" | "fail" | undefined
   /** Messages of a stream that may be buffered or asked for at one time. */
   readonly window: number
@@ -163,7 +176,7 @@ export const withMetadata = (input: Metadata.Input): Combinator => {
 }
 
 /**
- * Waits for a ready peer as long as the deadline allows (gRPC's wait-for-ready).
+ * Waits for a ready peer as long as the deadline allows, whatever is wrong with the peers (gRPC's wait-for-ready).
  *
  * @category combinators
  * @since 0.1.0
@@ -171,7 +184,8 @@ export const withMetadata = (input: Metadata.Input): Combinator => {
 export const waitForReady: Combinator = update((options) => ({ ...options, whenNotReady: "wait" }))
 
 /**
- * Fails at once when no peer is ready.
+ * Fails when no peer is ready, but for one thing: peers that nobody has tried yet are asked to connect, and waited for until
+ * they are ready or have failed. So the first call of a pool does not fail because it is the first.
  *
  * @category combinators
  * @since 0.1.0

@@ -109,7 +109,7 @@ const updated = (
 }
 
 /**
- * Makes a list, by the name that errors and pages call it. It may be empty; calls then wait for somebody to be added.
+ * Makes a list, by the name that errors and pages call it. While it is empty calls fail, unless they wait for ready.
  *
  * @example
  * import { Effect } from "effect"

@@ -27,6 +27,8 @@ export interface PeerStatus {
   readonly since: number
   /** The last failure; kept while the peer tries again, cleared when it is ready. */
   readonly cause: string | undefined
+  /** How its last connect ended; `undefined` if there was none since it was new, or asked to disconnect. */
+  readonly lastConnect: "succeeded" | "failed" | undefined
   /** Which one of the peer's statuses it is: each change counts one up, so a watcher can tell whether it missed any. */
   readonly version: number
 }
@@ -69,8 +71,20 @@ export const initial = (now: number): PeerStatus => ({
   state: "Idle",
   since: now,
   cause: undefined,
+  lastConnect: undefined,
   version: 0
 })
+
+/**
+ * Whether a peer may soon be ready: it is idle or connecting, and its last connect did not fail. One that failed stays
+ * without hope while it tries again, until it is ready, as gRPC's TRANSIENT_FAILURE does.
+ *
+ * @see https://github.com/grpc/proposal/blob/master/A62-pick-first.md
+ * @category getters
+ * @since 0.1.0
+ */
+export const isHopeful = ({ lastConnect, state }: PeerStatus): boolean =>
+  (state === "Idle" || state === "Connecting") && lastConnect !== "failed"
 
 /**
  * The status after an event. `Gone` is final, so a late report of a removed peer changes nothing; an event that does not
@@ -88,15 +102,21 @@ export const next = (self: PeerStatus, event: Event, now: number): PeerStatus =>
         ? { ...self, state: "Connecting", since: now, version }
         : self
     case "Connected":
-      return self.state === "Connecting" ? { state: "Ready", since: now, cause: undefined, version } : self
+      return self.state === "Connecting"
+        ? { state: "Ready", since: now, cause: undefined, lastConnect: "succeeded", version }
+        : self
     case "ConnectFailed":
-      return self.state === "Connecting" ? { state: "Down", since: now, cause: event.cause, version } : self
+      return self.state === "Connecting"
+        ? { state: "Down", since: now, cause: event.cause, lastConnect: "failed", version }
+        : self
     case "Disconnected":
-      return self.state === "Ready" ? { state: "Idle", since: now, cause: event.cause, version } : self
+      return self.state === "Ready" ? { ...self, state: "Idle", since: now, cause: event.cause, version } : self
     case "Released":
-      return self.state === "Idle" ? self : { state: "Idle", since: now, cause: undefined, version }
+      return self.state === "Idle"
+        ? self
+        : { state: "Idle", since: now, cause: undefined, lastConnect: undefined, version }
     case "GaveUp":
-      return { state: "Gone", since: now, cause: event.cause, version }
+      return { state: "Gone", since: now, cause: event.cause, lastConnect: "failed", version }
     case "Removed":
       return { ...self, state: "Gone", since: now, version }
   }

@@ -7,6 +7,7 @@
 import { Effect, Result, Stream } from "effect"
 import * as Endpoint from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
+import * as PeerStatus from "../peer/PeerStatus.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as HashKey from "./HashKey.ts"
 import * as PeerRefused from "./PeerRefused.ts"
@@ -36,9 +37,10 @@ const byAddress = ({ connected, peers }: Picker.PeerSet) => {
     if (known.size === 0) return Picker.queue
     if (peer === undefined) return fail(new PeerRefused.UnknownPeer({ peer: address, peers: [...known.keys()] }))
     const { cause, state } = peer.status
-    return state === "Down" || state === "Gone"
-      ? fail(new PeerRefused.PeerNotReady({ peer: peer.id, state, cause }))
-      : Picker.queue
+    // It may have become ready since.
+    return state === "Ready" || PeerStatus.isHopeful(peer.status)
+      ? Picker.queue
+      : fail(new PeerRefused.PeerNotReady({ peer: peer.id, state, cause }))
   }
 }
 
@@ -83,8 +85,8 @@ const seenBy = ({ load: policy }: Picker.PickerPolicy, set: Picker.PeerSet): Pic
 /**
  * Picks as each call asks: the peer of `CallOptions.withPeer`; or else the picker in `named` that `CallOptions.withPicker`
  * names; or else `keyed`, if there is one and the call has a key; or else `otherwise`. A peer that does not exist or is
- * down, and a picker that does not exist, fail the call as `UNAVAILABLE` with a typed cause; a peer that is connecting is
- * waited for. At most one of the policies should measure with `PeakEwma`.
+ * down, and a picker that does not exist, fail the call as `UNAVAILABLE` with a typed cause; a peer that is connecting and
+ * did not fail before is waited for. At most one of the policies should measure with `PeakEwma`.
  *
  * @example
  * import { CallOptions, Dispatch, PowerOfTwo, Random, RingHash } from "trunkline"

@@ -75,7 +75,7 @@ const byCalls: Picker.PickerPolicy = {
         return Stream.map(sets, (set) => {
           Picker.connectIdle(set)
           heap.update(set.ready, set.weightOf)
-          if (set.ready.length === 0) return Picker.empty
+          if (set.ready.length === 0) return Picker.unready(set)
           return Picker.avoidingTried(least, set.ready, (rest) => scan(rest, set.weightOf, set.load, dice))
         })
       })

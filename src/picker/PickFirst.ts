@@ -93,7 +93,8 @@ export const make = (options?: { readonly attemptDelay?: Duration.Input | undefi
               return wait === undefined ? Effect.void : Effect.andThen(Effect.sleep(wait), run(peers))
             })
 
-          return Stream.switchMap(sets, ({ peers, ready }): Stream.Stream<Picker.Picker> => {
+          return Stream.switchMap(sets, (set): Stream.Stream<Picker.Picker> => {
+            const { peers, ready } = set
             const order = interleaved(peers)
             const winner =
               current !== undefined && ready.includes(current) ? current : order.find((peer) => ready.includes(peer))
@@ -106,7 +107,7 @@ export const make = (options?: { readonly attemptDelay?: Duration.Input | undefi
                   order.filter((peer) => ready.includes(peer))
                 )
               )
-            return Stream.concat(Stream.succeed(Picker.empty), Stream.fromEffectDrain(run(order)))
+            return Stream.concat(Stream.succeed(Picker.unready(set)), Stream.fromEffectDrain(run(order)))
           })
         })
       )

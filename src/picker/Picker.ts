@@ -10,6 +10,7 @@ import { Effect, Random, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
+import * as PeerStatus from "../peer/PeerStatus.ts"
 import type { Verdict } from "../peer/Verdict.ts"
 import type { PeerStats } from "../peer/PeerStats.ts"
 import type { Outcome } from "../status/Outcome.ts"
@@ -23,6 +24,17 @@ import type { RpcError } from "../status/RpcError.ts"
  */
 export interface Queue {
   readonly _tag: "Queue"
+}
+
+/**
+ * No peer can take the call now, and none is about to: it fails as `UNAVAILABLE` with the pool's report of its peers,
+ * unless it waits for a ready peer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Down {
+  readonly _tag: "Down"
 }
 
 /**
@@ -53,7 +65,7 @@ export interface Drop {
  * @category models
  * @since 0.1.0
  */
-export type Pick = Peer | Queue | Fail | Drop
+export type Pick = Peer | Queue | Down | Fail | Drop
 
 /**
  * Picks a peer. `now` is in milliseconds of the monotonic clock, for metrics that decay.
@@ -137,12 +149,44 @@ export interface PickerPolicy {
 export const queue: Queue = { _tag: "Queue" }
 
 /**
- * The picker of an empty set.
+ * The answer that no peer can take the call, and none is about to.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const down: Down = { _tag: "Down" }
+
+/**
+ * The picker of a set of which nothing is known yet.
  *
  * @category constants
  * @since 0.1.0
  */
 export const empty: Picker = { pick: () => queue }
+
+const hopeless: Picker = { pick: () => down }
+
+/**
+ * Whether a peer that takes no call now may soon do: it is idle, or connecting and did not fail before, or connected and
+ * kept from calls by no more than a probe under way.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const isHopeful = (peer: Peer, verdictOf: PeerSet["verdictOf"]): boolean =>
+  peer.status.state === "Ready" ? verdictOf(peer).status !== "Ejected" : PeerStatus.isHopeful(peer.status)
+
+/**
+ * The picker of a set with no ready peer: calls wait while one of its peers may soon be ready, and otherwise fail. Of an
+ * empty set it says nothing: its pool knows whether there is anybody to wait for. It is for policies that use part of a
+ * pool's peers, too: what the others are does not count.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/wait-for-ready.md
+ * @category constructors
+ * @since 0.1.0
+ */
+export const unready = ({ peers, verdictOf }: PeerSet): Picker =>
+  peers.length === 0 || peers.some((peer) => isHopeful(peer, verdictOf)) ? empty : hopeless
 
 /** Asks every idle peer to connect. @internal */
 export const connectIdle = (set: PeerSet): void => {
@@ -205,7 +249,7 @@ export const overReady = <P extends Picker>(
         let previous: P | undefined
         return Stream.map(sets, (set) => {
           connectIdle(set)
-          if (set.ready.length === 0) return empty
+          if (set.ready.length === 0) return unready(set)
           previous = build(set.ready, random, previous, set)
           return avoidingTried(previous, set.ready, (rest) => build(rest, random, undefined, set))
         })

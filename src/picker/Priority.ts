@@ -12,6 +12,7 @@
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/priority
  */
 import { Duration } from "effect"
+import * as PeerStatus from "../peer/PeerStatus.ts"
 import * as Groups from "./Groups.ts"
 import * as Picker from "./Picker.ts"
 import * as Spill from "./Spill.ts"
@@ -24,7 +25,7 @@ type Condition = "Ready" | "Connecting" | "Failed"
 const conditionOf = ({ active, set }: Groups.Group): Condition => {
   if (set.ready.length > 0) return "Ready"
   // Of peers nobody has asked to connect nothing bad is known.
-  const hopeful = set.peers.some(({ status: { state } }) => state === "Connecting" || state === "Idle")
+  const hopeful = set.peers.some(({ status }) => PeerStatus.isHopeful(status))
   return hopeful || !active ? "Connecting" : "Failed"
 }
 

@@ -2,6 +2,7 @@
  * Groups of peers used together: how much each one carries follows from how much of it is ready.
  */
 import { Duration, Effect, Random, Stream } from "effect"
+import * as PeerStatus from "../peer/PeerStatus.ts"
 import * as Groups from "./Groups.ts"
 import * as Picker from "./Picker.ts"
 
@@ -44,8 +45,7 @@ const readyShare = ({ set }: Groups.Group): number => set.ready.length / Math.ma
 export const hopeful = ({ set }: Groups.Group): number => {
   const ready = new Set(set.ready)
   return set.peers.filter((peer) => {
-    const { state } = peer.status
-    return ready.has(peer) || state === "Connecting" || state === "Idle"
+    return ready.has(peer) || PeerStatus.isHopeful(peer.status)
   }).length
 }
 

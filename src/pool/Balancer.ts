@@ -62,8 +62,8 @@ const onPeer = <A, R>(
 ): Effect.Effect<A, RpcError, R> =>
   Effect.suspend(() => {
     let lease: Lease | undefined
-    const take = (now: number): Taken | undefined => {
-      const taken = pool.lease(call, now)
+    const take = (now: number, since?: number): Taken | undefined => {
+      const taken = pool.lease(call, now, since)
       if (taken instanceof Lease) lease = taken
       return taken
     }
@@ -90,9 +90,13 @@ const begin = <A, R>(
 ): Effect.Effect<A, RpcError, R> => (taken instanceof Lease ? attempt(taken) : Effect.fail(taken))
 
 /** The attempt's own time starts when it has a peer, not when it began to wait for one. */
-const waited = (pool: PeerPool.PeerPool["Service"], call: Call, take: (now: number) => Taken | undefined) =>
-  pool.waitFor(call, (now) => {
-    const taken = take(now)
+const waited = (
+  pool: PeerPool.PeerPool["Service"],
+  call: Call,
+  take: (now: number, since: number) => Taken | undefined
+) =>
+  pool.waitFor(call, (now, since) => {
+    const taken = take(now, since)
     if (taken instanceof Lease) call.startClock(now)
     return taken
   })

@@ -5,20 +5,7 @@
  * statuses and what the signals say of them become peer sets, coalesced to at most one per tick. The policy turns peer
  * sets into pickers. A call reads the current picker; only a call that finds nobody ready waits for the next one.
  */
-import {
-  Clock,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  FiberMap,
-  Latch,
-  Option,
-  Schedule,
-  Scope,
-  Stream
-} from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, FiberMap, Latch, Schedule, Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
@@ -32,10 +19,11 @@ import * as RpcError from "../status/RpcError.ts"
 import * as Watched from "../transport/Watched.ts"
 import * as Judgement from "./Judgement.ts"
 import { Lease } from "./Lease.ts"
-import { NoPeerReady, report } from "./NoPeerReady.ts"
+import { report } from "./NoPeerReady.ts"
 import { ConnectionsExhausted, PoolClosed } from "./PoolClosed.ts"
 import * as PoolReading from "./PoolReading.ts"
 import { PoolStats } from "./PoolStats.ts"
+import { Waiting } from "./Waiting.ts"
 
 /**
  * What a pool is made of.
@@ -48,7 +36,10 @@ export interface Options<R> {
   readonly picker: Picker.PickerPolicy
   /** What else speaks against a peer that is connected. Default nothing. */
   readonly signals?: ReadonlyArray<Signal> | undefined
-  /** How long a call without a deadline waits for a ready peer. Default 500 milliseconds. */
+  /**
+   * How long a call waits for a peer at most, whatever its deadline; then it fails as `UNAVAILABLE`. Calls that wait for
+   * ready are not bound by it. Default no limit but the deadline: `CallOptions` says how long calls wait.
+   */
   readonly chooseTimeout?: Duration.Input | undefined
   /** Connects at once instead of at the first call. Default false: a program that makes no call opens no connection. */
   readonly eager?: boolean | undefined
@@ -75,10 +66,16 @@ export class PeerPool extends Context.Service<
     /** The peers now, and whenever one comes, goes, or changes its status or what is said of it; conflated. */
     readonly changes: Stream.Stream<Picker.PeerSet>
     readonly stats: PoolStats
-    /** Counts a call onto a peer if there is one now that takes it, or says why the call is not to wait for one. */
-    readonly lease: (call: Call, now: number) => Lease | RpcError.RpcError | undefined
-    /** Waits as long as the call allows until `take`, asked whenever the picker has changed, returns something. */
-    readonly waitFor: <A>(call: Call, take: (now: number) => A | undefined) => Effect.Effect<A, RpcError.RpcError>
+    /**
+     * Counts a call onto a peer if there is one now that takes it, or says why the call is not to wait for one. `since` is
+     * when the call began to wait; default now.
+     */
+    readonly lease: (call: Call, now: number, since?: number) => Lease | RpcError.RpcError | undefined
+    /** Waits as long as the call allows until `take`, asked whenever something has happened, returns something. */
+    readonly waitFor: <A>(
+      call: Call,
+      take: (now: number, since: number) => A | undefined
+    ) => Effect.Effect<A, RpcError.RpcError>
     /**
      * Completes when the pool has closed and its last call has ended; fails when the pool shut down by itself because
      * every peer gave up connecting.
@@ -119,7 +116,6 @@ export const make = Effect.fnUntraced(function* <R>(
   const { discovery, picker: policy } = options
   const { target } = discovery
   const clock = yield* Clock.Clock
-  const chooseTimeout = Duration.toMillis(options.chooseTimeout ?? "500 millis")
 
   const closed = yield* Deferred.make<void, ConnectionsExhausted>()
   const outer = yield* Effect.scope
@@ -131,31 +127,40 @@ export const make = Effect.fnUntraced(function* <R>(
   const peers = new Map<string, Peer>()
   const members = yield* Scope.provide(FiberMap.make<string>(), scope)
   const wanted = Latch.makeUnsafe(options.eager ?? false)
-  const picker = Watched.make(Picker.empty)
   const standing = Watched.make<void>(undefined)
   const changed = Watched.make<void>(undefined)
   const failed = Watched.make<void>(undefined)
   let endpointsById: ReadonlyMap<string, Endpoint> = new Map()
   let listed: ReadonlyArray<string> = []
-  let waiting = 0
-  /** Whether the picker still picks a peer whose one call has just been sent. The next one is on its way. */
-  let outdated = false
+  let picker = Picker.empty
+  /** How often the set of peers has changed, and how often it had when it was last given out. */
+  let version = 0
+  let given = -1
+  /** The version that the picker is made of. */
+  let madeOf = -1
   let discoveryError: DiscoveryError | undefined
   let discoveredAt: number | undefined
   let poolClosed: PoolClosed | undefined
 
   const current = (): ReadonlyArray<Peer> => listed.flatMap((id) => peers.get(id) ?? [])
 
+  /** Something about the peers is new. */
+  const touch = (): void => {
+    version++
+    changed.set()
+    waiting.news.set()
+  }
+
   /** A peer came, went, or changed its connectivity or its standing: the signals want to know, too. */
   const moved = (): void => {
     standing.set()
-    changed.set()
+    touch()
   }
 
   const judgement = yield* Scope.provide(
     Judgement.make(options.signals ?? [], {
       peers: Stream.map(Watched.oncePerTick(standing), current),
-      changed: (stood) => (stood ? moved() : changed.set())
+      changed: (stood) => (stood ? moved() : touch())
     }),
     scope
   )
@@ -165,6 +170,17 @@ export const make = Effect.fnUntraced(function* <R>(
   const endpointOf = (peer: Peer): Endpoint => endpointsById.get(peer.id) ?? peer.endpoint
   const weightOf = (peer: Peer): number => endpointOf(peer).weight * verdictOf(peer).weight
 
+  const waiting = new Waiting({
+    target,
+    closed: () => poolClosed,
+    peers: current,
+    verdictOf,
+    listed: () => (discoveredAt === undefined ? undefined : listed.length),
+    discoveryError: () => discoveryError,
+    settled: () => madeOf === version,
+    chooseTimeout: Duration.toMillis(options.chooseTimeout ?? Infinity)
+  })
+
   const snapshot = (): Picker.PeerSet => {
     const all = current()
     const connected = all.filter((peer) => peer.status.state === "Ready")
@@ -172,9 +188,15 @@ export const make = Effect.fnUntraced(function* <R>(
   }
   const changes = Stream.map(Watched.oncePerTick(changed), snapshot)
 
+  const publish = (next: Picker.Picker, of: number): void => {
+    picker = next
+    madeOf = of
+    waiting.news.set()
+  }
+
   const close = (exhausted: ConnectionsExhausted | undefined): void => {
     poolClosed ??= new PoolClosed({ target, exhausted })
-    picker.set(Picker.empty)
+    publish(Picker.empty, -1)
   }
 
   // ------------------------------------------------------------------------------------------------------------------
@@ -233,7 +255,12 @@ export const make = Effect.fnUntraced(function* <R>(
 
   const endpoints = yield* discovery.subscribe(Stream.drop(failed.changes, 1))
   yield* endpoints.pipe(
-    Stream.tapError((error) => Effect.sync(() => void (discoveryError = error))),
+    Stream.tapError((error) =>
+      Effect.sync(() => {
+        discoveryError = error
+        waiting.news.set()
+      })
+    ),
     Stream.retry(options.rediscover ?? rediscoveryBackoff),
     Stream.runForEach(update),
     Effect.ignore,
@@ -250,7 +277,7 @@ export const make = Effect.fnUntraced(function* <R>(
   const untilIdle = (since: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       const all = current()
-      const busy = waiting > 0 || all.some((peer) => peer.stats.pending > 0)
+      const busy = waiting.count > 0 || all.some((peer) => peer.stats.pending > 0)
       const used = Math.max(since, ...all.map((peer) => peer.stats.used))
       const left = busy ? idleTimeout : used + idleTimeout - Deadline.nowUnsafe(clock)
       return left <= 0 ? Effect.void : Effect.andThen(Effect.sleep(left), untilIdle(since))
@@ -259,17 +286,16 @@ export const make = Effect.fnUntraced(function* <R>(
   /** From the first call that wants a peer to the idle timeout after the last. */
   const awake = Effect.gen(function* () {
     yield* wanted.await
-    const picking = Stream.runForEach(policy.pickers(changes), (next) =>
+    const sets = Stream.tap(changes, () => Effect.sync(() => void (given = version)))
+    const picking = Stream.runForEach(policy.pickers(sets), (next) =>
       Effect.sync(() => {
         stats.rebuilds++
-        outdated = false
-        picker.set(next)
+        publish(next, given)
       })
     )
     yield* idleTimeout === Infinity ? picking : Effect.raceFirst(picking, untilIdle(Deadline.nowUnsafe(clock)))
     wanted.closeUnsafe()
-    outdated = false
-    picker.set(Picker.empty)
+    publish(Picker.empty, -1)
     for (const peer of current()) peer.requestDisconnect()
   })
   yield* Effect.forkIn(Effect.forever(awake), scope)
@@ -280,78 +306,39 @@ export const make = Effect.fnUntraced(function* <R>(
   const pick = (call: Call, now: number): Picker.Pick => {
     call.panicked = false
     call.insisted = false
-    return picker.current().pick(call, now)
+    return picker.pick(call, now)
   }
 
-  const choose = (call: Call, now: number): Peer | RpcError.RpcError | undefined => {
+  const choose = (call: Call, now: number): Picker.Pick => {
     let picked = pick(call, now)
     for (let i = 0; i < repicks && picked._tag === "Peer"; i++) {
       if (allowed(call, picked) && !call.tried.includes(picked.id)) break
       picked = pick(call, now)
     }
-    if (picked._tag === "Peer") return allowed(call, picked) ? picked : undefined
+    return picked._tag !== "Peer" || allowed(call, picked) ? picked : Picker.queue
+  }
+
+  /** What becomes of a call that got no peer: the reason why it fails, if it is not to wait. */
+  const unpicked = (call: Call, picked: Exclude<Picker.Pick, Peer>, waited: number): RpcError.RpcError | undefined => {
+    wanted.openUnsafe()
     if (picked._tag === "Drop") return RpcError.annotate(picked.error, { progress: "dropped" })
-    return picked._tag === "Fail" && call.options.whenNotReady !== "wait" ? picked.error : undefined
+    if (picked._tag === "Fail" && call.options.whenNotReady !== "wait") return picked.error
+    return waiting.refusal(call, picked._tag === "Down", waited)
   }
 
   const observers = { load: policy.load === undefined ? undefined : load, sinks: judgement.sinks }
 
-  const lease = (call: Call, now: number): Lease | RpcError.RpcError | undefined => {
+  const lease = (call: Call, now: number, since = now): Lease | RpcError.RpcError | undefined => {
     const chosen = choose(call, now)
-    if (chosen === undefined || chosen._tag === "RpcError") return chosen
+    if (chosen._tag !== "Peer") return unpicked(call, chosen, now - since)
     call.probe = !call.panicked && judgement.spend(chosen)
     if (call.panicked) stats.panicked++
     else if (call.probe) {
       stats.probes++
-      outdated = true
-      changed.set()
+      touch()
     }
     return new Lease(chosen, chosen.lane!, observers, call, now)
   }
-
-  /** How long this call may wait, and whether it is its deadline that says so. */
-  const patience = (call: Call, now: number): { readonly millis: number; readonly deadline: boolean } => {
-    const left = Math.max(0, call.deadline - now)
-    if (call.options.whenNotReady === "fail") return { millis: 0, deadline: false }
-    if (call.options.whenNotReady === "wait" || call.deadline !== Deadline.none) return { millis: left, deadline: true }
-    return { millis: chooseTimeout, deadline: false }
-  }
-
-  const nobody = (call: Call, since: number, deadline: boolean): RpcError.RpcError => {
-    const waited = Deadline.nowUnsafe(call.clock) - since
-    const peers = report(current(), verdictOf)
-    const cause = poolClosed ?? new NoPeerReady({ target, peers, waitedMillis: waited, discovery: discoveryError })
-    const code = deadline && poolClosed === undefined ? "DEADLINE_EXCEEDED" : "UNAVAILABLE"
-    return RpcError.make(code, cause.message, { cause, progress: "not_started" })
-  }
-
-  const waitFor = <A>(call: Call, take: (now: number) => A | undefined): Effect.Effect<A, RpcError.RpcError> =>
-    Effect.suspend(() => {
-      const since = Deadline.nowUnsafe(call.clock)
-      const { deadline, millis } = patience(call, since)
-      if ((millis === 0 && !outdated) || poolClosed !== undefined) {
-        wanted.openUnsafe()
-        return Effect.fail(nobody(call, since, deadline))
-      }
-      waiting++
-      wanted.openUnsafe()
-      // Who does not want to wait is asked to, for a picker that is as good as there.
-      const pickers = millis === 0 ? Stream.take(picker.changes, 2) : picker.changes
-      return pickers.pipe(
-        Stream.takeWhile(() => poolClosed === undefined),
-        Stream.map(() => take(Deadline.nowUnsafe(call.clock))),
-        Stream.filter((taken) => taken !== undefined),
-        Stream.runHead,
-        Effect.timeoutOption(millis === 0 ? chooseTimeout : millis),
-        Effect.flatMap((taken) =>
-          Option.match(Option.flatten(taken), {
-            onNone: () => Effect.fail(nobody(call, since, deadline)),
-            onSome: Effect.succeed
-          })
-        ),
-        Effect.ensuring(Effect.sync(() => waiting--))
-      )
-    })
 
   const reading = Effect.sync(() =>
     PoolReading.make({
@@ -377,7 +364,7 @@ export const make = Effect.fnUntraced(function* <R>(
     changes,
     stats,
     lease,
-    waitFor,
+    waitFor: (call, take) => waiting.until(call, take),
     closed: Deferred.await(closed)
   })
 })

@@ -34,7 +34,7 @@ const tellHedge = ({ after, maxAttempts, nonFatalCodes }: Hedge): ReadonlyArray<
 
 const whenNotReady = {
   wait: ["with no peer ready: waits as long as the call may take"],
-  fail: ["with no peer ready: fails at once"]
+  fail: ["with no peer ready: fails, once all have been tried"]
 } as const
 
 /**

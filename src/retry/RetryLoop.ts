@@ -48,6 +48,8 @@ export const afterFailure = Effect.fnUntraced(function* <A, R>(
     const now = Deadline.nowUnsafe(call.clock)
     const committed = commitment(error)
     if (now < call.deadline && !committed && free.allows(error)) {
+      // Whose connection was lost needs a turn to see it; a call that comes back in the same turn would meet it again.
+      yield* Effect.yieldNow
       call.repeatAttempt(now)
     } else {
       const verdict = yield* Verdict.decide(error, call, now, policy, step, budget, committed)

@@ -194,7 +194,7 @@ const millisOf = (duration: Duration.Duration | undefined): number | undefined =
 
 /**
  * The policy of an entry. `waitForReady: false` says no more than nothing does: gRPC's calls then still wait for a
- * connection that is being made, which is the pool's choose timeout here.
+ * connection that is being made, as calls of which nothing is said do here.
  */
 const policyOf = (entry: MethodConfig): MethodPolicy.MethodPolicy => ({
   deadlineMillis: millisOf(entry.timeout),

@@ -137,8 +137,9 @@ const queues =
       const call = world.call({ key })
       const { _tag } = world.pick(call)
       const some = call.panicked ? world.connected : world.ready
-      if (some.length === 0 && _tag !== "Queue") return `with nobody ready the answer is ${_tag}`
-      if (some.length > 0 && _tag === "Queue" && !partial) return "with somebody ready the call is queued"
+      if (some.length === 0 && _tag !== "Queue" && _tag !== "Down") return `with nobody ready the answer is ${_tag}`
+      if (some.length > 0 && (_tag === "Queue" || _tag === "Down") && !partial)
+        return "with somebody ready the call is queued"
     }
     return undefined
   }

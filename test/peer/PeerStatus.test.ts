@@ -5,6 +5,7 @@ const at = (state: PeerStatus.State, cause?: string): PeerStatus.PeerStatus => (
   state,
   since: 0,
   cause,
+  lastConnect: undefined,
   version: 0
 })
 

@@ -129,7 +129,7 @@ describe("failover", () => {
     Effect.gen(function* () {
       const [first, second] = [move(idle("a"), "Down"), move(idle("b", at(1)), "Down")]
       const { pick, set } = yield* run(failover, setOf([first, second]))
-      assert.strictEqual(pick(), "Queue")
+      assert.strictEqual(pick(), "Down")
       move(first, "Ready")
       yield* set(setOf([first, second]))
       assert.strictEqual(pick(), "a")

@@ -31,10 +31,19 @@ describe.each(policies)("%s", (_name, policy) => {
     })
   )
 
-  it.effect("a set with nobody ready queues", () =>
+  it.effect("a set with nobody ready queues while one of it may soon be", () =>
     Effect.gen(function* () {
       const [picker] = yield* pickersOf(policy, setOf(peerAt("a", "Down"), peerAt("b", "Idle")))
       assert.deepStrictEqual(yield* picks(picker!, 2), ["Queue", "Queue"])
+    })
+  )
+
+  it.effect("a set of which every peer has failed is down, also while they try again", () =>
+    Effect.gen(function* () {
+      const [down, again] = [peerAt("a", "Down"), peerAt("b", "Down")]
+      again.transition({ _tag: "ConnectStarted" }, 1)
+      const [picker] = yield* pickersOf(policy, setOf(down, again))
+      assert.deepStrictEqual(yield* picks(picker!, 2), ["Down", "Down"])
     })
   )
 

@@ -232,16 +232,16 @@ describe("failover", () => {
       yield* later
       yield* network.kill("service:443")
       yield* settle
-      const within = CallOptions.withDeadline("1 minute")
+      const within = CallOptions.waitForReady
       const unary = yield* Effect.forkChild(within(echo.lookup({})))
       const stream = yield* Effect.forkChild(Stream.runCollect(within(echo.expand({ count: 2 }))))
-      const impatient = yield* Effect.forkChild(Effect.flip(echo.lookup({})))
+      const impatient = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.withDeadline("1 minute")))
       const refused = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.failFast))
       assert.strictEqual(refused.code, "UNAVAILABLE")
       yield* settle
       yield* TestClock.adjust(1999)
       yield* settle
-      assert.strictEqual((yield* Fiber.join(impatient)).code, "UNAVAILABLE")
+      assert.strictEqual(impatient.code, "UNAVAILABLE")
       assert.deepStrictEqual([unary.pollUnsafe(), stream.pollUnsafe()], [undefined, undefined])
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(unary)).server, "fallback:443")

@@ -124,7 +124,7 @@ describe("PeerLogger", () => {
     ["Gone", undefined, "Info"],
     ["Gone", "refused", "Error"]
   ] as const)("%s because of %s is %s", (state, cause, level) => {
-    const status: PeerStatus.PeerStatus = { state, cause, since: 0, version: 0 }
+    const status: PeerStatus.PeerStatus = { state, cause, since: 0, lastConnect: undefined, version: 0 }
     assert.strictEqual(PeerLogger.levelOfStatus(status), level)
   })
 })

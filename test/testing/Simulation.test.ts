@@ -281,7 +281,7 @@ describe("a server", () => {
       const lost = report.between(850, 1000)
       assert.strictEqual(lost.errors.get("UNAVAILABLE"), lost.calls)
       assert.strictEqual(report.between(1000, 2000).attempts(), 0)
-      assert.strictEqual(report.between(1000, 1700).errors.get("DEADLINE_EXCEEDED"), 7)
+      assert.strictEqual(report.between(1000, 1700).errors.get("UNAVAILABLE"), 7)
       assert.strictEqual(report.between(seconds(5), seconds(10)).successRate, 1)
     })
   )
