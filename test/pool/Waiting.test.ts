@@ -15,7 +15,7 @@ import {
   Priority,
   RoundRobin,
   type RpcError,
-  Signal,
+  type Signal,
   StaticDiscovery,
   Subset,
   Verdict
