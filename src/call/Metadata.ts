@@ -2,11 +2,17 @@
  * Request headers, response headers and trailers.
  *
  * Metadata is an immutable `ReadonlyMap` from a lower-case key to every value of that key in order. The gRPC rule about
- * keys holds wherever metadata is made: a key ending in `-bin` carries bytes, any other key carries printable ASCII.
+ * keys holds wherever metadata is made: a key ending in `-bin` carries bytes, any other key carries printable ASCII. What
+ * HTTP/2 cannot carry is refused there too: fields of the protocol itself, a second value where HTTP allows one (such as
+ * `authorization`), a text with a space at either end.
+ *
+ * Metadata that comes from the wire is not made here and holds whatever another process sent. `sendable` is what can be
+ * passed on of it.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 import { Data, Function, Option, Predicate, Result } from "effect"
+import { problemOf, problemOfSetting } from "./MetadataField.ts"
 import type { MetadataKey } from "./MetadataKey.ts"
 
 /**
@@ -56,17 +62,6 @@ export class MetadataError extends Data.TaggedError("MetadataError")<{
  */
 export const empty: Metadata = new Map()
 
-const validKey = /^[0-9a-z_.-]+$/
-const validText = /^[\x20-\x7e]*$/
-
-const problemOf = (key: string, value: Value): string | undefined => {
-  if (!validKey.test(key)) return "a key is made of 0-9 a-z _ . -"
-  if (key.startsWith("grpc-")) return "keys starting with grpc- belong to the protocol"
-  if (key.endsWith("-bin")) return Predicate.isString(value) ? "a -bin key carries bytes" : undefined
-  if (!Predicate.isString(value)) return "bytes need a key ending in -bin"
-  return validText.test(value) ? undefined : "text is printable ASCII; use a -bin key for the rest"
-}
-
 const isValue = (u: Value | ReadonlyArray<Value>): u is Value => Predicate.isString(u) || u instanceof Uint8Array
 
 /**
@@ -86,11 +81,12 @@ export const make = (input: Input): Result.Result<Metadata, MetadataError> => {
   for (const [name, given] of entries) {
     const key = name.toLowerCase()
     const values = isValue(given) ? [given] : given
-    for (const value of values) {
-      const problem = problemOf(key, value)
-      if (problem !== undefined) return Result.fail(new MetadataError({ key, problem }))
-    }
-    if (values.length > 0) out.set(key, [...(out.get(key) ?? []), ...values])
+    if (values.length === 0) continue
+    const before = out.get(key)
+    const all = before === undefined ? values : [...before, ...values]
+    const problem = problemOfSetting(key, all)
+    if (problem !== undefined) return Result.fail(new MetadataError({ key, problem }))
+    out.set(key, all)
   }
   return Result.succeed(out)
 }
@@ -102,6 +98,35 @@ export const make = (input: Input): Result.Result<Metadata, MetadataError> => {
  * @since 0.1.0
  */
 export const makeUnsafe = (input: Input): Metadata => Result.getOrThrow(make(input))
+
+/**
+ * Without what cannot be sent: for metadata as another process sent it, which is passed on. `make` refuses the same fields
+ * where a program sets them. What gRPC adds for the other side to read, such as `grpc-status-details-bin`, stays.
+ *
+ * @example
+ * import { Metadata } from "trunkline"
+ *
+ * const fromTheWire: Metadata.Metadata = new Map([["x-tenant", ["acme"]], ["etag", ["a", "b"]], ["x-name", ["Zo\u00eb"]]])
+ * const upstream = Metadata.sendable(fromTheWire)
+ * Array.from(upstream.keys()) // => ["x-tenant"]
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const sendable = (self: Metadata): Metadata => {
+  for (const [key, values] of self) if (problemOf(key, values) !== undefined) return withoutUnsendable(self)
+  return self
+}
+
+const withoutUnsendable = (self: Metadata): Metadata => {
+  const out = new Map<string, ReadonlyArray<Value>>()
+  for (const [name, values] of self) {
+    const key = name.toLowerCase()
+    const all = [...(out.get(key) ?? []), ...values]
+    if (problemOf(key, all) === undefined) out.set(key, all)
+  }
+  return out
+}
 
 /**
  * The last value of a key, as gRPC implementations answer a single-value read.

@@ -106,7 +106,7 @@ const makeBytes = <A, B>(name: string, format: Format<A, B>): MetadataKey<A, B> 
 }
 
 /**
- * Printable ASCII, commas included.
+ * Printable ASCII, commas included; no space at either end, which HTTP/2 takes away.
  *
  * @example
  * import { Metadata, MetadataKey } from "trunkline"

@@ -8,6 +8,7 @@
  */
 import * as grpc from "@grpc/grpc-js"
 import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import * as Server from "../server/Server.ts"
 import type { ServerTls } from "../transport/Tls.ts"
@@ -28,6 +29,11 @@ export interface Options<R> extends Server.Options<R> {
   readonly tls?: ServerTls | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
+  /**
+   * The most metadata a header block of an answer may have, in bytes as RFC 9113, 6.5.2 counts them. Default 60,000, which is the
+   * most grpc-js can carry.
+   */
+  readonly maxMetadataBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
   /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
@@ -85,7 +91,12 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const server = new grpc.Server({
-    interceptors: [interceptor(router, run as Run, options.window ?? 16)],
+    interceptors: [
+      interceptor(router, run as Run, {
+        window: options.window ?? 16,
+        maxMetadataBytes: Math.min(options.maxMetadataBytes ?? Infinity, MetadataLimit.defaultMaxBytes)
+      })
+    ],
     "grpc.enable_channelz": 0,
     ...(options.maxConcurrentCalls === undefined
       ? undefined

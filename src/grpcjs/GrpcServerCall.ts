@@ -6,16 +6,18 @@
  * stream.
  */
 import * as grpc from "@grpc/grpc-js"
-import { Effect, Exit, type Fiber, Stream } from "effect"
+import { Effect, type Exit, type Fiber, Stream } from "effect"
 import * as ContentType from "../call/ContentType.ts"
 import type { Metadata } from "../call/Metadata.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import * as Code from "../status/Code.ts"
-import * as RpcError from "../status/RpcError.ts"
+import type * as RpcError from "../status/RpcError.ts"
 import * as Dispatch from "../server/Dispatch.ts"
+import * as FinalStatus from "../server/FinalStatus.ts"
 import type { Handler } from "../server/Handlers.ts"
 import { Inbox } from "../transport/Inbox.ts"
 import { toBuffer } from "./GrpcCall.ts"
-import { fromGrpc, toGrpc, trailersToGrpc } from "./GrpcMetadata.ts"
+import { fromGrpc, toGrpc } from "./GrpcMetadata.ts"
 
 /** Runs a call in a fiber of the server. */
 export type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fiber<A, RpcError.RpcError>
@@ -23,14 +25,17 @@ export type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fibe
 type Wire = grpc.ServerInterceptingCallInterface
 type Listener = Parameters<Wire["start"]>[0]
 
-const toStatus = (exit: Exit.Exit<Metadata, RpcError.RpcError>): Parameters<Wire["sendStatus"]>[0] => {
-  if (Exit.isSuccess(exit)) return { code: grpc.status.OK, details: "OK", metadata: trailersToGrpc(exit.value) }
-  // Nobody but a client that left, which hears of nothing any more, and a stopping server interrupts a call from outside.
-  const error = Exit.hasInterrupts(exit)
-    ? RpcError.make("UNAVAILABLE", "the server is shutting down")
-    : RpcError.fromCause(exit.cause)
-  return { code: Code.toNumber(error.code), details: error.reason.message, metadata: trailersToGrpc(error.trailers) }
+/** What holds for every call of a server. */
+export interface Limits {
+  readonly window: number
+  readonly maxMetadataBytes: number
 }
+
+const toGrpcStatus = ({ code, message, trailers }: FinalStatus.FinalStatus): Parameters<Wire["sendStatus"]>[0] => ({
+  code: Code.toNumber(code),
+  details: code === "OK" ? "OK" : message,
+  metadata: toGrpc(trailers)
+})
 
 const incoming = (wire: Wire, metadata: grpc.Metadata): Dispatch.Incoming => {
   const deadline = wire.getDeadline()
@@ -55,8 +60,9 @@ const answerHeaders = (headers: Metadata, { method }: Handler): grpc.Metadata =>
 
 const proto = ContentType.make("proto")
 
-const outgoing = (wire: Wire, handler: Handler): Dispatch.Outgoing => ({
-  headers: (headers) => wire.sendMetadata(answerHeaders(headers, handler)),
+const outgoing = (wire: Wire, handler: Handler, { maxMetadataBytes }: Limits): Dispatch.Outgoing => ({
+  maxMetadataBytes,
+  headers: (headers) => wire.sendMetadata(answerHeaders(MetadataLimit.fit(headers, maxMetadataBytes), handler)),
   message: (bytes) => Effect.callback((resume) => wire.sendMessage(toBuffer(bytes), () => resume(Effect.void)))
 })
 
@@ -64,22 +70,38 @@ const outgoing = (wire: Wire, handler: Handler): Dispatch.Outgoing => ({
 abstract class Served implements Listener {
   readonly wire: Wire
   readonly handler: Handler
+  readonly limits: Limits
   readonly #run: Run
   #fiber: Fiber.Fiber<Metadata, RpcError.RpcError> | undefined
 
-  constructor(wire: Wire, handler: Handler, run: Run) {
+  constructor(wire: Wire, handler: Handler, run: Run, limits: Limits) {
     this.wire = wire
     this.handler = handler
+    this.limits = limits
     this.#run = run
+  }
+
+  get outgoing(): Dispatch.Outgoing {
+    return outgoing(this.wire, this.handler, this.limits)
   }
 
   serve(effect: Effect.Effect<Metadata, RpcError.RpcError>): void {
     this.#fiber = this.#run(effect)
-    this.#fiber.addObserver((exit) => this.wire.sendStatus(toStatus(exit)))
+    this.#fiber.addObserver((exit) => this.#end(exit))
   }
 
   refuse(details: string): void {
     this.wire.sendStatus({ code: grpc.status.UNIMPLEMENTED, details, metadata: null })
+  }
+
+  /** An observer must not throw, and grpc-js does on what it cannot encode. The code arrives all the same. */
+  #end(exit: Exit.Exit<Metadata, RpcError.RpcError>): void {
+    const status = FinalStatus.fromExit(exit, this.limits.maxMetadataBytes)
+    try {
+      this.wire.sendStatus(toGrpcStatus(status))
+    } catch {
+      this.wire.sendStatus({ code: Code.toNumber(status.code), details: "", metadata: null })
+    }
   }
 
   onCancel(): void {
@@ -110,9 +132,7 @@ class ServedUnary extends Served {
   onReceiveHalfClose(): void {
     if (this.#request === undefined) return this.refuse("expected one request message, received none")
     const { wire } = this
-    this.serve(
-      Dispatch.unary(this.handler, this.#request, incoming(wire, this.#metadata), outgoing(wire, this.handler))
-    )
+    this.serve(Dispatch.unary(this.handler, this.#request, incoming(wire, this.#metadata), this.outgoing))
   }
 }
 
@@ -120,17 +140,15 @@ class ServedUnary extends Served {
 class ServedStream extends Served {
   readonly #inbox: Inbox<Uint8Array>
 
-  constructor(wire: Wire, handler: Handler, run: Run, window: number) {
-    super(wire, handler, run)
-    this.#inbox = new Inbox(window, () => wire.startRead())
+  constructor(wire: Wire, handler: Handler, run: Run, limits: Limits) {
+    super(wire, handler, run, limits)
+    this.#inbox = new Inbox(limits.window, () => wire.startRead())
   }
 
   onReceiveMetadata(metadata: grpc.Metadata): void {
     const requests = Stream.fromPull(Effect.succeed(this.#inbox.pull))
     this.#inbox.request()
-    this.serve(
-      Dispatch.stream(this.handler, requests, incoming(this.wire, metadata), outgoing(this.wire, this.handler))
-    )
+    this.serve(Dispatch.stream(this.handler, requests, incoming(this.wire, metadata), this.outgoing))
   }
 
   onReceiveMessage(message: Uint8Array): void {
@@ -161,13 +179,13 @@ class Takeover extends grpc.ServerInterceptingCall {
 
 /** Serves every call the router has a handler for. */
 export const interceptor =
-  (router: ReadonlyMap<string, Handler>, run: Run, window: number): grpc.ServerInterceptor =>
+  (router: ReadonlyMap<string, Handler>, run: Run, limits: Limits): grpc.ServerInterceptor =>
   ({ path }, wire) => {
     const handler = router.get(path)!
     return new Takeover(
       wire,
       handler.method.kind === "unary"
-        ? new ServedUnary(wire, handler, run)
-        : new ServedStream(wire, handler, run, window)
+        ? new ServedUnary(wire, handler, run, limits)
+        : new ServedStream(wire, handler, run, limits)
     )
   }

@@ -9,12 +9,13 @@ import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } fr
 import * as http2 from "node:http2"
 import type { AddressInfo } from "node:net"
 import * as ContentType from "../call/ContentType.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import * as Server from "../server/Server.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import type { ServerTls } from "../transport/Tls.ts"
 import { follow, type Rotating } from "./Rotation.ts"
 import { connectionWindow, streamWindow } from "./FlowControl.ts"
-import { type Limits, refuse, type Run, serve, type ServedCall } from "./ServedCall.ts"
+import { type Limits, ownFields, refuse, type Run, serve, type ServedCall } from "./ServedCall.ts"
 
 /**
  * Where and how to serve.
@@ -31,6 +32,11 @@ export interface Options<R> extends Server.Options<R> {
   readonly tls?: Rotating<ServerTls> | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
+  /**
+   * The most metadata a header block of an answer may have, in bytes as RFC 9113, 6.5.2 counts them. Default 60,000. A
+   * client that reads less gets less.
+   */
+  readonly maxMetadataBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
   /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
@@ -137,6 +143,9 @@ const listen = (
   }) as never)
 }
 
+/** Node's own bound of a header block. */
+const nodeBlock = 65_535
+
 /**
  * Starts a server. When the scope closes it drains, goes on accepting for the drain delay, then stops accepting,
  * lets running calls end within the drain timeout, and ends what is left.
@@ -151,8 +160,12 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
   const host = options.host ?? "127.0.0.1"
   const cannot = (problem: string) => new Server.BindError({ address: format(host, options.port ?? 0), problem })
+  const maxBlock = (options.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes) + ownFields
   const settings: http2.ServerOptions = {
+    maxSendHeaderBlockLength: Math.max(maxBlock, nodeBlock),
+    maxHeaderListPairs: Math.ceil(maxBlock / 32),
     settings: {
+      maxHeaderListSize: Math.max(maxBlock, nodeBlock),
       initialWindowSize: streamWindow,
       ...(options.maxConcurrentCalls === undefined ? undefined : { maxConcurrentStreams: options.maxConcurrentCalls })
     }
@@ -172,6 +185,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const open: Open = { sessions: new Set(), calls: new Set() }
   listen(server, open, application, run as Run, {
     window: options.window ?? 16,
+    maxMetadataBytes: options.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes,
     maxReceiveMessageBytes: options.maxReceiveMessageBytes ?? 4 * 1024 * 1024
   })
   const port = yield* Effect.acquireRelease(bind(server, host, options.port ?? 0), () =>

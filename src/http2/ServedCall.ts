@@ -4,21 +4,23 @@
  * The handler runs in a fiber that is interrupted when the client goes away. Requests are taken from the data when the
  * handler has room for them; a response waits until the wire has taken the one before.
  */
-import { Effect, Exit, type Fiber, Stream } from "effect"
+import { Effect, type Fiber, Stream } from "effect"
 import * as http2 from "node:http2"
 import { encodings, type Encoding, isEncoding } from "../call/Compression.ts"
 import * as ContentType from "../call/ContentType.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Metadata from "../call/Metadata.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type * as Method from "../call/Method.ts"
 import * as Dispatch from "../server/Dispatch.ts"
+import * as FinalStatus from "../server/FinalStatus.ts"
 import type { Handler } from "../server/Handlers.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Inbox } from "../transport/Inbox.ts"
 import { Deframer, type Frame, frame, FramingProblem } from "./Framing.ts"
 import { compressed, expanded } from "./MessageEncoding.ts"
-import { addTo, field, fits, fromRaw } from "./WireMetadata.ts"
+import { addTo, field, fromRaw } from "./WireMetadata.ts"
 import { encodeMessage } from "./WireStatus.ts"
 
 /** Runs a call in a fiber of the server. */
@@ -28,31 +30,38 @@ export type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fibe
 export interface Limits {
   readonly window: number
   readonly maxReceiveMessageBytes: number
+  readonly maxMetadataBytes: number
 }
 
 type Fields = http2.OutgoingHttpHeaders
 
 const accepted = encodings.join(",")
 
-const statusFields = (code: Code.Status, message: string, trailers: Metadata.Metadata): Fields => {
+const statusFields = ({ code, message, trailers }: FinalStatus.FinalStatus): Fields => {
   const fields: Fields = { "grpc-status": String(Code.toNumber(code)) }
   if (message !== "") fields["grpc-message"] = encodeMessage(message)
-  // What cannot be sent is left out, so that at least the status arrives.
-  return fits(trailers) ? addTo(fields, trailers) : fields
+  return addTo(fields, trailers)
 }
 
-const toStatus = (exit: Exit.Exit<Metadata.Metadata, RpcError.RpcError>): Fields => {
-  if (Exit.isSuccess(exit)) return statusFields("OK", "", exit.value)
-  // Nobody but a client that left, which hears of nothing any more, and a stopping server interrupts a call from outside.
-  const error = Exit.hasInterrupts(exit)
-    ? RpcError.make("UNAVAILABLE", "the server is shutting down")
-    : RpcError.fromCause(exit.cause)
-  return statusFields(error.code, error.reason.message, error.trailers)
+/** Node throws where a stream is over, or a field is one it refuses. The end of a call must not be the end of the process. */
+const isSent = (send: () => void): boolean => {
+  try {
+    send()
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Answers are of the type that was asked in. */
 const contentTypeOf = (headers: http2.IncomingHttpHeaders): string =>
   ContentType.make(ContentType.subtypeOf(field(headers, "content-type")) ?? "")
+
+/** What any peer reads: the limit for the text of a refusal. */
+const leastMetadata = 4096
+
+/** What the protocol's own fields and the least text take of a header block. */
+export const ownFields = 2048
 
 /** Ends a stream with a status and nothing else. */
 export const refuse = (
@@ -62,8 +71,9 @@ export const refuse = (
   more?: Fields
 ): void => {
   stream.on("error", () => {})
-  const status = statusFields(error.code, error.message, Metadata.empty)
-  stream.respond({ ":status": 200, "content-type": contentTypeOf(headers), ...status, ...more }, { endStream: true })
+  const status = FinalStatus.make({ code: error.code, message: error.message, trailers: Metadata.empty }, leastMetadata)
+  const fields = { ":status": 200, "content-type": contentTypeOf(headers), ...statusFields(status), ...more }
+  isSent(() => stream.respond(fields, { endStream: true }))
   // The client may still be sending.
   stream.close(http2.constants.NGHTTP2_NO_ERROR)
 }
@@ -123,7 +133,7 @@ const remoteOf = (stream: http2.ServerHttp2Stream): string => {
 }
 
 /** A call being served. */
-export abstract class ServedCall {
+export abstract class ServedCall implements Dispatch.Outgoing {
   readonly stream: http2.ServerHttp2Stream
   readonly handler: Handler
   readonly limits: Limits
@@ -160,26 +170,30 @@ export abstract class ServedCall {
     return { metadata: fromRaw(this.#raw), timeoutMillis, remote: remoteOf(this.stream) }
   }
 
-  readonly outgoing: Dispatch.Outgoing = {
-    headers: (metadata, compression) => {
-      if (compression !== "identity" && this.#opening.accepts.includes(compression)) this.#encoding = compression
-      this.stream.respond(
-        addTo(
-          {
-            ":status": 200,
-            "content-type": this.#opening.contentType,
-            "grpc-accept-encoding": accepted,
-            ...(this.#encoding === "identity" ? undefined : { "grpc-encoding": this.#encoding })
-          },
-          fits(metadata) ? metadata : Metadata.empty
-        ),
-        { waitForTrailers: true }
-      )
-    },
-    message: (bytes, isCompressed) =>
-      isCompressed && this.#encoding !== "identity"
-        ? Effect.flatMap(compressed(bytes, this.#encoding), (bytes) => this.write(bytes))
-        : this.write(frame(bytes, false))
+  /** What fits into a header block of this server and is read by this client. */
+  get maxMetadataBytes(): number {
+    const { maxMetadataBytes } = this.limits
+    const read = this.stream.session?.remoteSettings.maxHeaderListSize ?? Infinity
+    return Math.max(0, Math.min(maxMetadataBytes, read - ownFields))
+  }
+
+  headers(metadata: Metadata.Metadata, compression: Encoding): void {
+    // The client may have left while the handler made its answer.
+    if (this.stream.destroyed || this.stream.headersSent) return
+    if (compression !== "identity" && this.#opening.accepts.includes(compression)) this.#encoding = compression
+    const fields = {
+      ":status": 200,
+      "content-type": this.#opening.contentType,
+      "grpc-accept-encoding": accepted,
+      ...(this.#encoding === "identity" ? undefined : { "grpc-encoding": this.#encoding })
+    }
+    this.stream.respond(addTo(fields, MetadataLimit.fit(metadata, this.maxMetadataBytes)), { waitForTrailers: true })
+  }
+
+  message(bytes: Uint8Array, isCompressed: boolean): Effect.Effect<void> {
+    return isCompressed && this.#encoding !== "identity"
+      ? Effect.flatMap(compressed(bytes, this.#encoding), (bytes) => this.write(bytes))
+      : this.write(frame(bytes, false))
   }
 
   /** Sends what is ready for the wire, and waits until it has been taken. */
@@ -218,12 +232,12 @@ export abstract class ServedCall {
         this.#ended = true
       })
     this.#fiber = this.#run(effect)
-    this.#fiber.addObserver((exit) => this.#end(toStatus(exit)))
+    this.#fiber.addObserver((exit) => this.#end(FinalStatus.fromExit(exit, this.maxMetadataBytes)))
   }
 
   /** Ends the call without its handler's word. */
   refuse(code: Code.Code, message: string): void {
-    this.#end(statusFields(code, message, Metadata.empty))
+    this.#end(FinalStatus.make({ code, message, trailers: Metadata.empty }, this.maxMetadataBytes))
     this.#fiber?.interruptUnsafe()
   }
 
@@ -233,19 +247,25 @@ export abstract class ServedCall {
     else this.#fiber.interruptUnsafe()
   }
 
-  #end(status: Fields): void {
+  #end(status: FinalStatus.FinalStatus): void {
     const { stream } = this
     if (this.#ended || stream.destroyed) return
     this.#ended = true
     if (!stream.headersSent) {
-      stream.respond({ ":status": 200, "content-type": this.#opening.contentType, ...status }, { endStream: true })
-      return this.#release()
+      const fields = { ":status": 200, "content-type": this.#opening.contentType, ...statusFields(status) }
+      return this.#last(status, fields, (fields) => stream.respond(fields, { endStream: true }))
     }
-    stream.once("wantTrailers", () => {
-      stream.sendTrailers(status)
-      this.#release()
-    })
+    stream.once("wantTrailers", () => this.#last(status, statusFields(status), (fields) => stream.sendTrailers(fields)))
     stream.end()
+  }
+
+  /** Sends the last header block; if Node refuses a field of it, then without the metadata. */
+  #last({ code }: FinalStatus.FinalStatus, fields: Fields, send: (fields: Fields) => void): void {
+    const { ":status": httpStatus, "content-type": contentType } = fields
+    const bare = { ":status": httpStatus, "content-type": contentType, "grpc-status": String(Code.toNumber(code)) }
+    const sent = isSent(() => send(fields)) || isSent(() => send(bare))
+    if (sent) this.#release()
+    else this.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)
   }
 
   /** What the client still sends is of no use any more. */
@@ -277,7 +297,7 @@ class ServedUnary extends ServedCall {
       if (request === undefined || this.deframer.isInside) {
         return this.refuse("UNIMPLEMENTED", "expected one request message, received none")
       }
-      const dispatch = (bytes: Uint8Array) => Dispatch.unary(this.handler, bytes, this.incoming, this.outgoing)
+      const dispatch = (bytes: Uint8Array) => Dispatch.unary(this.handler, bytes, this.incoming, this)
       this.run(request.compressed ? Effect.flatMap(this.request(request), dispatch) : dispatch(request.bytes))
     })
     this.stream.on("error", () => {})
@@ -303,7 +323,7 @@ class ServedStream extends ServedCall {
     this.#inbox.request()
     const frames = Stream.fromPull(Effect.succeed(this.#inbox.pull))
     const requests = Stream.mapEffect(frames, (frame) => this.request(frame))
-    this.run(Dispatch.stream(this.handler, requests, this.incoming, this.outgoing))
+    this.run(Dispatch.stream(this.handler, requests, this.incoming, this))
   }
 
   /** Hands over what the inbox has room for; the data of the rest stays on the wire. */

@@ -6,6 +6,8 @@
  */
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, sensitiveHeaders } from "node:http2"
 import type { Metadata, Value } from "../call/Metadata.ts"
+import { isOwned } from "../call/MetadataField.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 
 const toField = (value: Value): string =>
   typeof value === "string"
@@ -24,19 +26,6 @@ export const addTo = (fields: OutgoingHttpHeaders, metadata: Metadata): Outgoing
   return fields
 }
 
-/** Fields of the protocol, which are not metadata. */
-const reserved: ReadonlySet<string> = new Set([
-  "connection",
-  "content-type",
-  "date",
-  "grpc-accept-encoding",
-  "grpc-encoding",
-  "grpc-message",
-  "grpc-status",
-  "grpc-timeout",
-  "te"
-])
-
 const fromField = (key: string, field: string): ReadonlyArray<Value> =>
   key.endsWith("-bin")
     ? field.split(",").map((part) => {
@@ -50,7 +39,7 @@ export const fromRaw = (fields: ReadonlyArray<string>): Metadata => {
   const out = new Map<string, ReadonlyArray<Value>>()
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const key = fields[index]!.toLowerCase()
-    if (key.startsWith(":") || reserved.has(key)) continue
+    if (isOwned(key)) continue
     const values = fromField(key, fields[index + 1]!)
     const before = out.get(key)
     out.set(key, before === undefined ? values : [...before, ...values])
@@ -64,15 +53,5 @@ export const field = (headers: IncomingHttpHeaders, name: string): string | unde
   return Array.isArray(value) ? value.at(-1) : value
 }
 
-/** Bytes of a header block above which Node sends nothing. */
-const largestBlock = 60_000
-
-/** Whether metadata is small enough to be sent as headers; each counts 32 bytes besides its own (RFC 9113, 6.5.2). */
-export const fits = (metadata: Metadata): boolean => {
-  let size = 0
-  for (const [key, values] of metadata) {
-    for (const value of values)
-      size += key.length + 32 + (typeof value === "string" ? value.length : value.length * 1.34)
-  }
-  return size <= largestBlock
-}
+/** Whether metadata is small enough to be sent as headers. */
+export const fits = (metadata: Metadata): boolean => MetadataLimit.sizeOf(metadata) <= MetadataLimit.defaultMaxBytes

@@ -61,17 +61,25 @@ export const fromReset = (rst: number): Reset => ({
   progress: rst === constants.NGHTTP2_REFUSED_STREAM ? "refused" : "processed"
 })
 
-/** `grpc-message`: printable ASCII as it is, everything else and the percent sign as its UTF-8 bytes in hexadecimal. */
-export const encodeMessage = (message: string): string =>
-  /^[\x20-\x24\x26-\x7e]*$/.test(message)
-    ? message
-    : [...Buffer.from(message, "utf8")]
-        .map((byte) =>
-          byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-            ? String.fromCharCode(byte)
-            : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`
-        )
-        .join("")
+/** Text that needs no encoding. HTTP/2 takes spaces away from its ends. */
+const plain = /^(?! )[\x20-\x24\x26-\x7e]*(?<! )$/
+
+/**
+ * `grpc-message`: printable ASCII as it is; everything else, the percent sign, and spaces at either end as their UTF-8 bytes
+ * in hexadecimal.
+ */
+export const encodeMessage = (message: string): string => {
+  if (plain.test(message)) return message
+  const bytes = Buffer.from(message, "utf8")
+  const last = bytes.length - 1
+  return Array.from(bytes, (byte, index) =>
+    byte > 0x20 && byte <= 0x7e && byte !== 0x25
+      ? String.fromCharCode(byte)
+      : byte === 0x20 && index > 0 && index < last
+        ? " "
+        : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`
+  ).join("")
+}
 
 /** The message a `grpc-message` stands for. What is not an encoding stands for itself. */
 export const decodeMessage = (field: string): string =>

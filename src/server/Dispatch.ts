@@ -39,6 +39,8 @@ export interface Incoming {
 export interface Outgoing {
   /** Sends the response headers; called at most once, and before any message. */
   readonly headers: (headers: Metadata.Metadata, compression: Compression.Encoding) => void
+  /** The most metadata that headers, and trailers, may have; `MetadataLimit.defaultMaxBytes` by default. */
+  readonly maxMetadataBytes?: number | undefined
   /** Sends a message, compressed or not, and waits until there is room for the next. */
   readonly message: (bytes: Uint8Array, compressed: boolean) => Effect.Effect<void, RpcError.RpcError>
 }
@@ -92,7 +94,7 @@ const serve = (
   Effect.clockWith((clock: Clock.Clock) => {
     const { metadata, remote, timeoutMillis } = incoming
     const options = { ...CallOptions.Current.defaultValue(), metadata, deadlineMillis: timeoutMillis }
-    const call = new ServerCall(method.path, remote, outgoing.headers, options, clock, Deadline.none)
+    const call = new ServerCall(method.path, remote, outgoing, options, clock, Deadline.none)
     const served = Effect.suspend(() => handle(call)).pipe(
       Effect.provideService(Deadline.Current, call.deadline),
       (handled) => withinDeadline(handled, timeoutMillis),

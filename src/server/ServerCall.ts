@@ -8,6 +8,7 @@ import { Data, Effect, Result } from "effect"
 import { Call } from "../call/Call.ts"
 import type { Encoding } from "../call/Compression.ts"
 import * as Metadata from "../call/Metadata.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import * as RpcError from "../status/RpcError.ts"
 
 /**
@@ -22,6 +23,12 @@ export class HeadersSent extends Data.TaggedError("HeadersSent")<{ readonly meth
   }
 }
 
+/** What a call needs of the wire it came on. */
+interface Wire {
+  readonly headers: (headers: Metadata.Metadata, compression: Encoding) => void
+  readonly maxMetadataBytes?: number | undefined
+}
+
 /**
  * A call being served.
  *
@@ -33,22 +40,17 @@ export class ServerCall extends Call {
   readonly method: string
   /** The client's address, as far as the server can tell. */
   readonly remote: string
-  readonly #send: (headers: Metadata.Metadata, compression: Encoding) => void
+  readonly #wire: Wire
   #headers: Metadata.Metadata = Metadata.empty
   #trailers: Metadata.Metadata = Metadata.empty
   #compression: Encoding = "identity"
   #sent = false
 
-  constructor(
-    method: string,
-    remote: string,
-    send: (headers: Metadata.Metadata, compression: Encoding) => void,
-    ...call: ConstructorParameters<typeof Call>
-  ) {
+  constructor(method: string, remote: string, wire: Wire, ...call: ConstructorParameters<typeof Call>) {
     super(...call)
     this.method = method
     this.remote = remote
-    this.#send = send
+    this.#wire = wire
   }
 
   /** The request headers. */
@@ -83,20 +85,38 @@ export class ServerCall extends Call {
     })
   }
 
-  /** Adds response headers; a key given again replaces. Fails once they are sent, and for a key or value not allowed. */
+  /**
+   * Adds response headers; a key given again replaces. Fails once they are sent, for a key or value that cannot be sent, and
+   * with `RESOURCE_EXHAUSTED` where all would be larger than the server's `maxMetadataBytes`.
+   */
   setHeaders(input: Metadata.Input): Effect.Effect<void, RpcError.RpcError> {
     return Effect.flatMap(checked(input), (metadata) => {
       if (this.#sent) return Effect.fail(misuse(new HeadersSent({ method: this.method })))
-      this.#headers = Metadata.override(this.#headers, metadata)
-      return Effect.void
+      const headers = Metadata.override(this.#headers, metadata)
+      return Effect.map(this.#fits(headers), () => {
+        this.#headers = headers
+      })
     })
   }
 
-  /** Adds trailers; a key given again replaces. They are sent with the status, whatever it is. */
+  /**
+   * Adds trailers; a key given again replaces. They are sent with the status, whatever it is. Fails for a key or value that
+   * cannot be sent, and with `RESOURCE_EXHAUSTED` where all would be larger than the server's `maxMetadataBytes`.
+   */
   setTrailers(input: Metadata.Input): Effect.Effect<void, RpcError.RpcError> {
-    return Effect.map(checked(input), (metadata) => {
-      this.#trailers = Metadata.override(this.#trailers, metadata)
+    return Effect.flatMap(checked(input), (metadata) => {
+      const trailers = Metadata.override(this.#trailers, metadata)
+      return Effect.map(this.#fits(trailers), () => {
+        this.#trailers = trailers
+      })
     })
+  }
+
+  #fits(metadata: Metadata.Metadata): Effect.Effect<void, RpcError.RpcError> {
+    const cause = MetadataLimit.check(metadata, this.#wire.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes)
+    if (cause === undefined) return Effect.void
+    const { method } = this
+    return Effect.fail(RpcError.make("RESOURCE_EXHAUSTED", `the answer's ${cause.message}`, { cause, method }))
   }
 
   /** Sends the response headers now, before there is a message. */
@@ -106,7 +126,7 @@ export class ServerCall extends Call {
   flushHeaders(headers: Metadata.Metadata): void {
     if (this.#sent) return
     this.#sent = true
-    this.#send(headers, this.#compression)
+    this.#wire.headers(headers, this.#compression)
   }
 }
 
