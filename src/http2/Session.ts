@@ -5,7 +5,6 @@
  * goodbye or the socket is gone. Node keeps the frames; this keeps the state and the calls.
  */
 import * as http2 from "node:http2"
-import * as net from "node:net"
 import * as tls from "node:tls"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
@@ -13,6 +12,7 @@ import * as Loss from "../transport/Loss.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
 import { connectionWindow, streamWindow } from "./FlowControl.ts"
+import { openSocket } from "./Socket.ts"
 
 /** How a session is opened. */
 export interface Options {
@@ -29,26 +29,6 @@ export interface Occupant {
 
 /** How long a closed connection may take to say goodbye. */
 const farewellMillis = 500
-
-const hostOf = (authority: string): string => authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
-
-const pem = (bytes: Uint8Array | undefined): Buffer | undefined =>
-  bytes === undefined ? undefined : Buffer.from(bytes)
-
-const openSocket = ({ address }: Endpoint, authority: string, secure: ClientTls | undefined): net.Socket => {
-  const where = address._tag === "Unix" ? { path: address.path } : { host: address.host, port: address.port }
-  if (secure === undefined) return net.connect(where)
-  const name = hostOf(authority)
-  return tls.connect({
-    ...where,
-    ALPNProtocols: ["h2"],
-    ca: pem(secure.ca),
-    key: pem(secure.key),
-    cert: pem(secure.cert),
-    // The name that is asked for and that the certificate must have; an address cannot be asked for, only checked.
-    ...(net.isIP(name) === 0 ? { servername: name } : { host: name, servername: "" })
-  })
-}
 
 /** One connection. */
 export class Session {
