@@ -41,7 +41,10 @@ export interface Endpoint {
   readonly address: Address
   /** The name the server is known by, for `:authority` and certificates; `undefined` means the address itself. */
   readonly authority: string | undefined
-  /** Its share of the calls in comparison with others; above 0, default 1. */
+  /**
+   * Its share of the calls in comparison with others; 0 or more, default 1. A backend of weight 0 is sent calls only while
+   * nobody else is ready, whatever the picker.
+   */
   readonly weight: number
   /** Which group it belongs to where groups take over from each other; 0, the default, is the first. */
   readonly priority: number
@@ -78,6 +81,21 @@ export class AddressError extends Data.TaggedError("AddressError")<{
 }
 
 /**
+ * A weight that cannot be one. Says whose it was.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WeightError extends Data.TaggedError("WeightError")<{
+  readonly peer: string
+  readonly weight: number
+}> {
+  override get message(): string {
+    return `weight of ${this.peer}: ${this.weight} is not a finite number of 0 or more`
+  }
+}
+
+/**
  * The canonical form of an address, which `parse` reads back: `1.2.3.4:50051`, `[::1]:50051`, `greeter:50051`,
  * `unix:/run/greeter.sock`.
  *
@@ -92,19 +110,83 @@ export const format = (address: Address): string =>
       : `${address.host}:${address.port}`
 
 /**
- * The endpoint of an address that is known to be good; `parse` is for text.
+ * The endpoint of an address that is known to be good; `parse` is for text. Throws a `WeightError` if the weight is
+ * negative, infinite or not a number.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (address: Address, attributes?: Attributes): Endpoint => ({
-  id: format(address),
-  address,
-  authority: attributes?.authority,
-  weight: attributes?.weight ?? 1,
-  priority: attributes?.priority ?? 0,
-  locality: attributes?.locality
-})
+export const make = (address: Address, attributes?: Attributes): Endpoint => {
+  const id = format(address)
+  const weight = attributes?.weight ?? 1
+  if (!isWeight(weight)) throw new WeightError({ peer: id, weight })
+  return {
+    id,
+    address,
+    authority: attributes?.authority,
+    weight,
+    priority: attributes?.priority ?? 0,
+    locality: attributes?.locality
+  }
+}
+
+/** Objects made by hand may hold anything. */
+const isWeight = (weight: number): boolean => typeof weight === "number" && weight >= 0 && weight < Infinity
+
+/**
+ * An endpoint as it is, or what is wrong with its weight; for objects that were not made by `make`.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const checked = (endpoint: Endpoint): Result.Result<Endpoint, WeightError> =>
+  isWeight(endpoint.weight)
+    ? Result.succeed(endpoint)
+    : Result.fail(new WeightError({ peer: endpoint.id, weight: endpoint.weight }))
+
+/**
+ * A full set as a pool reads it: each backend once, and what was wrong with the rest.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Merged {
+  readonly endpoints: ReadonlyArray<Endpoint>
+  /** Listings that were left out. */
+  readonly refused: ReadonlyArray<WeightError>
+}
+
+/**
+ * Makes one backend of all listings of an id: their weights add up, and everything else is as the first one says. A listing
+ * with a weight that cannot be one is left out; it holds up no other.
+ *
+ * @see https://github.com/grpc/proposal/blob/master/A42-xds-ring-hash-lb-policy.md for the weights that add up
+ *
+ * @example
+ * import { Endpoint } from "trunkline"
+ *
+ * const address = Endpoint.Address.Tcp({ host: "a", port: 50051 })
+ * const listed = [Endpoint.make(address, { weight: 3 }), Endpoint.make(address, { weight: 1 })]
+ * Endpoint.merge(listed).endpoints.map(({ weight }) => weight) // => [4]
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const merge = (listed: ReadonlyArray<Endpoint>): Merged => {
+  const endpoints = new Map<string, Endpoint>()
+  const refused: Array<WeightError> = []
+  for (const listing of listed) {
+    const endpoint = checked(listing)
+    if (Result.isFailure(endpoint)) {
+      refused.push(endpoint.failure)
+      continue
+    }
+    const first = endpoints.get(listing.id)
+    const weight = Math.min(Number.MAX_VALUE, (first?.weight ?? 0) + listing.weight)
+    endpoints.set(listing.id, first === undefined ? listing : { ...first, weight })
+  }
+  return { endpoints: [...endpoints.values()], refused }
+}
 
 /** An address, or what is wrong with it. */
 type Read<A> = Result.Result<A, string>
@@ -177,7 +259,7 @@ const readUnix = (rest: string): Read<Address> => {
 /** Something in front of a colon that may be a scheme. */
 const prefixed = /^([a-z][a-z0-9+.-]*):(.*)$/is
 
-const read = (input: string, port: number | undefined): Read<Address> => {
+const readText = (input: string, port: number | undefined): Read<Address> => {
   if (input === "") return Result.fail("empty")
   const [, prefix = "", rest = ""] = prefixed.exec(input) ?? []
   const scheme = prefix.toLowerCase()
@@ -209,10 +291,19 @@ export const parse = (
   input: string,
   options?: { readonly port?: number | undefined }
 ): Result.Result<Endpoint, AddressError> =>
-  read(input, options?.port).pipe(
+  readText(input, options?.port).pipe(
     Result.map((address) => make(address)),
     Result.mapError((problem) => new AddressError({ input, problem }))
   )
+
+/**
+ * The endpoint of a text, or one that was made already, checked.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const read = (endpoint: string | Endpoint): Result.Result<Endpoint, AddressError | WeightError> =>
+  typeof endpoint === "string" ? parse(endpoint) : checked(endpoint)
 
 /**
  * The name a connection to an endpoint is opened for: its authority, or else its address.

@@ -51,7 +51,7 @@ export class NotListed extends Data.TaggedError("NotListed")<{
 export class UpdateError extends Data.TaggedError("UpdateError")<{
   readonly list: string
   /** In the order of the update; never empty. */
-  readonly problems: ReadonlyArray<AlreadyListed | NotListed | Endpoint.AddressError>
+  readonly problems: ReadonlyArray<AlreadyListed | NotListed | Endpoint.AddressError | Endpoint.WeightError>
 }> {
   override get message(): string {
     return this.problems.map(({ message }) => message).join("; ")
@@ -83,9 +83,6 @@ export interface EndpointList extends Discovery {
 
 type Listed = ReadonlyMap<string, Endpoint.Endpoint>
 
-const read = (address: string | Endpoint.Endpoint): Result.Result<Endpoint.Endpoint, Endpoint.AddressError> =>
-  typeof address === "string" ? Endpoint.parse(address) : Result.succeed(address)
-
 /** What could not be done of an update, and the list after it. */
 const updated = (
   list: string,
@@ -95,12 +92,12 @@ const updated = (
   const after = new Map(before)
   const problems: Array<UpdateError["problems"][number]> = []
   for (const address of removals) {
-    const endpoint = read(address)
+    const endpoint = Endpoint.read(address)
     if (Result.isFailure(endpoint)) problems.push(endpoint.failure)
     else if (!after.delete(endpoint.success.id)) problems.push(new NotListed({ list, peer: endpoint.success.id }))
   }
   for (const address of additions) {
-    const endpoint = read(address)
+    const endpoint = Endpoint.read(address)
     if (Result.isFailure(endpoint)) problems.push(endpoint.failure)
     else if (after.has(endpoint.success.id)) problems.push(new AlreadyListed({ list, peer: endpoint.success.id }))
     else after.set(endpoint.success.id, endpoint.success)

@@ -15,8 +15,8 @@ const targetOf = (names: ReadonlyArray<string>): string =>
   names.length > named ? `${names.slice(0, named).join(", ")} and ${names.length - named} more` : names.join(", ")
 
 /**
- * A fixed list of backends, written as `Endpoint.parse` reads them. Addresses with one id are one backend: the first of
- * them. An empty list or a bad address fails the subscription.
+ * A fixed list of backends, written as `Endpoint.parse` reads them. Addresses with one id are one backend, as
+ * `Endpoint.merge` makes it. An empty list, a bad address or a bad weight fails the subscription.
  *
  * @example
  * import { StaticDiscovery } from "trunkline"
@@ -35,14 +35,13 @@ export const make = (addresses: ReadonlyArray<string | Endpoint.Endpoint>): Disc
     target,
     subscribe: Effect.fnUntraced(function* () {
       if (addresses.length === 0) return yield* fail("the list is empty")
-      const endpoints = new Map<string, Endpoint.Endpoint>()
+      const endpoints: Array<Endpoint.Endpoint> = []
       for (const address of addresses) {
-        const parsed = typeof address === "string" ? Endpoint.parse(address) : Result.succeed(address)
+        const parsed = Endpoint.read(address)
         if (Result.isFailure(parsed)) return yield* fail(parsed.failure.message, parsed.failure)
-        const endpoint = parsed.success
-        if (!endpoints.has(endpoint.id)) endpoints.set(endpoint.id, endpoint)
+        endpoints.push(parsed.success)
       }
-      return Stream.concat(Stream.succeed([...endpoints.values()]), Stream.never)
+      return Stream.concat(Stream.succeed(Endpoint.merge(endpoints).endpoints), Stream.never)
     })
   }
 }

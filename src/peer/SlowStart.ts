@@ -76,7 +76,8 @@ export const make = (options?: {
             const start = before.get(peer) ?? { at: now, step: Math.floor(now / width), verdict: cold }
             starts.set(peer, start)
             grow(start, now)
-            if (start.verdict.weight === 1) continue
+            // A window of 0 has no steps.
+            if (start.verdict.weight === 1 || !(width > 0)) continue
             growing = true
             verdicts.set(peer, start.verdict)
           }

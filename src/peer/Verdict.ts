@@ -24,7 +24,7 @@ export type Status = "Ready" | "Probe" | "Ejected"
  */
 export interface Verdict {
   readonly status: Status
-  /** A factor of the peer's weight, above 0 and at most 1. */
+  /** A factor of the peer's weight, from 0 to 1. At 0 the peer is sent calls only while nobody else is ready. */
   readonly weight: number
   /** Why the peer is not simply ready; every verdict but `well` says so. */
   readonly cause: string | undefined
@@ -61,15 +61,18 @@ export const ejected = (cause: string, until: number = Infinity): Verdict => ({
  */
 export const probe = (cause: string): Verdict => ({ status: "Probe", weight: 1, cause, until: Infinity })
 
+/** A weight within its bounds; one that is not a number says nothing. */
+const clamped = (weight: number): number => (Number.isNaN(weight) ? 1 : Math.min(1, Math.max(0, weight)))
+
 /**
- * Lowers the peer's share of the calls.
+ * Lowers the peer's share of the calls by a factor from 0 to 1; what is outside counts as the nearer of the two.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const weighted = (weight: number, cause: string, until: number = Infinity): Verdict => ({
   status: "Ready",
-  weight,
+  weight: clamped(weight),
   cause,
   until
 })
@@ -101,6 +104,6 @@ export const merge: {
   (self: Verdict, that: Verdict): Verdict
 } = Function.dual(2, (self: Verdict, that: Verdict): Verdict => {
   const worse = isWorse(that, self) ? that : self
-  const weight = self.weight * that.weight
+  const weight = clamped(self.weight) * clamped(that.weight)
   return weight === worse.weight ? worse : { ...worse, weight }
 })

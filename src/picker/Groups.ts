@@ -21,6 +21,18 @@ export interface Group {
   readonly active: boolean
 }
 
+/**
+ * Which peers count when groups are compared: all, or those with a weight if any of any group has one. The others are ready
+ * only when no such peer is, whatever group it is in.
+ */
+export const counting = (groups: ReadonlyArray<Group>): ((group: Group) => (peer: Peer) => boolean) => {
+  const hasWeight =
+    ({ set }: Group) =>
+    (peer: Peer): boolean =>
+      set.weightOf(peer) > 0
+  return groups.some((group) => group.set.peers.some(hasWeight(group))) ? hasWeight : () => () => true
+}
+
 /** What a choice comes to. */
 export interface Plan {
   /** The groups to be used, and kept connected. */

@@ -15,7 +15,7 @@
 import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import { Dice } from "./Dice.ts"
-import { PendingHeap, weightsOf } from "./PendingHeap.ts"
+import { PendingHeap } from "./PendingHeap.ts"
 import * as Picker from "./Picker.ts"
 
 /** Looks at every peer. Among equals a peer is picked as often as its weight says. */
@@ -25,7 +25,7 @@ const scan = (
   load: Picker.Load,
   dice: Dice
 ): Picker.Picker => {
-  const weights = weightsOf(ready, weightOf)
+  const weights = Picker.sharesOf(ready, weightOf)
   const equals = new Uint32Array(ready.length)
   /** Adds up to this the weights of the equals up to the one at this place. */
   const ends = new Float64Array(ready.length)

@@ -142,11 +142,8 @@ export const aware = (self: Picker.PickerPolicy, locality: string, options?: Awa
             choice: () => (groups) => {
               const names = [...places.keys()]
               const zones = groups.map(({ key }) => names[key]!)
-              const planned = parts(zones, groups.map(Spill.hopeful))
-              const now = parts(
-                zones,
-                groups.map(({ set }) => set.ready.length)
-              )
+              const planned = parts(zones, Spill.hopeful(groups))
+              const now = parts(zones, Spill.ready(groups))
               return Spill.plan(groups, planned, now, random)
             }
           }).pickers(sets)

@@ -26,12 +26,10 @@ const primeFrom = (n: number): number => {
   return n
 }
 
-/** Which member each slot belongs to. */
-const fill = (slots: number, peers: ReadonlyArray<Peer>, weights: ReadonlyArray<number>, hash: Hash64): Uint32Array => {
-  const heaviest = Math.max(...weights)
+/** Which member each slot belongs to. `turns` are the members' weights in comparison with the heaviest. */
+const fill = (slots: number, peers: ReadonlyArray<Peer>, turns: Float64Array, hash: Hash64): Uint32Array => {
   const at = new Uint32Array(peers.length)
   const step = new Uint32Array(peers.length)
-  const turns = Float64Array.from(weights, (weight) => weight / heaviest)
   const saved = new Float64Array(peers.length).fill(1)
   peers.forEach((peer, i) => {
     hash.read(peer.id)
@@ -75,7 +73,7 @@ export const make = (options?: {
       const dice = new Dice(random)
       const hash = new Hash64(Xxh64.hash)
       const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
-      const table = fill(slots, peers, peers.map(set.weightOf), hash)
+      const table = fill(slots, peers, Picker.sharesOf(peers, set.weightOf), hash)
       return {
         pick(call) {
           const given = key(call)

@@ -9,7 +9,7 @@
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold
  */
 import { Function, Stream } from "effect"
-import type { PeerSet, Picker, PickerPolicy } from "./Picker.ts"
+import { type PeerSet, type Picker, type PickerPolicy, withoutStandby } from "./Picker.ts"
 
 const isPanic = ({ connected, verdictOf }: PeerSet, threshold: number): boolean =>
   connected.filter((peer) => verdictOf(peer).status === "Ready").length < threshold * connected.length
@@ -45,7 +45,7 @@ export const below: {
         let panicking = false
         const seen = Stream.map(sets, (set) => {
           panicking = isPanic(set, threshold)
-          return panicking ? { ...set, ready: set.connected } : set
+          return panicking ? { ...set, ready: withoutStandby(set.connected, set.weightOf) } : set
         })
         return Stream.map(self.pickers(seen), (picker) => (panicking ? panicked(picker) : picker))
       })

@@ -12,17 +12,10 @@
 import type { Peer } from "../peer/Peer.ts"
 import type { PeerStats, PendingWatcher } from "../peer/PeerStats.ts"
 import type { Dice } from "./Dice.ts"
-import { isWeight } from "./Picker.ts"
+import { sharesOf } from "./Picker.ts"
 
 /** Times are counted from 0 again before they are so large that a step is lost in them. */
 const longestRace = 2 ** 32
-
-/** The weights of peers; one that is no weight counts as 1, because nothing can be ordered by it. */
-export const weightsOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): Float64Array<ArrayBuffer> =>
-  Float64Array.from(peers, (peer) => {
-    const weight = weightOf(peer)
-    return isWeight(weight) ? weight : 1
-  })
 
 /**
  * A heap of watched peers. `close` it when it is not used any more.
@@ -56,7 +49,7 @@ export class PendingHeap implements PendingWatcher {
     for (const { stats } of peers) if (!this.#indexes.has(stats)) stats.watch(this)
     this.#peers = peers
     this.#indexes = indexes
-    this.#weights = weightsOf(peers, weightOf)
+    this.#weights = sharesOf(peers, weightOf)
     this.#calls = new Float64Array(peers.length)
     this.#heap = Uint32Array.from(peers, (_, i) => i)
     this.#places = Uint32Array.from(this.#heap)

@@ -5,7 +5,7 @@
  * last one asked has not answered within the attempt delay ("happy eyeballs"): a family of addresses that leads nowhere
  * costs a fraction of a second and not a connect timeout. Families take turns for the same reason. The first to be ready
  * wins, the others asked are let go, and calls stay on the winner until it is lost. Peers that have failed keep trying by
- * themselves, and may win later.
+ * themselves, and may win later. Peers of weight 0 come after all others.
  *
  * @see https://github.com/grpc/proposal/blob/master/A61-IPv4-IPv6-dualstack-backends.md
  * @see https://github.com/grpc/proposal/blob/master/A62-pick-first.md
@@ -37,6 +37,22 @@ const staying = (winner: Peer, ready: ReadonlyArray<Peer>): Picker.Picker => ({
 
 const isOnItsWay = ({ status: { state } }: Peer): boolean => state === "Idle" || state === "Connecting"
 
+/** Whose turn comes when. Those of weight 0 stand by until all others have failed. */
+interface Order {
+  readonly order: ReadonlyArray<Peer>
+  readonly standby: ReadonlyArray<Peer>
+}
+
+const orderOf = ({ peers, weightOf }: Picker.PeerSet): Order => {
+  const isStandby = (peer: Peer) => !(weightOf(peer) > 0)
+  return peers.every(isStandby)
+    ? { order: interleaved(peers), standby: [] }
+    : {
+        order: interleaved(peers.filter((peer) => !isStandby(peer))),
+        standby: interleaved(peers.filter(isStandby))
+      }
+}
+
 /** The way to the next winner: who was asked to connect, and when the next one may be. */
 class Race {
   readonly #asked = new Set<Peer>()
@@ -47,11 +63,15 @@ class Race {
     this.#delay = delay
   }
 
-  /** Asks whose turn it is; the milliseconds to the next turn, `undefined` if nobody is left. */
-  ask(peers: ReadonlyArray<Peer>, now: number): number | undefined {
+  /**
+   * Asks whose turn it is; the milliseconds to the next turn, `undefined` if nobody is left, or only peers that stand by
+   * while others are on their way.
+   */
+  ask({ order, standby }: Order, now: number): number | undefined {
     for (const peer of this.#asked) if (peer.status.state === "Gone") this.#asked.delete(peer)
-    for (const peer of peers) {
+    for (const peer of [...order, ...standby]) {
       if (this.#asked.has(peer)) continue
+      if (standby.includes(peer) && [...this.#asked].some(isOnItsWay)) return undefined
       if (now < this.#nextAt && [...this.#asked].some(isOnItsWay)) return this.#nextAt - now
       // One that is not idle connects already, or tries to: somebody else asked it.
       if (peer.status.state === "Idle") peer.requestConnect()
@@ -87,27 +107,25 @@ export const make = (options?: { readonly attemptDelay?: Duration.Input | undefi
           const race = new Race(delay)
           let current: Peer | undefined
 
-          const run = (peers: ReadonlyArray<Peer>): Effect.Effect<void> =>
+          const run = (order: Order): Effect.Effect<void> =>
             Effect.suspend(() => {
-              const wait = race.ask(peers, Deadline.nowUnsafe(clock))
-              return wait === undefined ? Effect.void : Effect.andThen(Effect.sleep(wait), run(peers))
+              const wait = race.ask(order, Deadline.nowUnsafe(clock))
+              return wait === undefined ? Effect.void : Effect.andThen(Effect.sleep(wait), run(order))
             })
 
           return Stream.switchMap(sets, (set): Stream.Stream<Picker.Picker> => {
-            const { peers, ready } = set
-            const order = interleaved(peers)
-            const winner =
-              current !== undefined && ready.includes(current) ? current : order.find((peer) => ready.includes(peer))
-            if (winner !== undefined && winner !== current) race.end(winner)
+            const order = orderOf(set)
+            const ready = [...order.order, ...order.standby].filter((peer) => set.ready.includes(peer))
+            const winner = current !== undefined && ready.includes(current) ? current : ready[0]
+            const before = current
             current = winner
-            if (winner !== undefined)
-              return Stream.succeed(
-                staying(
-                  winner,
-                  order.filter((peer) => ready.includes(peer))
-                )
-              )
-            return Stream.concat(Stream.succeed(Picker.unready(set)), Stream.fromEffectDrain(run(order)))
+            if (winner === undefined)
+              return Stream.concat(Stream.succeed(Picker.unready(set)), Stream.fromEffectDrain(run(order)))
+            const picker = Stream.succeed(staying(winner, ready))
+            // One that stands by for the others does not end their race.
+            if (order.standby.includes(winner)) return Stream.concat(picker, Stream.fromEffectDrain(run(order)))
+            if (winner !== before) race.end(winner)
+            return picker
           })
         })
       )

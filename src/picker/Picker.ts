@@ -88,11 +88,14 @@ export interface PeerSet {
   readonly peers: ReadonlyArray<Peer>
   /** Those with a connection, whatever else is said of them. */
   readonly connected: ReadonlyArray<Peer>
-  /** Those with a connection that may be sent calls. One on probation is among them until it has been sent its one call. */
+  /**
+   * Those with a connection that may be sent calls. One on probation is among them until it has been sent its one call. One
+   * of weight 0 is among them only if nobody else is.
+   */
   readonly ready: ReadonlyArray<Peer>
   /** What discovery last said of a peer. */
   readonly endpointOf: (peer: Peer) => Endpoint
-  /** A peer's share of the calls in comparison with others: discovery's weight times what the signals make of it. */
+  /** A peer's share of the calls in comparison with others, 0 or more: discovery's weight times what signals make of it. */
   readonly weightOf: (peer: Peer) => number
   /** What the pool's signals say of a peer. */
   readonly verdictOf: (peer: Peer) => Verdict
@@ -195,6 +198,47 @@ export const connectIdle = (set: PeerSet): void => {
 
 /** Whether a number can be a share of the calls. @internal */
 export const isWeight = (weight: number): boolean => weight > 0 && weight < Infinity
+
+/**
+ * Those of some peers that are sent calls: one of weight 0 is only while there is nobody else.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const withoutStandby = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): ReadonlyArray<Peer> => {
+  const weighty = peers.filter((peer) => weightOf(peer) > 0)
+  return weighty.length === 0 || weighty.length === peers.length ? peers : weighty
+}
+
+/**
+ * The weights of some peers, all of them above 0 and finite. Peers that have none, because all of them are of weight 0 or a
+ * set was made by hand, count as the mean of the others, or as 1.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const weightsOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): Float64Array<ArrayBuffer> => {
+  const weights = Float64Array.from(peers, weightOf)
+  const some = weights.filter(isWeight)
+  if (some.length === weights.length) return weights
+  const mean = some.reduce((sum, weight) => sum + weight / some.length, 0)
+  return weights.map((weight) => (isWeight(weight) ? weight : mean || 1))
+}
+
+/** The least share of the heaviest that a picker tells from none: dice have so many sides. */
+const least = 2 ** -32
+
+/**
+ * The weights of some peers in comparison with the heaviest, which has 1.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const sharesOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): Float64Array<ArrayBuffer> => {
+  const weights = weightsOf(peers, weightOf)
+  const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0)
+  return weights.map((weight) => Math.max(least, weight / heaviest))
+}
 
 /** Whether a call would go where it has failed. @internal */
 export const isTried = (picked: Pick, { tried }: Call): boolean => picked._tag === "Peer" && tried.includes(picked.id)

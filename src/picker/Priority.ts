@@ -12,6 +12,7 @@
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/priority
  */
 import { Duration } from "effect"
+import type { Peer } from "../peer/Peer.ts"
 import * as PeerStatus from "../peer/PeerStatus.ts"
 import * as Groups from "./Groups.ts"
 import * as Picker from "./Picker.ts"
@@ -19,14 +20,15 @@ import * as Spill from "./Spill.ts"
 
 const priorityOf: Groups.Options["groupOf"] = (set, peer) => set.endpointOf(peer).priority
 
-/** `Failed` is a group whose peers are all down or kept from calls. */
+/** `Failed` is a group whose peers are all down or kept from calls. Only those that count are looked at. */
 type Condition = "Ready" | "Connecting" | "Failed"
 
-const conditionOf = ({ active, set }: Groups.Group): Condition => {
-  if (set.ready.length > 0) return "Ready"
+const conditionOf = ({ active, set }: Groups.Group, counts: (peer: Peer) => boolean): Condition => {
+  if (set.ready.some(counts)) return "Ready"
+  const counted = set.peers.filter(counts)
   // Of peers nobody has asked to connect nothing bad is known.
-  const hopeful = set.peers.some(({ status }) => PeerStatus.isHopeful(status))
-  return hopeful || !active ? "Connecting" : "Failed"
+  const hopeful = counted.some(({ status }) => PeerStatus.isHopeful(status))
+  return hopeful || (!active && counted.length > 0) ? "Connecting" : "Failed"
 }
 
 /** What is remembered of a group: how it was, and when waiting for it ends. */
@@ -73,17 +75,22 @@ export const failover = (
       return (groups, now) => {
         const known = new Map(memories)
         memories = known
+        const counting = Groups.counting(groups)
+        // Who does not count and is ready nonetheless is better than to wait.
+        const standby = groups.find((group) => !group.set.ready.every(counting(group)))
         for (const [index, group] of groups.entries()) {
           const before = group.active ? known.get(group.key) : undefined
-          const memory = remember(before, conditionOf(group), now, patience)
+          const memory = remember(before, conditionOf(group, counting(group)), now, patience)
           known.set(group.key, memory)
           const waited = memory.condition === "Connecting" && now < memory.failover
           if (memory.condition !== "Ready" && !waited) continue
           // Those before it stay connected as well as they can: they are wanted back.
-          const wanted = groups.slice(0, index + 1)
-          return { wanted, picker: group.picker, next: waited ? memory.failover : Infinity }
+          const instead = waited ? standby : undefined
+          const wanted = groups.filter((other, i) => i <= index || other === instead)
+          const { picker } = instead ?? group
+          return { wanted, picker, next: waited ? memory.failover : Infinity }
         }
-        const hopeful = groups.find(({ key }) => known.get(key)?.condition === "Connecting") ?? groups.at(-1)
+        const hopeful = standby ?? groups.find(({ key }) => known.get(key)?.condition === "Connecting") ?? groups.at(-1)
         return { wanted: groups, picker: hopeful?.picker ?? Picker.empty, next: Infinity }
       }
     }

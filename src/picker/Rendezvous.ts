@@ -36,7 +36,7 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
       const dice = new Dice(random)
       const hash = new Hash64(Xxh64.hash)
       const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
-      const weights = Float64Array.from(peers, set.weightOf)
+      const weights = Picker.sharesOf(peers, set.weightOf)
       const equal = weights.every((weight) => weight === weights[0])
       const high = new Int32Array(peers.length)
       const low = new Int32Array(peers.length)

@@ -34,6 +34,23 @@ export interface Placement {
   readonly order: (a: Peer, b: Peer) => number
 }
 
+/** A ring has at most so many points, or those of weights of 1 if they are more: larger weights count in comparison only. */
+const mostPoints = 2 ** 20
+
+/** How many points each member has. If their weights make too many of them, all have less, and at least one. */
+const pointsOf = (
+  members: ReadonlyArray<Peer>,
+  weightOf: (peer: Peer) => number,
+  placement: Placement
+): ReadonlyArray<number> => {
+  const most = Math.max(mostPoints, members.length * placement.points(1, members.length))
+  const weights = Picker.weightsOf(members, weightOf)
+  const shares = Picker.sharesOf(members, weightOf)
+  const counts = members.map((_, i) => placement.points(Math.min(weights[i]!, most * shares[i]!), members.length))
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  return total <= most ? counts : counts.map((count) => Math.max(1, Math.floor((count / total) * most)))
+}
+
 const byId = (a: Peer, b: Peer): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 
 /**
@@ -139,11 +156,12 @@ export const make = (options?: {
       const dice = new Dice(random)
       const hash = new Hash64(placement.algorithm)
       const members = [...ready].sort(placement.order)
-      const counts = members.map((peer) => placement.points(set.weightOf(peer), members.length))
+      const counts = pointsOf(members, set.weightOf, placement)
       const ring = place(members, counts, placement, hash, previous)
 
-      const total = members.reduce((sum, peer) => sum + set.weightOf(peer), 0)
-      const caps = members.map((peer) => (bound * set.weightOf(peer)) / total)
+      const shares = Picker.sharesOf(members, set.weightOf)
+      const total = shares.reduce((sum, share) => sum + share, 0)
+      const caps = shares.map((share) => (bound * share) / total)
 
       /** Whether a peer has its share, times the bound, of all calls under way and this one. */
       const full = (member: number, calls: number): boolean =>

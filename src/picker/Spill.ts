@@ -39,17 +39,29 @@ export const loads = (shares: ReadonlyArray<number>, overprovision: number): Rea
   return parts.map((part, i) => (i === first ? part + left : part))
 }
 
-const readyShare = ({ set }: Groups.Group): number => set.ready.length / Math.max(1, set.peers.length)
-
-/** How many peers there are of which nothing bad is known: those of a group nobody has connected yet are among them. */
-export const hopeful = ({ set }: Groups.Group): number => {
-  const ready = new Set(set.ready)
-  return set.peers.filter((peer) => {
-    return ready.has(peer) || PeerStatus.isHopeful(peer.status)
-  }).length
+/** Of the peers of each group that count, the share of which this holds. */
+const sharesOf = (groups: ReadonlyArray<Groups.Group>, counts: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const counting = Groups.counting(groups)
+  return groups.map((group, i) => Math.min(1, counts[i]! / Math.max(1, group.set.peers.filter(counting(group)).length)))
 }
 
-const hopefulShare = (group: Groups.Group): number => hopeful(group) / Math.max(1, group.set.peers.length)
+/** How many peers of each group are ready. Those that do not count are only ready when none that counts is. */
+export const ready = (groups: ReadonlyArray<Groups.Group>): ReadonlyArray<number> =>
+  groups.map(({ set }) => set.ready.length)
+
+/**
+ * How many peers of each group there are of which nothing bad is known: those of a group nobody has connected yet are among
+ * them.
+ */
+export const hopeful = (groups: ReadonlyArray<Groups.Group>): ReadonlyArray<number> => {
+  const counting = Groups.counting(groups)
+  return groups.map((group) => {
+    const ready = new Set(group.set.ready)
+    return group.set.peers.filter(counting(group)).filter((peer) => {
+      return ready.has(peer) || PeerStatus.isHopeful(peer.status)
+    }).length
+  })
+}
 
 const spread = (groups: ReadonlyArray<Groups.Group>, parts: ReadonlyArray<number>, random: Random.Random) => {
   const pickers = groups.map(({ picker }) => picker)
@@ -107,8 +119,8 @@ export const make = (
             choice: () => (groups) =>
               plan(
                 groups,
-                loads(groups.map(hopefulShare), overprovision),
-                loads(groups.map(readyShare), overprovision),
+                loads(sharesOf(groups, hopeful(groups)), overprovision),
+                loads(sharesOf(groups, ready(groups)), overprovision),
                 random
               )
           }).pickers(sets)

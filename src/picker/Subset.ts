@@ -15,7 +15,7 @@
 import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import { Hash64 } from "./Hash64.ts"
-import type { PeerSet, PickerPolicy } from "./Picker.ts"
+import { type PeerSet, type PickerPolicy, withoutStandby } from "./Picker.ts"
 import * as Xxh64 from "./Xxh64.ts"
 
 /** The shares of a client in peers, above 0 and at most 1; who is not in it is not used. */
@@ -39,10 +39,18 @@ const over = (
   pickers: (sets) =>
     Stream.unwrap(
       Effect.map(Random.Random, (random) => {
+        const sharesOf = (peers: ReadonlyArray<Peer>): Shares =>
+          peers.length <= size ? new Map(peers.map((peer) => [peer, 1])) : choose(peers, random)
+        // Those of weight 0 stand by beside the part, so that they do not take its places.
+        const partOf = ({ peers, weightOf }: PeerSet): Shares => {
+          const weighty = withoutStandby(peers, weightOf)
+          const standby = weighty === peers ? [] : peers.filter((peer) => !(weightOf(peer) > 0))
+          return standby.length === 0 ? sharesOf(peers) : new Map([...sharesOf(standby), ...sharesOf(weighty)])
+        }
         let last: Shares = new Map()
         const parts = Stream.map(sets, (set) => {
           const all = set.peers.length <= size
-          const shares: Shares = all ? new Map(set.peers.map((peer) => [peer, 1])) : choose(set.peers, random)
+          const shares = all ? sharesOf(set.peers) : partOf(set)
           for (const peer of last.keys()) if (!shares.has(peer)) peer.requestDisconnect()
           last = shares
           return all ? set : restricted(set, shares)

@@ -87,8 +87,7 @@ const over = (reports: Weights | undefined, period: number, witness: Witness.Wit
 
     /** The rest, when a call has failed on some of them, is nobody's news. */
     const told = ready === set.ready
-    const own = new Float64Array(peers.map(set.weightOf))
-    const mean = meanOf(own)
+    const own = Picker.sharesOf(peers, set.weightOf)
     const reported = new Float64Array(peers.length).fill(1)
     const strides = new Float64Array(peers.length)
     const sums = new Float64Array(starts.map(({ sum }) => sum))
@@ -98,7 +97,7 @@ const over = (reports: Weights | undefined, period: number, witness: Witness.Wit
         readReports(peers, reports, now, reported, told && now > -Infinity ? witness : undefined)
       let heaviest = 0
       for (let i = 0; i < peers.length; i++) {
-        strides[i] = (Picker.isWeight(own[i]!) ? own[i]! : mean) * reported[i]!
+        strides[i] = own[i]! * reported[i]!
         heaviest = Math.max(heaviest, strides[i]!)
       }
       for (let i = 0; i < peers.length; i++) strides[i]! /= heaviest
@@ -128,8 +127,8 @@ const over = (reports: Weights | undefined, period: number, witness: Witness.Wit
 
 /**
  * Picks in turn, by weight: discovery's, as the pool's signals change it, times what the peers report of themselves if
- * `reports` are given. A weight that is not above 0 counts as the mean. Reports are looked at when calls come, at most every
- * `updatePeriod` (default 1 second, at least 100 milliseconds).
+ * `reports` are given. Reports are looked at when calls come, at most every `updatePeriod` (default 1 second, at least 100
+ * milliseconds).
  *
  * @example
  * import { Weighted, Weights } from "trunkline"

@@ -8,8 +8,8 @@
 import { Clock, Context, Deferred, Duration, Effect, Exit, FiberMap, Latch, Schedule, Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
-import type { Endpoint } from "../discovery/Endpoint.ts"
+import { type Discovery, DiscoveryError } from "../discovery/Discovery.ts"
+import { type Endpoint, merge } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Introspection from "../observe/Introspection.ts"
 import type { Signal } from "../peer/Signal.ts"
@@ -184,7 +184,8 @@ export const make = Effect.fnUntraced(function* <R>(
   const snapshot = (): Picker.PeerSet => {
     const all = current()
     const connected = all.filter((peer) => peer.status.state === "Ready")
-    return { peers: all, connected, ready: connected.filter(judgement.allows), endpointOf, weightOf, verdictOf, load }
+    const ready = Picker.withoutStandby(connected.filter(judgement.allows), weightOf)
+    return { peers: all, connected, ready, endpointOf, weightOf, verdictOf, load }
   }
   const changes = Stream.map(Watched.oncePerTick(changed), snapshot)
 
@@ -239,8 +240,11 @@ export const make = Effect.fnUntraced(function* <R>(
       })
     )
 
-  const update = Effect.fnUntraced(function* (endpoints: ReadonlyArray<Endpoint>) {
-    discoveryError = undefined
+  const update = Effect.fnUntraced(function* (found: ReadonlyArray<Endpoint>) {
+    const { endpoints, refused } = merge(found)
+    const problem = refused.map(({ message }) => message).join("; ")
+    discoveryError = problem === "" ? undefined : new DiscoveryError({ target, problem, cause: refused })
+    if (discoveryError !== undefined) yield* Effect.logWarning(discoveryError.message)
     discoveredAt = clock.currentTimeMillisUnsafe()
     const ids = new Set(endpoints.map((endpoint) => endpoint.id))
     const removed = listed.filter((id) => !ids.has(id))

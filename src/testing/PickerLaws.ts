@@ -26,6 +26,7 @@ import * as PickerWorld from "./PickerWorld.ts"
  * The laws.
  *
  * - `only ready`: a peer that is picked is ready; where the picker panics and says so, it is at least connected.
+ * - `standby`: a peer of weight 0 is only picked when nobody else is ready, or, where the picker panics, connected.
  * - `queues`: with nobody ready the call waits, with somebody ready it does not. A `partial` picker may let it wait.
  * - `avoids tried`: a call goes to a peer it has not failed on while there is one; of a `partial` picker only if it says so.
  * - `conserves`: the calls counted on peers are those under way, at any time; picking and measuring count nothing.
@@ -36,7 +37,15 @@ import * as PickerWorld from "./PickerWorld.ts"
  * @category models
  * @since 0.1.0
  */
-export type Law = "only ready" | "queues" | "avoids tried" | "conserves" | "fair" | "takes turns" | "keeps keys"
+export type Law =
+  | "only ready"
+  | "standby"
+  | "queues"
+  | "avoids tried"
+  | "conserves"
+  | "fair"
+  | "takes turns"
+  | "keeps keys"
 
 /**
  * A law that does not hold: what was seen, the steps that lead there, and the seed of the check that found them.
@@ -108,6 +117,8 @@ const say = (n: number): Readonly<Record<PickerWorld.Step["what"], string>> => (
   lost: `peer-${n} is lost`,
   eject: `peer-${n} is ejected`,
   readmit: `peer-${n} is let back`,
+  unweigh: `peer-${n} has weight 0`,
+  weigh: `peer-${n} has weight 1`,
   again: "the same set again",
   start: `start a call with key-${n}`,
   finish: `finish call ${n}`,
@@ -125,6 +136,19 @@ const onlyReady: Watch = (world) => () => {
     const picked = world.pick(call)
     if (picked._tag !== "Peer" || world.ready.includes(picked)) continue
     if (!call.panicked || !world.connected.includes(picked)) return `picked ${nameOf(picked)}, which is not ready`
+  }
+  return undefined
+}
+
+const standby: Watch = (world) => () => {
+  const hasWeight = (peer: Peer) => world.weightOf(peer) > 0
+  for (const key of someKeys) {
+    const call = world.call({ key })
+    const picked = world.pick(call)
+    if (picked._tag !== "Peer" || hasWeight(picked)) continue
+    if ((call.panicked ? world.connected : world.ready).some(hasWeight)) {
+      return `picked ${nameOf(picked)}, which has weight 0, and others are ready`
+    }
   }
   return undefined
 }
@@ -200,6 +224,8 @@ const changing: ReadonlySet<PickerWorld.Step["what"]> = new Set([
   "lost",
   "eject",
   "readmit",
+  "unweigh",
+  "weigh",
   "again"
 ])
 
@@ -296,6 +322,7 @@ export const check = Effect.fnUntraced(function* (
   const story = Arbitrary.schema(Story)
   const laws = [
     watched({
+      standby,
       "only ready": onlyReady,
       queues: queues(partial),
       ...((options?.avoidsTried ?? !partial) ? { "avoids tried": avoidsTried } : undefined),

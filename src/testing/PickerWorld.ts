@@ -31,6 +31,8 @@ export const Step = Schema.Struct({
     "lost",
     "eject",
     "readmit",
+    "unweigh",
+    "weigh",
     "again",
     "start",
     "finish",
@@ -64,6 +66,7 @@ export class World {
   readonly #sets: Queue.Queue<Picker.PeerSet>
   readonly #peers = new Map<number, Peer>()
   readonly #ejected = new Set<Peer>()
+  readonly #weights = new Map<Peer, number>()
   /** Every peer there ever was: a removed one still has calls. */
   readonly everybody = new Set<Peer>()
   readonly leases: Array<Lease> = []
@@ -84,8 +87,13 @@ export class World {
   }
 
   get ready(): ReadonlyArray<Peer> {
-    return this.connected.filter((peer) => !this.#ejected.has(peer))
+    return Picker.withoutStandby(
+      this.connected.filter((peer) => !this.#ejected.has(peer)),
+      this.weightOf
+    )
   }
+
+  readonly weightOf = (peer: Peer): number => this.#weights.get(peer) ?? peer.endpoint.weight
 
   get now(): number {
     return Deadline.nowUnsafe(this.clock)
@@ -94,13 +102,15 @@ export class World {
   /** Gives the policy the set as it is, and lets it come to its picker. */
   get publish(): Effect.Effect<void> {
     const { connected, peers, ready } = this
+    // A policy may keep what it is given, so nothing of it changes afterwards.
+    const weights = new Map(this.#weights)
     const ejected = new Set(this.#ejected)
     const set: Picker.PeerSet = {
       peers,
       connected,
       ready,
       endpointOf: (peer) => peer.endpoint,
-      weightOf: (peer) => peer.endpoint.weight,
+      weightOf: (peer) => weights.get(peer) ?? peer.endpoint.weight,
       verdictOf: (peer) => (ejected.has(peer) ? ill : Verdict.well),
       load: this.#load
     }
@@ -142,6 +152,12 @@ export class World {
         case "readmit":
           if (peer !== undefined) this.#ejected.delete(peer)
           return this.publish
+        case "unweigh":
+          if (peer !== undefined) this.#weights.set(peer, 0)
+          return this.publish
+        case "weigh":
+          if (peer !== undefined) this.#weights.delete(peer)
+          return this.publish
         case "again":
           return this.publish
         case "wait":
@@ -172,6 +188,7 @@ export class World {
     peer.transition({ _tag: "Removed" }, 0)
     this.#peers.delete(n)
     this.#ejected.delete(peer)
+    this.#weights.delete(peer)
   }
 
   #start(n: number): void {

@@ -48,3 +48,18 @@ describe("merge", () => {
     assert.strictEqual(pipe(Verdict.ejected("down"), Verdict.merge(failing)).cause, "down")
   })
 })
+
+describe("a weight outside of 0 to 1", () => {
+  it.each([
+    [NaN, 1],
+    [-1, 0],
+    [-Infinity, 0],
+    [2, 1],
+    [Infinity, 1]
+  ])("%d counts as %d, also in a verdict made by hand", (weight, counted) => {
+    assert.strictEqual(Verdict.weighted(weight, "new").weight, counted)
+    const made: Verdict.Verdict = { status: "Ready", weight, cause: "new", until: Infinity }
+    assert.strictEqual(Verdict.merge(made, Verdict.well).weight, counted)
+    assert.strictEqual(Verdict.merge(Verdict.weighted(0.5, "other"), made).weight, counted * 0.5)
+  })
+})

@@ -116,6 +116,25 @@ const broken: ReadonlyArray<[PickerLaws.Law, string, Picker.PickerPolicy, Picker
     }),
     {}
   ],
+  [
+    "standby",
+    "looks for itself who is well",
+    bare(({ connected, verdictOf }) => ({
+      pick: () => orQueue(connected.find((peer) => verdictOf(peer).status === "Ready"))
+    })),
+    { avoidsTried: false }
+  ],
+  [
+    "standby",
+    "panics and picks from everybody",
+    bare(({ connected }) => ({
+      pick: (call) => {
+        call.panicked = true
+        return orQueue(connected[0])
+      }
+    })),
+    { avoidsTried: false }
+  ],
   ["queues", "fails instead", bare(({ ready }) => ({ pick: () => ready[0] ?? fail })), {}],
   ["queues", "always queues", bare(() => Picker.empty), {}],
   ["queues", "wants two peers", bare(({ ready }) => ({ pick: () => orQueue(ready[1]) })), {}],

@@ -29,13 +29,17 @@ export const setOf = (
   verdicts: ReadonlyMap<Peer.Peer, Verdict.Verdict> = new Map()
 ): Picker.PeerSet => {
   const verdictOf = (peer: Peer.Peer) => verdicts.get(peer) ?? Verdict.well
+  const weightOf = (peer: Peer.Peer) => peer.endpoint.weight * verdictOf(peer).weight
   const connected = peers.filter((peer) => peer.status.state === "Ready")
   return {
     peers,
     connected,
-    ready: connected.filter((peer) => verdictOf(peer).status !== "Ejected"),
+    ready: Picker.withoutStandby(
+      connected.filter((peer) => verdictOf(peer).status !== "Ejected"),
+      weightOf
+    ),
     endpointOf: (peer) => peer.endpoint,
-    weightOf: (peer) => peer.endpoint.weight * verdictOf(peer).weight,
+    weightOf,
     verdictOf,
     load: PendingLoad.pending
   }
