@@ -14,6 +14,7 @@ import type * as Method from "../call/Method.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Deframer, type Frame, FramingProblem } from "./Framing.ts"
+import { FieldProblem, problemOf } from "./RequestFields.ts"
 import type { Session } from "./Session.ts"
 import { addTo, field, fits, fromRaw } from "./WireMetadata.ts"
 import { decodeMessage, fromHttpStatus, fromReset } from "./WireStatus.ts"
@@ -59,6 +60,9 @@ function onError(this: unknown, error: Error): void {
   ;(this as Owned)[exchange].session.blame(error.message)
 }
 
+/** How far a call has come, for the text of an error. */
+type Stage = "before it was sent" | "waiting for headers" | "waiting for messages" | "reading messages"
+
 /** One call. */
 export abstract class Exchange {
   readonly session: Session
@@ -70,8 +74,11 @@ export abstract class Exchange {
   stream: http2.ClientHttp2Stream | undefined
   rawHeaders: ReadonlyArray<string> = noFields
   rawTrailers: ReadonlyArray<string> = noFields
+  /** How often the session had been looked at when the call was sent. */
+  look = 0
   /** Whether the call has its outcome. */
   ended = false
+  #unsent = false
   /** The server's own status, once it is known. */
   #status: { readonly code: number; readonly message: string } | undefined
   #timer: NodeJS.Timeout | undefined
@@ -105,6 +112,26 @@ export abstract class Exchange {
     })
   }
 
+  /** Which call this is and how far it has come. */
+  get #where(): string {
+    const stage: Stage =
+      this.stream === undefined || this.#unsent
+        ? "before it was sent"
+        : this.#status !== undefined
+          ? "reading messages"
+          : this.rawHeaders.length > 0
+            ? "waiting for messages"
+            : "waiting for headers"
+    return `${this.method.path} on ${this.session.endpoint.id}, ${stage}`
+  }
+
+  deadlineExceeded(): RpcError.RpcError {
+    const { clock, start } = this.call
+    const millis = Math.round(Deadline.nowUnsafe(clock) - start)
+    const progress = this.stream === undefined ? "not_started" : undefined
+    return this.localError("DEADLINE_EXCEEDED", `deadline exceeded after ${millis} ms: ${this.#where}`, progress)
+  }
+
   get headers(): Metadata {
     return fromRaw(this.rawHeaders)
   }
@@ -121,40 +148,20 @@ export abstract class Exchange {
   /** Sends the headers. Says why not when it can't. */
   open(): RpcError.RpcError | undefined {
     const { call, session } = this
-    const { metadata } = call.options
-    if (metadata.size > 0 && !fits(metadata)) {
-      return this.localError(
-        "RESOURCE_EXHAUSTED",
-        `the metadata of ${this.method.path} is too large to be sent`,
-        "not_started"
-      )
-    }
-    const fields: http2.OutgoingHttpHeaders = {
-      ":method": "POST",
-      ":scheme": session.scheme,
-      ":authority": session.authority,
-      ":path": this.method.path,
-      "content-type": ContentType.ofRequests(this.method),
-      te: "trailers",
-      "user-agent": userAgent,
-      "grpc-accept-encoding": "identity,deflate,gzip"
-    }
     let millis = Infinity
     if (call.attemptDeadline !== Deadline.none) {
       millis = call.attemptDeadline - Deadline.nowUnsafe(call.clock)
-      if (millis <= 0) return this.localError("DEADLINE_EXCEEDED", "deadline exceeded", "not_started")
-      fields["grpc-timeout"] = Deadline.toTimeoutHeader(millis)
+      if (millis <= 0) return this.deadlineExceeded()
     }
-    if (call.options.compression !== "identity") fields["grpc-encoding"] = call.options.compression
-    if (call.attempt > 1) fields["grpc-previous-rpc-attempts"] = String(call.attempt - 1)
-    if (metadata.size > 0) addTo(fields, metadata)
-    let stream: http2.ClientHttp2Stream
-    try {
-      stream = session.request(fields)
-    } catch {
+    const fields = this.#fields(millis)
+    if (fields instanceof RpcError.RpcError) return fields
+    const stream = session.request(fields)
+    if (stream === undefined) {
       return this.localError("UNAVAILABLE", `there is no connection to ${session.endpoint.id}`, "not_started")
     }
+    if (stream instanceof FieldProblem) return this.#unsendable(stream)
     this.stream = stream
+    this.look = session.look
     ;(stream as Owned)[exchange] = this
     stream.on("response", onResponse)
     stream.on("data", onData)
@@ -165,6 +172,36 @@ export abstract class Exchange {
     session.occupants.add(this)
     if (millis < longestTimer) this.#timer = setTimeout(expire, Math.ceil(millis), this)
     return undefined
+  }
+
+  #fields(millis: number): http2.OutgoingHttpHeaders | RpcError.RpcError {
+    const { call, session } = this
+    const { compression, metadata } = call.options
+    const fields: http2.OutgoingHttpHeaders = {
+      ":method": "POST",
+      ":scheme": session.scheme,
+      ":authority": session.authority,
+      ":path": this.method.path,
+      "content-type": ContentType.ofRequests(this.method),
+      te: "trailers",
+      "user-agent": userAgent,
+      "grpc-accept-encoding": "identity,deflate,gzip"
+    }
+    if (millis !== Infinity) fields["grpc-timeout"] = Deadline.toTimeoutHeader(millis)
+    if (compression !== "identity") fields["grpc-encoding"] = compression
+    if (call.attempt > 1) fields["grpc-previous-rpc-attempts"] = String(call.attempt - 1)
+    if (metadata.size === 0) return fields
+    if (!fits(metadata)) {
+      const message = `the metadata of ${this.method.path} is too large to be sent`
+      return this.localError("RESOURCE_EXHAUSTED", message, "not_started")
+    }
+    const problem = problemOf(metadata)
+    return problem === undefined ? addTo(fields, metadata) : this.#unsendable(problem)
+  }
+
+  /** Nobody's fault but the caller's: another peer would not get it either. */
+  #unsendable({ message }: FieldProblem): RpcError.RpcError {
+    return this.localError("INTERNAL", `the metadata of ${this.method.path} cannot be sent: ${message}`, "not_started")
   }
 
   onHeaders(headers: http2.IncomingHttpHeaders, flags: number, raw: ReadonlyArray<string>): void {
@@ -231,18 +268,37 @@ export abstract class Exchange {
   /** The stream is gone: with the status it had, or for a reason that has to be found. */
   onClose(): void {
     if (this.ended) return
+    // What has come and was not asked for yet is not lost with the connection.
+    for (let chunk: unknown = this.stream!.read(); chunk instanceof Buffer; chunk = this.stream!.read()) {
+      this.deframer.push(chunk)
+    }
     if (this.#status !== undefined) return this.allArrived()
     const { lost } = this.session
     const stream = this.stream!
     if (lost !== undefined) {
-      const neverSent = stream.id === undefined || stream.pending
-      this.finish(this.localError("UNAVAILABLE", `connection lost: ${lost}`, neverSent ? "not_started" : "processed"))
+      this.finish(
+        this.localError(
+          "UNAVAILABLE",
+          `connection lost: ${lost} (${this.#where})`,
+          this.#unsent ? "not_started" : "processed"
+        )
+      )
     } else if (stream.rstCode === http2.constants.NGHTTP2_NO_ERROR && stream.readableEnded) {
       this.finish(this.localError("INTERNAL", "the server ended the call without a status"))
     } else {
       const { code, message, progress } = fromReset(stream.rstCode ?? 0)
       this.finish(RpcError.annotate(this.localError(code, message, progress), { origin: "remote" }))
     }
+  }
+
+  neverSent(): void {
+    this.#unsent = true
+  }
+
+  /** The server said goodbye and will not look at the call. */
+  refuse(reason: string): void {
+    const error = this.localError("UNAVAILABLE", `${reason} (${this.#where})`, this.#unsent ? "not_started" : "refused")
+    this.finish(RpcError.annotate(error, { origin: "remote" }))
   }
 
   /** The server's status as an error; `undefined` for OK. */
@@ -291,11 +347,13 @@ export abstract class Exchange {
    * closes, and neither does the connection when it is told to.
    */
   leave(): void {
-    if (this.stream?.destroyed === false) setImmediate(reset, this.stream)
+    if (this.stream?.destroyed !== false) return
+    this.session.ask()
+    setImmediate(reset, this.stream)
   }
 }
 
-const expire = (self: Exchange): void => self.giveUp(self.localError("DEADLINE_EXCEEDED", "deadline exceeded"))
+const expire = (self: Exchange): void => self.giveUp(self.deadlineExceeded())
 
 const reset = (stream: http2.ClientHttp2Stream): void => {
   stream.close(http2.constants.NGHTTP2_CANCEL)

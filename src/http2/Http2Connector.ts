@@ -11,6 +11,7 @@ import type { Arrows } from "../call/Interceptor.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
 import type { ClientTls } from "../transport/Tls.ts"
+import { KeepaliveTimes } from "./Keepalive.ts"
 import { type CredentialsError, follow, type Rotating } from "./Rotation.ts"
 import { type Options as SessionOptions, Session } from "./Session.ts"
 import { arrows, SessionGroup } from "./SessionGroup.ts"
@@ -37,7 +38,8 @@ export interface Options {
   readonly maxConnectionsPerEndpoint?: number | undefined
   /**
    * Pings a connection with calls on it after this time, and gives it up when no answer comes (gRFC A8). Off by default:
-   * servers may take offence at pings more often than every 5 minutes.
+   * servers may take offence at pings more often than every 5 minutes. To an endpoint that does (`too_many_pings`), this
+   * connector waits twice as long from then on.
    */
   readonly keepalive?: { readonly time: Duration.Input; readonly timeout?: Duration.Input | undefined } | undefined
 }
@@ -82,10 +84,10 @@ export const make = Effect.fnUntraced(function* (
     keepalive:
       keepalive === undefined
         ? undefined
-        : {
+        : new KeepaliveTimes({
             timeMillis: Duration.toMillis(keepalive.time),
             timeoutMillis: Duration.toMillis(keepalive.timeout ?? "20 seconds")
-          }
+          })
   }
   return Connector.of({
     connect: (endpoint) =>

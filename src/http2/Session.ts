@@ -1,33 +1,46 @@
 /**
  * One HTTP/2 connection to one endpoint, as a client has it.
  *
- * It opens when asked, is ready when the server has sent its settings, and takes no more calls once the server says
- * goodbye or the socket is gone. Node keeps the frames; this keeps the state and the calls.
+ * It opens when asked, is ready when the server has sent its settings, and takes no more calls from the turn on in which
+ * it can know that none can be sent: the server says goodbye, the socket is gone, Node has closed or destroyed the
+ * session, its stream ids are used up, or nothing leaves it any more. Node keeps the frames; this keeps the state and the
+ * calls.
  */
 import * as http2 from "node:http2"
+import type * as net from "node:net"
 import * as tls from "node:tls"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import * as Loss from "../transport/Loss.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
-import { connectionWindow, streamWindow } from "./FlowControl.ts"
+import { connectionWindow, sessionMemory, streamWindow } from "./FlowControl.ts"
+import { Keepalive, type KeepaliveTimes } from "./Keepalive.ts"
+import { type FieldProblem, fromThrown } from "./RequestFields.ts"
 import { openSocket } from "./Socket.ts"
+import { Watchdog } from "./Watchdog.ts"
 
 /** How a session is opened. */
 export interface Options {
   readonly tls: ClientTls | undefined
   readonly maxReceiveMessageBytes: number
   readonly maxSendMessageBytes: number
-  readonly keepalive: { readonly timeMillis: number; readonly timeoutMillis: number } | undefined
+  readonly keepalive: KeepaliveTimes | undefined
 }
 
 /** A call on a session, which ends with it. */
 export interface Occupant {
+  readonly stream: http2.ClientHttp2Stream | undefined
+  /** How often the session had been looked at when the call was sent. */
+  readonly look: number
   readonly cancel: (reason: string) => void
+  /** The server says that it will not look at the call. */
+  readonly refuse: (reason: string) => void
+  /** The connection is about to be lost, and nothing of the call was ever sent. */
+  readonly neverSent: () => void
 }
 
-/** How long a closed connection may take to say goodbye. */
+/** How long a connection that is no longer needed may take to say goodbye. */
 const farewellMillis = 500
 
 /** One connection. */
@@ -43,9 +56,11 @@ export class Session {
   /** Told when the connection becomes ready, when it stops being so, and when it takes more or fewer calls. */
   onChange: () => void = () => {}
   #http2: http2.ClientHttp2Session | undefined
+  #socket: net.Socket | undefined
   #problem: string | undefined
   #error: Loss.DisconnectError | undefined
-  #keepalive: NodeJS.Timeout | undefined
+  #keepalive: Keepalive | undefined
+  #watchdog: Watchdog | undefined
 
   constructor(endpoint: Endpoint, options: Options) {
     this.endpoint = endpoint
@@ -56,7 +71,9 @@ export class Session {
 
   /** Why the connection is gone; `undefined` while it is there. */
   get lost(): string | undefined {
-    return this.#http2 === undefined || this.#http2.destroyed ? (this.#problem ?? "connection lost") : undefined
+    const session = this.#http2
+    if (session !== undefined && !session.destroyed && !this.#socket!.destroyed) return undefined
+    return this.#problem ?? "connection lost"
   }
 
   /** Why the connection is ready no more; `undefined` while it is. */
@@ -68,57 +85,143 @@ export class Session {
     return this.states.current()._tag === "Ready"
   }
 
-  /** A call's stream says why it broke, which is often before the connection does. */
-  blame(problem: string): void {
-    if (this.#http2?.destroyed) this.#problem ??= problem
+  /** How often the watchdog has looked. */
+  get look(): number {
+    return this.#watchdog?.looks ?? 0
   }
 
-  /** Opens an HTTP/2 stream. Throws when the connection takes no more. */
-  request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream {
-    if (this.#http2 === undefined) throw new Error("not connected")
-    return this.#http2.request(headers, { endStream: false })
+  /** A call's stream says why it broke, which is often before the connection does. */
+  blame(problem: string): void {
+    if (this.lost === undefined) return
+    this.#problem ??= problem
+    this.#leave()
+  }
+
+  /** There is something to send. */
+  ask(): void {
+    if (this.#watchdog !== undefined) this.#watchdog.asked = true
+  }
+
+  /**
+   * Opens an HTTP/2 stream; `undefined` when the connection takes none, which it then says by its state. What Node has
+   * against a header field is not the connection's fault.
+   */
+  request(headers: http2.OutgoingHttpHeaders): http2.ClientHttp2Stream | FieldProblem | undefined {
+    const session = this.#http2
+    if (session === undefined || !this.isReady) return undefined
+    if (session.closed || this.lost !== undefined) return this.#takesNone("connection lost")
+    this.ask()
+    let stream: http2.ClientHttp2Stream
+    try {
+      stream = session.request(headers, { endStream: false })
+    } catch (error) {
+      return fromThrown(error) ?? this.#takesNone(error instanceof Error ? error.message : "no call can be sent")
+    }
+    if (stream.id !== undefined) return stream
+    // It got no id, and never will: its error follows, and belongs to no call.
+    stream.on("error", () => {})
+    return this.#takesNone("its stream ids are used up")
+  }
+
+  #takesNone(problem: string): undefined {
+    this.#problem ??= problem
+    this.#leave()
   }
 
   /** Leaves `Idle`. */
   connect(): void {
     if (this.states.current()._tag !== "Idle" || this.#http2 !== undefined) return
     this.states.set(Connectivity.Connecting())
-    const { authority, endpoint, options, scheme } = this
-    let session: http2.ClientHttp2Session
     try {
-      const socket = openSocket(endpoint, authority, options.tls).setNoDelay(true)
-      session = http2.connect(`${scheme}://${authority}`, {
-        createConnection: () => socket,
-        settings: { enablePush: false, initialWindowSize: streamWindow }
-      })
+      this.#open()
     } catch (error) {
       // Keys and names that TLS will not even look at.
-      return this.#gone(error instanceof Error ? error.message : "cannot connect")
+      this.#gone(error instanceof Error ? error.message : "cannot connect")
     }
+  }
+
+  #open(): void {
+    const socket = openSocket(this.endpoint, this.authority, this.options.tls).setNoDelay(true)
+    this.#socket = socket
+    // Before Node's own listeners, so that no call is begun between the end of the socket and that of the session.
+    socket.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
+    socket.on("close", () => this.#socketClosed())
+    // The authority is a field of each request; here it would have to be a URL's.
+    const session = http2.connect(`${this.scheme}://localhost`, {
+      createConnection: () => socket,
+      settings: { enablePush: false, initialWindowSize: streamWindow },
+      maxSessionMemory: sessionMemory
+    })
     this.#http2 = session
-    session.on("connect", (_, socket) => {
+    session.on("connect", () => {
+      // Node says so also where the session has been given up before there was a connection.
+      if (session.destroyed) return
       if (socket instanceof tls.TLSSocket && socket.alpnProtocol !== "h2") {
         session.destroy(new Error("the server does not offer HTTP/2 (ALPN)"))
       } else session.setLocalWindowSize(connectionWindow)
     })
-    session.on("remoteSettings", ({ maxConcurrentStreams }) => {
-      this.maxCalls = maxConcurrentStreams ?? Infinity
-      if (this.states.current()._tag === "Connecting") {
-        this.states.set(Connectivity.Ready())
-        this.#keepAlive(session)
-      }
-      this.onChange()
-    })
-    session.on("goaway", (code) => {
-      this.#error ??= Loss.fromGoaway(code)
-      if (code !== http2.constants.NGHTTP2_NO_ERROR) this.#problem = `the server said goodbye with code ${code}`
-      this.#leave()
-    })
-    session.on("error", (error: NodeJS.ErrnoException) => {
-      this.#problem ??= error.message
-      this.#error ??= Loss.fromSocketCode(error.code)
-    })
+    session.on("remoteSettings", (settings) => this.#settled(session, socket, settings))
+    session.on("goaway", (code, lastStreamId, debug) => this.#goodbye(code, lastStreamId, debug))
+    // A server that has not read our settings yet may push. Nobody wants that.
+    session.on("stream", (stream) => stream.on("error", () => {}).close(http2.constants.NGHTTP2_REFUSED_STREAM))
+    session.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
     session.on("close", () => this.#gone("connection lost"))
+  }
+
+  #settled(session: http2.ClientHttp2Session, socket: net.Socket, { maxConcurrentStreams }: http2.Settings): void {
+    this.maxCalls = maxConcurrentStreams ?? Infinity
+    if (this.states.current()._tag === "Connecting") {
+      const { keepalive } = this.options
+      this.#watchdog = new Watchdog(this.occupants, session, socket, {
+        leave: (problem) => this.#takesNone(problem),
+        giveUp: (problem) => this.#giveUp(problem)
+      })
+      if (keepalive !== undefined) {
+        this.#keepalive = new Keepalive(session, this.occupants, {
+          times: keepalive.of(this.endpoint.id),
+          giveUp: (problem) => this.#giveUp(problem)
+        })
+      }
+      this.states.set(Connectivity.Ready())
+    }
+    this.onChange()
+  }
+
+  #goodbye(code: number, lastStreamId: number, debug: Uint8Array | undefined): void {
+    this.#error ??= Loss.fromGoaway(code)
+    const text = debug === undefined || debug.length === 0 ? "" : Buffer.from(debug).toString("latin1")
+    if (code !== http2.constants.NGHTTP2_NO_ERROR) {
+      this.#problem = `the server said goodbye with code ${code} (${Loss.http2ErrorCodes[code] ?? "unknown"})`
+      this.options.keepalive?.blamed(this.endpoint.id, code, text)
+    }
+    this.#leave()
+    // What the server has not looked at may go elsewhere at once (RFC 9113, 6.8).
+    for (const occupant of [...this.occupants]) {
+      const id = occupant.stream?.id
+      if (id !== undefined && id > lastStreamId) occupant.refuse(this.#problem ?? "the server said goodbye")
+    }
+  }
+
+  /** Why the socket or the session is about to end. */
+  #fail(error: NodeJS.ErrnoException): void {
+    this.#problem ??= error.message
+    this.#error ??= Loss.fromSocketCode(error.code)
+    this.#tellUnsent()
+    this.#leave()
+  }
+
+  #socketClosed(): void {
+    this.#tellUnsent()
+    this.#leave()
+    // The session tells its end later, or not at all; it may know more of the reason.
+    setImmediate(() => this.#gone("connection lost"))
+  }
+
+  /** While Node still knows: calls over what the server takes at one time have never been sent. */
+  #tellUnsent(): void {
+    const { NGHTTP2_STREAM_STATE_IDLE: idle } = http2.constants
+    if (this.occupants.size <= this.maxCalls) return
+    for (const occupant of this.occupants) if (occupant.stream?.state.state === idle) occupant.neverSent()
   }
 
   /** No call may begin any more; those under way go on. */
@@ -129,7 +232,8 @@ export class Session {
   }
 
   #gone(otherwise: string): void {
-    clearInterval(this.#keepalive)
+    this.#keepalive?.stop()
+    this.#watchdog?.stop()
     const cause = (this.#problem ??= otherwise)
     const { _tag } = this.states.current()
     if (_tag === "Connecting") {
@@ -138,35 +242,35 @@ export class Session {
     } else this.#leave()
   }
 
-  /** Pings, and gives a connection up whose other end does not answer (gRFC A8). */
-  #keepAlive(session: http2.ClientHttp2Session): void {
-    const { keepalive } = this.options
-    if (keepalive === undefined) return
-    const giveUp = () => {
-      this.#problem = `no answer to a ping within ${keepalive.timeoutMillis} ms`
-      this.#error = "connection timed out"
-      session.destroy()
-    }
-    this.#keepalive = setInterval(() => {
-      if (this.occupants.size === 0 || session.destroyed) return
-      const limit = setTimeout(giveUp, keepalive.timeoutMillis)
-      session.ping(() => clearTimeout(limit))
-    }, keepalive.timeMillis)
+  /** Nothing comes back from the other end, or nothing leaves this one: the connection ends here and now. */
+  #giveUp(problem: string): void {
+    this.#problem = problem
+    this.#error = "connection timed out"
+    this.#tellUnsent()
+    const still = this.#watchdog?.stillSince ?? Infinity
+    for (const occupant of this.occupants) if (occupant.look >= still) occupant.neverSent()
+    this.#gone(problem)
+    this.#destroy()
+  }
+
+  /** Node waits for the last words of a session; a socket whose other end is silent never gets them out. */
+  #destroy(): void {
+    this.#http2?.destroy()
+    this.#socket?.destroy()
   }
 
   /** Ends every call and the connection. */
   close(reason: string): void {
-    clearInterval(this.#keepalive)
+    this.#keepalive?.stop()
+    this.#watchdog?.stop()
     this.#problem ??= reason
     this.#error ??= "subchannel shutdown"
     for (const occupant of [...this.occupants]) occupant.cancel(reason)
-    const session = this.#http2
-    const wasReady = this.states.current()._tag !== "Connecting"
+    const wasConnecting = this.states.current()._tag === "Connecting"
     this.states.set(Connectivity.Shutdown())
-    if (session === undefined || session.destroyed) return
-    if (!wasReady) return session.destroy()
+    if (this.lost !== undefined || wasConnecting) return this.#destroy()
     // After the resets of the calls just cancelled, which are sent in the next turn.
-    setImmediate(() => session.close())
-    setTimeout(() => session.destroy(), farewellMillis).unref()
+    setImmediate(() => this.#http2!.close())
+    setTimeout(() => this.#destroy(), farewellMillis).unref()
   }
 }

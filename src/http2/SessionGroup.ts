@@ -17,12 +17,16 @@ import type { Session } from "./Session.ts"
 /** How long no further connection is opened when one could not be. */
 const restMillis = 1000
 
+const drained = "the connection takes no more calls"
+
 /** The connections to one endpoint. */
 export class SessionGroup {
   readonly #first: Session
   readonly #limit: number
   readonly #open: () => Session
   readonly #extra = new Set<Session>()
+  /** Further connections that take no more calls, until those they have are over. */
+  readonly #leaving = new Set<Session>()
   /** Calls on each connection, from when they are given it. */
   readonly #calls = new Map<Session, number>()
   /** Calls that wait for room, the longest waiting first. */
@@ -35,6 +39,8 @@ export class SessionGroup {
     this.#first = first
     this.#limit = limit
     this.#open = open
+    // Calls that wait must not wait for room on a connection that takes no more.
+    first.onChange = () => this.#wake()
   }
 
   /** A connection with room, which the call is counted on until it leaves. Waits as long as the call may. */
@@ -52,7 +58,12 @@ export class SessionGroup {
   }
 
   leave(session: Session): void {
-    this.#calls.set(session, this.#on(session) - 1)
+    const calls = this.#on(session) - 1
+    if (calls > 0) this.#calls.set(session, calls)
+    else {
+      this.#calls.delete(session)
+      if (this.#leaving.delete(session)) session.close(drained)
+    }
     this.#wake()
   }
 
@@ -60,9 +71,9 @@ export class SessionGroup {
     return this.#calls.get(session) ?? 0
   }
 
-  /** The first connection with room. A first connection that is gone takes the call, to say so. */
+  /** The first connection with room. A first connection that takes no more calls takes the call, to say so. */
   #withRoom(): Session | undefined {
-    if (this.#on(this.#first) < this.#first.maxCalls || this.#first.lost !== undefined) return this.#first
+    if (this.#on(this.#first) < this.#first.maxCalls || !this.#first.isReady) return this.#first
     for (const session of this.#extra) {
       if (session.isReady && this.#on(session) < session.maxCalls) return session
     }
@@ -96,6 +107,8 @@ export class SessionGroup {
       else if (this.#extra.delete(session)) {
         if (this.#opening) this.#rest()
         this.#opening = false
+        if (this.#on(session) > 0) this.#leaving.add(session)
+        else session.close(drained)
       }
       this.#wake()
     }
@@ -111,7 +124,7 @@ export class SessionGroup {
   }
 
   close(reason: string): void {
-    for (const session of this.#extra) session.close(reason)
+    for (const session of [...this.#extra, ...this.#leaving]) session.close(reason)
     this.#first.close(reason)
   }
 }

@@ -53,8 +53,9 @@ class UnaryExchange<I, O> extends Exchange {
 
   dataArrived(): void {
     for (let frame = this.next(); frame !== undefined; frame = this.next()) {
-      this.#messages++
       this.#first ??= frame
+      // A server that goes on is not listened to, whatever it may still say.
+      if (++this.#messages > 1) return this.giveUp(this.#wrongCount())
     }
   }
 
@@ -68,10 +69,12 @@ class UnaryExchange<I, O> extends Exchange {
     this.#resume(error === undefined ? this.#answer() : Effect.fail(error))
   }
 
+  #wrongCount(): RpcError {
+    return this.localError("INTERNAL", `expected one response message, received ${this.#messages}`)
+  }
+
   #answer(): Effect.Effect<Response<O>, RpcError> {
-    if (this.#first === undefined || this.#messages !== 1) {
-      return Effect.fail(this.localError("INTERNAL", `expected one response message, received ${this.#messages}`))
-    }
+    if (this.#first === undefined) return Effect.fail(this.#wrongCount())
     if (!this.#first.compressed) return this.#decoded(this.#first.bytes)
     return expanded(this.#first, this.encoding, this.session.options.maxReceiveMessageBytes).pipe(
       Effect.mapError(({ code, message }) => this.localError(code, message)),
