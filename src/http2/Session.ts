@@ -247,8 +247,8 @@ export class Session {
     this.#problem = problem
     this.#error = "connection timed out"
     this.#tellUnsent()
-    const still = this.#watchdog?.stillSince ?? Infinity
-    for (const occupant of this.occupants) if (occupant.look >= still) occupant.neverSent()
+    const unsentSince = this.#watchdog?.unsentSince ?? Infinity
+    for (const occupant of this.occupants) if (occupant.look >= unsentSince) occupant.neverSent()
     this.#gone(problem)
     this.#destroy()
   }

@@ -40,8 +40,6 @@ export class Watchdog {
   asked = false
   /** How often it has looked. */
   looks = 0
-  /** The look that first saw as many bytes written as there are now. */
-  stillSince = 0
   readonly #calls: ReadonlySet<unknown>
   readonly #session: ClientHttp2Session
   readonly #socket: Socket
@@ -49,6 +47,8 @@ export class Watchdog {
   readonly #timer: NodeJS.Timeout
   #read = -1
   #written = -1
+  /** The look that first saw as many bytes written as the last one. */
+  #stillSince = 0
   #stuck = 0
   #quiet = 0
   #probing = false
@@ -59,6 +59,11 @@ export class Watchdog {
     this.#socket = socket
     this.#reaction = reaction
     this.#timer = setInterval(() => this.#look(), lookMillis).unref()
+  }
+
+  /** Nothing has been written of what was begun after this many looks. */
+  get unsentSince(): number {
+    return this.#socket.bytesWritten === this.#written ? this.#stillSince : Infinity
   }
 
   stop(): void {
@@ -82,7 +87,7 @@ export class Watchdog {
   #moved(): boolean {
     const { bytesRead, bytesWritten } = this.#socket
     const moved = bytesRead !== this.#read || bytesWritten !== this.#written
-    if (bytesWritten !== this.#written) this.stillSince = this.looks
+    if (bytesWritten !== this.#written) this.#stillSince = this.looks
     this.#read = bytesRead
     this.#written = bytesWritten
     return moved

@@ -1,7 +1,7 @@
 /** What servers may say to the connector that no gRPC server of ours would, and what is made of it. */
 import { create, toBinary } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import { CallOptions, type Client, Http2Server, Metadata, RpcError } from "trunkline"
@@ -189,7 +189,8 @@ describe("keepalive", () => {
   it.live("a connection whose other end is silent is given up, with its calls", () =>
     Effect.gen(function* () {
       // What comes through is held back from the moment the first call is there.
-      const server = yield* Raw.serve((stream) => void stream.session!.socket)
+      const began = yield* Deferred.make<void>()
+      const server = yield* Raw.serve(() => Deferred.doneUnsafe(began, Effect.void))
       let silent = false
       const port = Number(server.address.split(":")[1])
       const proxy = yield* Effect.acquireRelease(
@@ -207,7 +208,7 @@ describe("keepalive", () => {
       const address = `127.0.0.1:${(proxy.address() as net.AddressInfo).port}`
       const client = yield* clientOf([address], { keepalive: { time: "100 millis", timeout: "100 millis" } })
       const call = yield* Effect.forkChild(Effect.flip(client.echo({})))
-      yield* Effect.sleep("50 millis")
+      yield* Deferred.await(began)
       silent = true
       const error = yield* Effect.timeout(Fiber.join(call), "3 seconds")
       assert.strictEqual(error.code, "UNAVAILABLE")
