@@ -10,13 +10,14 @@ import { type Encoding, isEncoding } from "../call/Compression.ts"
 import * as ContentType from "../call/ContentType.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Metadata } from "../call/Metadata.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type * as Method from "../call/Method.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Deframer, type Frame, FramingProblem } from "./Framing.ts"
 import { FieldProblem, problemOf } from "./RequestFields.ts"
 import type { Session } from "./Session.ts"
-import { addTo, field, fits, fromRaw } from "./WireMetadata.ts"
+import { addTo, field, fromRaw } from "./WireMetadata.ts"
 import { decodeMessage, fromHttpStatus, fromReset } from "./WireStatus.ts"
 
 const userAgent = "grpc-node-trunkline/0.1.0"
@@ -191,8 +192,9 @@ export abstract class Exchange {
     if (compression !== "identity") fields["grpc-encoding"] = compression
     if (call.attempt > 1) fields["grpc-previous-rpc-attempts"] = String(call.attempt - 1)
     if (metadata.size === 0) return fields
-    if (!fits(metadata)) {
-      const message = `the metadata of ${this.method.path} is too large to be sent`
+    const tooLarge = MetadataLimit.check(metadata, session.options.maxMetadataBytes)
+    if (tooLarge !== undefined) {
+      const message = `cannot send ${this.method.path}: ${tooLarge.message}`
       return this.localError("RESOURCE_EXHAUSTED", message, "not_started")
     }
     const problem = problemOf(metadata)
@@ -201,7 +203,7 @@ export abstract class Exchange {
 
   /** Nobody's fault but the caller's: another peer would not get it either. */
   #unsendable({ message }: FieldProblem): RpcError.RpcError {
-    return this.localError("INTERNAL", `the metadata of ${this.method.path} cannot be sent: ${message}`, "not_started")
+    return this.localError("INTERNAL", `cannot send ${this.method.path}: ${message}`, "not_started")
   }
 
   onHeaders(headers: http2.IncomingHttpHeaders, flags: number, raw: ReadonlyArray<string>): void {

@@ -8,6 +8,7 @@ import { Config, Duration, Effect, Layer, type Scope } from "effect"
 import * as CallCredentials from "../call/CallCredentials.ts"
 import * as Interceptor from "../call/Interceptor.ts"
 import type { Arrows } from "../call/Interceptor.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
 import type { ClientTls } from "../transport/Tls.ts"
@@ -31,6 +32,11 @@ export interface Options {
   readonly maxReceiveMessageBytes?: number | undefined
   /** Largest message that is sent, in bytes. Default no limit. */
   readonly maxSendMessageBytes?: number | undefined
+  /**
+   * The most metadata a call may send, in bytes as RFC 9113, 6.5.2 counts them, and what is read of it in answers at the
+   * least. Default 60,000.
+   */
+  readonly maxMetadataBytes?: number | undefined
   /**
    * Connections to one endpoint where the server limits the calls on each (gRFC A105). Default 1: what is over the limit
    * waits. Further connections are opened when those there are full, and close with the first.
@@ -81,6 +87,7 @@ export const make = Effect.fnUntraced(function* (
   const rest = {
     maxReceiveMessageBytes: options?.maxReceiveMessageBytes ?? 4 * 1024 * 1024,
     maxSendMessageBytes: options?.maxSendMessageBytes ?? Infinity,
+    maxMetadataBytes: options?.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes,
     keepalive:
       keepalive === undefined
         ? undefined

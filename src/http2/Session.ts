@@ -25,6 +25,7 @@ export interface Options {
   readonly tls: ClientTls | undefined
   readonly maxReceiveMessageBytes: number
   readonly maxSendMessageBytes: number
+  readonly maxMetadataBytes: number
   readonly keepalive: KeepaliveTimes | undefined
 }
 
@@ -42,6 +43,12 @@ export interface Occupant {
 
 /** How long a connection that is no longer needed may take to say goodbye. */
 const farewellMillis = 500
+
+/** Node's own bound of a header block, in bytes. */
+const nodeBlock = 65_535
+
+/** What the protocol's own fields take of a header block. */
+const ownFields = 2048
 
 /** One connection. */
 export class Session {
@@ -146,10 +153,14 @@ export class Session {
     // Before Node's own listeners, so that no call is begun between the end of the socket and that of the session.
     socket.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
     socket.on("close", () => this.#socketClosed())
+    const headerBlock = Math.max(nodeBlock, this.options.maxMetadataBytes + ownFields)
     // The authority is a field of each request; here it would have to be a URL's.
     const session = http2.connect(`${this.scheme}://localhost`, {
       createConnection: () => socket,
-      settings: { enablePush: false, initialWindowSize: streamWindow },
+      settings: { enablePush: false, initialWindowSize: streamWindow, maxHeaderListSize: headerBlock },
+      maxHeaderListPairs: Math.ceil(headerBlock / 32),
+      // Over its own bound Node sends nothing and closes the connection.
+      maxSendHeaderBlockLength: headerBlock,
       maxSessionMemory: sessionMemory
     })
     this.#http2 = session
