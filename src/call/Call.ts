@@ -4,8 +4,8 @@
  * There is one `Call` per logical call. It is the only object the hot path allocates for itself, and the place where a
  * layer leaves a fact for another: the retry loop the attempt's number and deadline, the pool the peer it chose.
  */
-import type { Clock } from "effect"
-import type { Attempt } from "../status/RpcError.ts"
+import { type Clock, Effect } from "effect"
+import type { Attempt, RpcError } from "../status/RpcError.ts"
 import type { CallOptions } from "./CallOptions.ts"
 import * as Deadline from "./Deadline.ts"
 
@@ -37,6 +37,14 @@ export interface Tally {
   /** Milliseconds in which no attempt was under way. */
   idleMillis: number
 }
+
+/**
+ * Runs when a call that is served has ended, with what its client is told: `undefined` is OK.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Ending = (told: RpcError | undefined) => Effect.Effect<void>
 
 /**
  * A call under way.
@@ -78,6 +86,8 @@ export class Call {
   failed: ReadonlyArray<Attempt> = nothing
   /** For whoever counts attempts; shared with the copies of this call. */
   tally: Tally | undefined = undefined
+  /** What runs when the call has ended, if a server serves it and interceptors wait for that. */
+  #endings: Array<Ending> | undefined = undefined
 
   constructor(
     options: CallOptions,
@@ -91,6 +101,29 @@ export class Call {
     this.attemptStart = start
     this.deadline = Math.min(inherited, start + options.deadlineMillis)
     this.attemptDeadline = Math.min(this.deadline, start + options.timeoutMillis)
+  }
+
+  /** Whether this is the server's side of a call. */
+  get served(): boolean {
+    return false
+  }
+
+  /** What the client of a served call is told when neither the handler nor the client ended it. */
+  get cutOff(): RpcError | undefined {
+    return undefined
+  }
+
+  /** Runs an effect when a served call has ended. What stands in front of a handler does not see its response encoded. */
+  onEnd(ending: Ending): void {
+    this.#endings = [...(this.#endings ?? []), ending]
+  }
+
+  /** Tells those who wait for the end, once. */
+  end(told: RpcError | undefined): Effect.Effect<void> {
+    const endings = this.#endings
+    if (endings === undefined) return Effect.void
+    this.#endings = undefined
+    return Effect.forEach(endings, (ending) => ending(told), { discard: true })
   }
 
   /** The attempt has a peer, or need not wait for one: its own time runs from now on. */

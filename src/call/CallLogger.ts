@@ -4,8 +4,11 @@
  * The line says which method, how it ended, how long it took, which attempt that was and on which peer, as annotations, so
  * that a log can be searched by them. It never says what was in a message or in metadata, nor the text of an error, which
  * may quote either. Only a defect is logged as it is: it is a bug in this process, and its text goes nowhere else.
+ *
+ * On a server the line is written when the client has been told how its call ended, and says what it was told: also where
+ * the deadline, a response that could not be encoded, or the end of the server decided that after the handler.
  */
-import { Cause, Effect, type LogLevel, Stream } from "effect"
+import { Cause, type Context, Effect, type LogLevel, Stream } from "effect"
 import type * as Code from "../status/Code.ts"
 import * as Outcome from "../status/Outcome.ts"
 import * as RpcError from "../status/RpcError.ts"
@@ -13,6 +16,7 @@ import type { Call } from "./Call.ts"
 import * as Deadline from "./Deadline.ts"
 import type { Interceptor } from "./Interceptor.ts"
 import type * as Method from "./Method.ts"
+import * as Reported from "./Reported.ts"
 
 /**
  * How loud the end of a call is; `undefined` is silence.
@@ -57,12 +61,14 @@ const defectsOf = (cause: Cause.Cause<unknown>): ReadonlyArray<Cause.Cause<never
 const lineOf = (level: Level, method: Method.Any, call: Call) => {
   const start = Deadline.nowUnsafe(call.clock)
   let written = false
-  const write = (status: Code.Status, defects: ReadonlyArray<Cause.Cause<never>>): Effect.Effect<void> =>
+  let defects: ReadonlyArray<Cause.Cause<never>> = []
+  const write = (status: Code.Status): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (written) return Effect.void
       written = true
       const severity = level(status === "OK" ? "success" : Outcome.fromCode(status), status)
       if (severity === undefined) return Effect.void
+      if (defects.length > 0) Reported.add(call)
       return Effect.logWithLevel(severity)(`${method.path} ${status}`, ...defects).pipe(
         Effect.annotateLogs({
           method: method.path,
@@ -73,10 +79,20 @@ const lineOf = (level: Level, method: Method.Any, call: Call) => {
         })
       )
     })
+  // A served call goes on after its handler: its line waits for what the client is told.
+  const ended = (status: Code.Status): Effect.Effect<void> => (call.served ? Effect.void : write(status))
   return {
-    succeeded: write("OK", []),
-    left: write("CANCELLED", []),
-    failed: (cause: Cause.Cause<RpcError.RpcError>) => write(RpcError.fromCause(cause).code, defectsOf(cause))
+    /** Waits for the end of a served call, in the context that the line belongs to. */
+    wait: Effect.contextWith((context: Context.Context<never>) =>
+      Effect.sync(() => call.onEnd((told) => Effect.provideContext(write(told?.code ?? "OK"), context)))
+    ),
+    succeeded: ended("OK"),
+    left: ended("CANCELLED"),
+    failed: (cause: Cause.Cause<RpcError.RpcError>) =>
+      Effect.suspend(() => {
+        defects = defectsOf(cause)
+        return ended(RpcError.fromCause(cause).code)
+      })
   }
 }
 
@@ -101,14 +117,17 @@ export const make = (options?: Options): Interceptor => {
     unary: (next) => (method, request, call) =>
       Effect.suspend(() => {
         const line = lineOf(level, method, call)
-        return Effect.onExit(next(method, request, call), (exit) =>
-          exit._tag === "Success" ? line.succeeded : line.failed(exit.cause)
+        const run = Effect.onExit(
+          Effect.suspend(() => next(method, request, call)),
+          (exit) => (exit._tag === "Success" ? line.succeeded : line.failed(exit.cause))
         )
+        return call.served ? Effect.andThen(line.wait, run) : run
       }),
     stream: (next) => (method, requests, call) =>
       Effect.suspend(() => {
         const line = lineOf(level, method, call)
         return Effect.addFinalizer(() => line.left).pipe(
+          Effect.andThen(call.served ? line.wait : Effect.void),
           Effect.andThen(Effect.suspend(() => next(method, requests, call))),
           Effect.map((response) => ({
             ...response,

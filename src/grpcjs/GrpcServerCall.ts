@@ -11,7 +11,7 @@ import * as ContentType from "../call/ContentType.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import * as Code from "../status/Code.ts"
-import type * as RpcError from "../status/RpcError.ts"
+import * as RpcError from "../status/RpcError.ts"
 import * as Dispatch from "../server/Dispatch.ts"
 import * as FinalStatus from "../server/FinalStatus.ts"
 import type { Handler } from "../server/Handlers.ts"
@@ -60,8 +60,14 @@ const answerHeaders = (headers: Metadata, { method }: Handler): grpc.Metadata =>
 
 const proto = ContentType.make("proto")
 
+const deadlineExceeded = RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server")
+
 const outgoing = (wire: Wire, handler: Handler, { maxMetadataBytes }: Limits): Dispatch.Outgoing => ({
   maxMetadataBytes,
+  /** grpc-js ends a call at its deadline by itself. */
+  get cutOff() {
+    return Number(wire.getDeadline()) <= Date.now() ? deadlineExceeded : undefined
+  },
   headers: (headers) => wire.sendMetadata(answerHeaders(MetadataLimit.fit(headers, maxMetadataBytes), handler)),
   message: (bytes) => Effect.callback((resume) => wire.sendMessage(toBuffer(bytes), () => resume(Effect.void)))
 })

@@ -53,6 +53,8 @@ const isSent = (send: () => void): boolean => {
   }
 }
 
+const shuttingDown = RpcError.make("UNAVAILABLE", FinalStatus.shuttingDown.message)
+
 /** Answers are of the type that was asked in. */
 const contentTypeOf = (headers: http2.IncomingHttpHeaders): string =>
   ContentType.make(ContentType.subtypeOf(field(headers, "content-type")) ?? "")
@@ -142,6 +144,8 @@ export abstract class ServedCall implements Dispatch.Outgoing {
   readonly #opening: Opening
   readonly #run: Run
   #fiber: Fiber.Fiber<Metadata.Metadata, RpcError.RpcError> | undefined
+  /** What the client is told when neither the handler nor the client ended the call. */
+  cutOff: RpcError.RpcError | undefined
   /** How responses that are compressed are. */
   #encoding: Encoding = "identity"
   #ended = false
@@ -237,14 +241,16 @@ export abstract class ServedCall implements Dispatch.Outgoing {
 
   /** Ends the call without its handler's word. */
   refuse(code: Code.Code, message: string): void {
+    this.cutOff = RpcError.make(code, message)
     this.#end(FinalStatus.make({ code, message, trailers: Metadata.empty }, this.maxMetadataBytes))
     this.#fiber?.interruptUnsafe()
   }
 
   /** Ends the call because the server stops. */
   stop(): void {
-    if (this.#fiber === undefined) this.refuse("UNAVAILABLE", "the server is shutting down")
-    else this.#fiber.interruptUnsafe()
+    if (this.#fiber === undefined) return this.refuse(shuttingDown.code, shuttingDown.reason.message)
+    this.cutOff = shuttingDown
+    this.#fiber.interruptUnsafe()
   }
 
   #end(status: FinalStatus.FinalStatus): void {

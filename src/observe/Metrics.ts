@@ -71,8 +71,8 @@ export const targetLabel = (options: Options, target: string | undefined): strin
 
 const labelOf = (method: Method.Any): string => method.path.slice(1)
 
-const statusOf = (end: Observation.End): Code.Status =>
-  Exit.isSuccess(end) ? "OK" : RpcError.fromCause(end.cause).code
+const statusOf = (end: Observation.End, call: Call): Code.Status =>
+  Exit.isSuccess(end) ? "OK" : RpcError.ofCall(end.cause, call).code
 
 /** One thing for each of a method's status codes, made when the code first comes up. */
 class ByStatus<A> {
@@ -173,7 +173,7 @@ class CallObservation implements Observation.Observation, Tally {
     const method = this.#method
     const { registry } = method
     const millis = Deadline.nowUnsafe(this.#call.clock) - this.#call.start
-    method.call.of(statusOf(end)).updateUnsafe(millis / 1000, registry)
+    method.call.of(statusOf(end, this.#call)).updateUnsafe(millis / 1000, registry)
     const { hedges, idleMillis, retries, transparentRetries } = this
     if (retries + hedges + transparentRetries === 0) return
     if (retries > 0) method.retries.updateUnsafe(retries, registry)
@@ -204,7 +204,7 @@ class AttemptObservation implements Observation.Observation {
     const { attemptStart, clock, receivedBytes, sentBytes, tally } = this.#call
     const { attempt, registry } = this.#method
     const now = Deadline.nowUnsafe(clock)
-    const { duration, received, sent } = attempt.of(statusOf(end))
+    const { duration, received, sent } = attempt.of(statusOf(end, this.#call))
     duration.updateUnsafe((now - attemptStart) / 1000, registry)
     sent.updateUnsafe(sentBytes, registry)
     received.updateUnsafe(receivedBytes, registry)
@@ -289,7 +289,7 @@ class ServedObservation implements Observation.Observation {
 
   end(end: Observation.End): void {
     const { clock, receivedBytes, sentBytes, start } = this.#call
-    this.#method.end(statusOf(end), (Deadline.nowUnsafe(clock) - start) / 1000, sentBytes, receivedBytes)
+    this.#method.end(statusOf(end, this.#call), (Deadline.nowUnsafe(clock) - start) / 1000, sentBytes, receivedBytes)
   }
 }
 

@@ -42,8 +42,8 @@ export const nowOf = (fiber: Fiber.Fiber<unknown, unknown>, call: Call): bigint 
   fiber.getRef(References.TracerTimingEnabled) ? call.clock.currentTimeNanosUnsafe() : 0n
 
 /** Why a call did not succeed, if so. */
-export const errorOf = (end: End): RpcError.RpcError | undefined =>
-  Exit.isSuccess(end) ? undefined : RpcError.fromCause(end.cause)
+export const errorOf = (end: End, call: Call): RpcError.RpcError | undefined =>
+  Exit.isSuccess(end) ? undefined : RpcError.ofCall(end.cause, call)
 
 /** Ends a span with the status of its call. An interruption is `CANCELLED`, which exporters would not say. */
 export const end = (

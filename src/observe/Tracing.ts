@@ -91,7 +91,7 @@ export const calls = (target?: string): Interceptor => {
         (span) => ({
           span,
           end: (end) => {
-            const error = Spans.errorOf(end)
+            const error = Spans.errorOf(end, call)
             Spans.annotate(span, {
               "trunkline.attempts": call.attempt,
               "trunkline.stopped": error?.stopped,
@@ -165,7 +165,7 @@ export const attempts = (options?: Options, picker?: string): Interceptor =>
           span,
           end: (end) => {
             restore()
-            const error = Spans.errorOf(end)
+            const error = Spans.errorOf(end, call)
             tellPeer(fiber, span, call, picker)
             Spans.annotate(span, {
               "trunkline.pushback_ms": error && pushbackOf(error),
@@ -209,7 +209,7 @@ const served = (believed: boolean) =>
         (span): Observation.InSpan => ({
           span,
           end: (end) => {
-            const error = Spans.errorOf(end)
+            const error = Spans.errorOf(end, call)
             Spans.annotate(span, { "error.type": error && ErrorType.ofHandler(error, end) })
             Spans.end(span, Spans.nowOf(fiber, call), end, error, error !== undefined && faults.has(error.code))
           }

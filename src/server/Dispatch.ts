@@ -5,13 +5,17 @@
  * and in memory. The handler runs in the fiber of the effect returned; interrupting it is how an adapter says that the
  * client has gone.
  */
-import { type Clock, Effect, Stream } from "effect"
+import { Cause, type Clock, Effect, Exit, Stream } from "effect"
 import * as CallOptions from "../call/CallOptions.ts"
+import { undecodableRequest, unencodableResponse } from "../call/Codec.ts"
 import * as Compression from "../call/Compression.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Metadata from "../call/Metadata.ts"
 import type * as Method from "../call/Method.ts"
+import * as Reported from "../call/Reported.ts"
+import * as SchemaProblem from "../call/SchemaProblem.ts"
 import * as Observation from "../observe/Observation.ts"
+import * as Printable from "../status/Printable.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Handler } from "./Handlers.ts"
 import { ServerCall } from "./ServerCall.ts"
@@ -43,29 +47,53 @@ export interface Outgoing {
   readonly maxMetadataBytes?: number | undefined
   /** Sends a message, compressed or not, and waits until there is room for the next. */
   readonly message: (bytes: Uint8Array, compressed: boolean) => Effect.Effect<void, RpcError.RpcError>
+  /** What the adapter tells the client when it ends the call itself; set before the call is interrupted. */
+  readonly cutOff?: RpcError.RpcError | undefined
 }
 
 type AnyCodec = Method.Codec<unknown, unknown>
 type AnyMethod = Method.Method<unknown, unknown>
 
-const coded = <A>(method: Method.Any, what: string, f: () => A): Effect.Effect<A, RpcError.RpcError> =>
-  Effect.try({
-    try: f,
-    catch: () => RpcError.make("INTERNAL", `cannot ${what} of ${method.path}`, { method: method.path })
+/** The text of what a codec threw, for the log; it may be as long as the message. */
+const said = (cause: unknown): string => SchemaProblem.cut(cause instanceof Error ? cause.message : String(cause), 500)
+
+/** Says that a request was refused. A stranger may send many, so it is a line without a stack, and no error. */
+const logRefusal = (error: RpcError.RpcError, method: Method.Any, call: ServerCall): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(error.reason.message), {
+    method: method.path,
+    code: error.code,
+    remote: call.remote,
+    cause: Printable.escape(said(error.cause))
   })
 
-const decode = (method: Method.Any, bytes: Uint8Array, call: ServerCall) =>
-  coded(method, "decode the request", () => {
+/** Says what is wrong with this program. Its callers only hear that something is. */
+const logFault = (text: string, method: Method.Any, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logError(text, cause), { method: method.path })
+
+const decode = (method: Method.Any, bytes: Uint8Array, call: ServerCall): Effect.Effect<unknown, RpcError.RpcError> =>
+  Effect.suspend(() => {
     call.receivedBytes += bytes.length
-    const message = (method.request as AnyCodec).decode(bytes)
-    return Compression.arrivedCompressed(bytes) ? Compression.markArrived(message) : message
+    let message: unknown
+    try {
+      message = (method.request as AnyCodec).decode(bytes)
+    } catch (cause) {
+      const error = undecodableRequest(method, cause)
+      return Effect.andThen(logRefusal(error, method, call), Effect.fail(error))
+    }
+    return Effect.succeed(Compression.arrivedCompressed(bytes) ? Compression.markArrived(message) : message)
   })
 
-const encode = (method: Method.Any, message: unknown, call: ServerCall) =>
-  coded(method, "encode the response", () => {
-    const bytes = (method.response as AnyCodec).encode(message)
+const encode = (method: Method.Any, message: unknown, call: ServerCall): Effect.Effect<Uint8Array, RpcError.RpcError> =>
+  Effect.suspend(() => {
+    let bytes: Uint8Array
+    try {
+      bytes = (method.response as AnyCodec).encode(message)
+    } catch (cause) {
+      const error = unencodableResponse(method, cause)
+      return Effect.andThen(logFault(error.reason.message, method, Cause.fail(cause)), Effect.fail(error))
+    }
     call.sentBytes += bytes.length
-    return bytes
+    return Effect.succeed(bytes)
   })
 
 /** Whether to compress a response, if the client takes it so. */
@@ -73,20 +101,40 @@ const isCompressed = (call: ServerCall, message: unknown): boolean =>
   call.compression !== "identity" && !Compression.isUncompressed(message)
 
 /** Ends a handler at the client's deadline. */
-const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, millis: number) =>
+const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, millis: number, call: ServerCall) =>
   millis === Infinity
     ? self
-    : Effect.timeoutOrElse(self, {
-        duration: millis,
-        orElse: () => Effect.fail(RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server"))
-      })
+    : Effect.raceFirst(
+        self,
+        Effect.flatMap(Effect.sleep(millis), () => {
+          // Said before the handler is interrupted, for those who then want to know why.
+          call.outOfTime = deadlineExceeded
+          return Effect.fail(deadlineExceeded)
+        })
+      )
+
+const deadlineExceeded = RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server")
+
+/** Logs the defects that a call ended with, unless an interceptor has. */
+const logDefects = (cause: Cause.Cause<unknown>, method: Method.Any, call: ServerCall): Effect.Effect<void> => {
+  const defects = cause.reasons.filter(Cause.isDieReason)
+  return defects.length === 0 || Reported.has(call)
+    ? Effect.void
+    : logFault(`the handler of ${method.path} died`, method, Cause.fromReasons(defects))
+}
+
+/** Tells interceptors how the call has ended; one that dies of it changes nothing. */
+const tellEnd = (exit: Exit.Exit<unknown, RpcError.RpcError>, method: Method.Any, call: ServerCall) =>
+  Effect.catchCause(call.end(Exit.isSuccess(exit) ? undefined : RpcError.ofCall(exit.cause, call)), (cause) =>
+    logFault(`an interceptor of ${method.path} died when the call had ended`, method, cause)
+  )
 
 /**
  * Runs a handler within the client's deadline, which calls made by the handler inherit. Succeeds with the trailers;
  * fails with the error to report, which carries the trailers set before it.
  */
 const serve = (
-  { method, observe }: Handler,
+  { intercepted, method, observe }: Handler,
   incoming: Incoming,
   outgoing: Outgoing,
   handle: (call: ServerCall) => Effect.Effect<Metadata.Metadata, RpcError.RpcError>
@@ -95,22 +143,50 @@ const serve = (
     const { metadata, remote, timeoutMillis } = incoming
     const options = { ...CallOptions.Current.defaultValue(), metadata, deadlineMillis: timeoutMillis }
     const call = new ServerCall(method.path, remote, outgoing, options, clock, Deadline.none)
-    const served = Effect.suspend(() => handle(call)).pipe(
+    let ended: Cause.Cause<RpcError.RpcError> | undefined
+    let served = Effect.suspend(() => handle(call)).pipe(
       Effect.provideService(Deadline.Current, call.deadline),
-      (handled) => withinDeadline(handled, timeoutMillis),
+      (handled) => withinDeadline(handled, timeoutMillis, call),
       Effect.catchCause((cause) => {
         const error = RpcError.fromCause(cause)
         // Headers somebody set are worth a frame of their own; without any, status and headers share one.
         if (call.headers.size > 0) call.flushHeaders(call.headers)
-        return Effect.fail(RpcError.annotate(error, { trailers: Metadata.override(call.trailers, error.trailers) }))
+        const told = RpcError.annotate(error, { trailers: Metadata.override(call.trailers, error.trailers) })
+        if (intercepted !== true) return Effect.andThen(logDefects(cause, method, call), Effect.fail(told))
+        ended = cause
+        return Effect.fail(told)
       })
     )
+    if (intercepted === true) {
+      served = Effect.onExit(served, (exit) =>
+        // Interceptors first: one of them may log the defects.
+        Effect.andThen(
+          tellEnd(exit, method, call),
+          Effect.suspend(() => (ended === undefined ? Effect.void : logDefects(ended, method, call)))
+        )
+      )
+    }
     if (observe === undefined) return served
     return Observation.around(
       () => observe(method, call),
       () => served
     )
   })
+
+/**
+ * A request that does not decode passes the interceptors as a stream that fails, so that those who log or count calls see
+ * this one. No handler runs.
+ */
+const refuse = (
+  { arrows, method }: Handler,
+  error: RpcError.RpcError,
+  call: ServerCall
+): Effect.Effect<never, RpcError.RpcError> =>
+  Effect.scoped(
+    Effect.flatMap(arrows.stream(method as AnyMethod, Stream.fail(error), call), ({ messages }) =>
+      Stream.runDrain(messages)
+    )
+  ).pipe(Effect.andThen(Effect.fail(error)))
 
 /**
  * Serves a unary call. Succeeds with the trailers, after headers and message have been handed to `outgoing`.
@@ -129,7 +205,7 @@ export const unary = (
     incoming,
     outgoing,
     Effect.fnUntraced(function* (call) {
-      const request = yield* decode(handler.method, bytes, call)
+      const request = yield* Effect.catch(decode(handler.method, bytes, call), (error) => refuse(handler, error, call))
       const response = yield* handler.arrows.unary(handler.method as AnyMethod, request, call)
       const message = yield* encode(handler.method, response.message, call)
       call.flushHeaders(response.headers)

@@ -58,6 +58,8 @@ export type Implementation<S extends Service.Input, R> = {
 export interface Handler {
   readonly method: Method.Any
   readonly arrows: Arrows
+  /** Whether somebody who stands in front of the handler may wait for the call's end. */
+  readonly intercepted?: boolean | undefined
   /** Watches a call from before its request is decoded until after its response is encoded. */
   readonly observe?: ((method: Method.Any, call: Call) => Observation) | undefined
 }

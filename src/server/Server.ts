@@ -93,6 +93,10 @@ export interface Application {
   readonly drain: Effect.Effect<void>
 }
 
+/** A server stops whatever its program makes of the news. */
+const surviving = <R>(self: Effect.Effect<void, never, R>, what: string): Effect.Effect<void, never, R> =>
+  Effect.catchCause(self, (cause) => Effect.logError(`${what} died; the server stops all the same`, cause))
+
 /**
  * Builds what is to be served in the context it needs.
  *
@@ -112,12 +116,20 @@ export const build = Effect.fnUntraced(function* <R>(
   const measured = (yield* Metrics.Current) === undefined ? undefined : yield* Metrics.server(methods)
   const observe = measured?.call
   const router = new Map<string, Handler>()
-  for (const { arrows, method } of handlers.flat()) {
+  for (const { arrows, intercepted = false, method } of handlers.flat()) {
     if (router.has(method.path)) return yield* new MethodCollision({ method: method.path })
-    router.set(method.path, { method, arrows: Interceptor.apply(interceptor, arrows), observe })
+    router.set(method.path, {
+      method,
+      arrows: Interceptor.apply(interceptor, arrows),
+      intercepted: intercepted || options.interceptor !== undefined,
+      observe
+    })
   }
-  const drains = Effect.forEach(options.handlers, (handlers) => handlers.drain, { concurrency: "unbounded" })
-  const drain = Effect.andThen(drains, options.onDrain ?? Effect.void)
+  const drains = options.handlers.map(({ drain, service }) => surviving(drain, `the drain of ${service.typeName}`))
+  const drain = Effect.andThen(
+    Effect.forEach(drains, (drain) => drain, { concurrency: "unbounded", discard: true }),
+    surviving(options.onDrain ?? Effect.void, "onDrain")
+  )
   const unserved = (path: string): RpcError.RpcError => {
     const error = RpcError.make("UNIMPLEMENTED", `no method ${path}`)
     measured?.unserved(error.code)

@@ -27,6 +27,7 @@ export class HeadersSent extends Data.TaggedError("HeadersSent")<{ readonly meth
 interface Wire {
   readonly headers: (headers: Metadata.Metadata, compression: Encoding) => void
   readonly maxMetadataBytes?: number | undefined
+  readonly cutOff?: RpcError.RpcError | undefined
 }
 
 /**
@@ -45,12 +46,22 @@ export class ServerCall extends Call {
   #trailers: Metadata.Metadata = Metadata.empty
   #compression: Encoding = "identity"
   #sent = false
+  /** @internal Set when the client's deadline is over, before the handler is interrupted. */
+  outOfTime: RpcError.RpcError | undefined = undefined
 
   constructor(method: string, remote: string, wire: Wire, ...call: ConstructorParameters<typeof Call>) {
     super(...call)
     this.method = method
     this.remote = remote
     this.#wire = wire
+  }
+
+  override get served(): boolean {
+    return true
+  }
+
+  override get cutOff(): RpcError.RpcError | undefined {
+    return this.outOfTime ?? this.#wire.cutOff
   }
 
   /** The request headers. */

@@ -7,8 +7,10 @@
  */
 import { Cause, Data, Predicate } from "effect"
 import type { Code } from "./Code.ts"
+import * as Printable from "./Printable.ts"
 
 interface Text {
+  /** The text as it came, control characters and all. */
   readonly message: string
 }
 
@@ -201,8 +203,12 @@ export class RpcError extends Data.TaggedError("RpcError")<{
     return this.headers !== nothing
   }
 
+  /**
+   * The code and the text, for people: control characters in it are written out, so that a server's text cannot forge a line
+   * of a log or move a terminal's cursor. `reason.message` is the text as the server sent it.
+   */
   override get message(): string {
-    return `[${this.code}] ${this.reason.message}`
+    return `[${this.code}] ${Printable.escape(this.reason.message)}`
   }
 }
 
@@ -266,3 +272,13 @@ export const fromCause = (cause: Cause.Cause<unknown>): RpcError => {
   if (failure !== undefined) return isRpcError(failure.error) ? failure.error : make("UNKNOWN", "handler failed")
   return cause.reasons.some(Cause.isDieReason) ? make("INTERNAL", "internal error") : make("CANCELLED", "interrupted")
 }
+
+/**
+ * `fromCause` of a call that may have been ended by neither side's program: an interruption is what the transport told the
+ * client, such as that the server stops.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const ofCall = (cause: Cause.Cause<unknown>, { cutOff }: { readonly cutOff: RpcError | undefined }): RpcError =>
+  cutOff !== undefined && Cause.hasInterrupts(cause) ? cutOff : fromCause(cause)

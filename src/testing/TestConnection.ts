@@ -179,6 +179,7 @@ class TestConnection {
       const site: Site = { host: this.host, method }
       const headers = Deferred.makeUnsafe<Metadata.Metadata, Failure>()
       const trailers = Deferred.makeUnsafe<Metadata.Metadata, Failure>()
+      const unreadable = Deferred.makeUnsafe<never, Failure>()
       const toServer = new Credits()
       const toClient = new Credits()
       const uploads = new Inbox<Uint8Array>(call.options.window, (messages) => toServer.add(messages))
@@ -207,7 +208,11 @@ class TestConnection {
         message: Effect.fnUntraced({ self: this }, function* (bytes) {
           yield* toClient.take
           yield* this.host.travel
-          downloads.push(yield* unless(decodeResponse(method, bytes, call, this.host.address)))
+          const message = decodeResponse(method, bytes, call, this.host.address)
+          if (!(message instanceof RpcError.RpcError)) return downloads.push(message)
+          // The client gives the call up; the server has done nothing wrong.
+          Deferred.doneUnsafe(unreadable, Effect.fail(message))
+          return yield* Effect.never
         })
       })
 
@@ -222,7 +227,7 @@ class TestConnection {
       })
 
       // The requests' own failure ends the call; their good end does not: the server may have more to say.
-      const exchange = Effect.raceFirst(serve, Effect.andThen(upload, Effect.never))
+      const exchange = Effect.raceAllFirst([serve, Effect.andThen(upload, Effect.never), Deferred.await(unreadable)])
       yield* withinDeadline(this.#whileConnected(exchange, site), call, site).pipe(
         Effect.exit,
         Effect.flatMap((exit) =>
