@@ -32,7 +32,7 @@ const stateOf = (exit: Exit.Exit<unknown, unknown>): State =>
   Exit.isSuccess(exit) ? "succeeded" : Cause.hasInterrupts(exit.cause) ? "interrupted" : "failed"
 
 export const headers: Metadata.Metadata = Metadata.makeUnsafe({ header: "h" })
-export const trailers: Metadata.Metadata = Metadata.makeUnsafe({ trailer: "t" })
+export const trailers: Metadata.Metadata = Metadata.makeUnsafe({ "x-trailer": "t" })
 
 /** A backend that takes every call. A streaming call reads its requests, then sends the one message it is ended with. */
 export const make = () => {
