@@ -1,6 +1,6 @@
 /** However a call ends, the client, the server's log and the server's metrics say the same code. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, References, Schema, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, References, Schema, type Scope, Stream } from "effect"
 import {
   Balancer,
   CallLogger,
@@ -106,7 +106,7 @@ interface Place {
   readonly wire: Wire
   readonly serve: (
     options: Server.Options<never>
-  ) => Effect.Effect<string, unknown, TestNetwork.TestNetwork | import("effect").Scope.Scope>
+  ) => Effect.Effect<string, unknown, TestNetwork.TestNetwork | Scope.Scope>
   readonly layer: Wire["layer"]
 }
 
