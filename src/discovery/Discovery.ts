@@ -1,8 +1,8 @@
 /**
  * Which endpoints exist now.
  *
- * A discovery emits full sets, never differences, so a reader that missed one is right again with the next. It may fail:
- * the pool that reads it keeps the last good set, subscribes again with backoff, and says so. It is told by a stream when
+ * A discovery emits full sets, never differences, so a reader that missed one is right again with the next. It may fail, die
+ * of a defect, or end: the pool that reads it keeps the last good set, subscribes again with backoff, and says so. It is told by a stream when
  * a peer has failed and a new look would help (gRPC's re-resolution request).
  */
 import { Data, Effect, type Stream } from "effect"

@@ -45,9 +45,12 @@ const ofPeer = (peer: Peer): Pick<Trouble, "state" | "text"> | undefined => {
 }
 
 const ofPool = (pool: Pool): ReadonlyArray<Trouble> => {
-  const { discovery, peers, target } = pool
+  const { discovery, peers, problems, target } = pool
   const at = placeOf(pool)
   const found: Array<Trouble> = []
+  for (const { part, text } of problems ?? []) {
+    found.push({ key: `${part} ${pool.id}`, at, state: "Failing", name: target, text: `${part}: ${text}` })
+  }
   if (discovery.error !== undefined) {
     found.push({ key: `discovery ${pool.id}`, at, state: "Stale", name: target, text: discovery.error })
   }

@@ -79,6 +79,10 @@ export const PoolReading = Schema.Struct({
   }),
   /** Attempts sent to a peer whatever signals said of it, because they spoke against too many. */
   panicked: Schema.optional(Count),
+  /** Parts of it that do not work, such as its picker or a signal: which, why and since when. They are tried again. */
+  problems: Schema.optional(
+    Schema.Array(Schema.Struct({ part: Schema.String, text: Schema.String, at: Schema.Finite }))
+  ),
   peers: Schema.Array(PeerReading)
 })
 

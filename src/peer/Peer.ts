@@ -6,7 +6,7 @@
  * again. Then it connects at once: backoff is for connects that fail, and one that succeeds ends it. Every connection it
  * opens is closed when its last call has ended.
  */
-import { Clock, Duration, Effect, Option, Pull, Schedule, Scope, type Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Option, Pull, Schedule, Scope, type Stream } from "effect"
 import * as Deadline from "../call/Deadline.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
@@ -176,7 +176,8 @@ export const make = Effect.fnUntraced(function* (
 
   const openLane = Effect.gen(function* () {
     const scope = yield* Scope.make()
-    const lane = new Lane(yield* Scope.provide(connector.connect(endpoint), scope), scope)
+    const connection = Scope.provide(connector.connect(endpoint), scope)
+    const lane = new Lane(yield* Effect.onError(connection, () => Scope.close(scope, Exit.void)), scope)
     lanes.add(lane)
     return lane
   }).pipe(Effect.uninterruptible)
@@ -206,7 +207,16 @@ export const make = Effect.fnUntraced(function* (
     yield* transition({ _tag: "ConnectStarted" })
     const lane = yield* openLane
     return yield* Effect.onError(untilReady(lane), () => closeLane(lane))
-  }).pipe(Effect.tapError((cause) => transition({ _tag: "ConnectFailed", cause })))
+  }).pipe(
+    // A connector with a bug is one that does not connect; who waits for it must hear of that.
+    Effect.catchDefect((defect) =>
+      Effect.andThen(
+        Effect.logError(`connecting to ${endpoint.id} died of a defect`, defect),
+        Effect.fail(`a defect: ${defect instanceof Error ? defect.message : String(defect)}`)
+      )
+    ),
+    Effect.tapError((cause) => transition({ _tag: "ConnectFailed", cause }))
+  )
 
   /** The milliseconds to the next connect, when the server hung up at once. */
   const firstDelay = Effect.fnUntraced(function* (cause: string) {

@@ -128,8 +128,14 @@ export const make = Effect.fnUntraced(function* (
     idleTimeToLive: defaults?.idleTimeToLive
   })
   return PeerRegistry.of({
-    retain: (endpoint, options) =>
-      Effect.flatMap(Connector, (connector) => RcMap.get(peers, keyOf(endpoint, connector, options)))
+    retain: Effect.fnUntraced(function* (endpoint, options) {
+      const key = keyOf(endpoint, yield* Connector, options)
+      const peer = yield* RcMap.get(peers, key)
+      if (peer.status.state !== "Gone") return peer
+      // It gave up connecting, for those who still hold it. Who comes later gets one that tries.
+      yield* RcMap.invalidate(peers, key)
+      return yield* RcMap.get(peers, key)
+    })
   })
 })
 

@@ -9,6 +9,7 @@ import { Clock, Effect, type Scope, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import * as Signal from "../peer/Signal.ts"
 import * as Verdict from "../peer/Verdict.ts"
+import type { Problems } from "./Problems.ts"
 
 /**
  * The verdicts of all signals of a pool.
@@ -30,6 +31,7 @@ export interface Judgement {
 
 /** The pool, as its signals know it. */
 export interface Pool {
+  readonly problems: Problems
   readonly peers: Stream.Stream<ReadonlyArray<Peer>>
   /** A verdict has changed; if `standing`, so did who may be sent calls. */
   readonly changed: (standing: boolean) => void
@@ -58,8 +60,8 @@ const sameElements = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
   a.length === b.length && a.every((element, i) => element === b[i])
 
 /**
- * Puts signals to work on the peers of a pool until the scope closes. A signal that ends or breaks has nothing more to
- * say of anybody.
+ * Puts signals to work on the peers of a pool until the scope closes. A signal that ends has nothing more to say of anybody;
+ * one that breaks has nothing to say until it is at work again.
  *
  * @category constructors
  * @since 0.1.0
@@ -107,10 +109,18 @@ export const make = Effect.fnUntraced(function* (
   const standing = (peer: Peer): Verdict.Status => verdictOf(peer).status
 
   for (const [index, detector] of detectors.entries()) {
-    yield* Stream.runForEach(detector.verdicts(pool.peers, standing), (verdicts) => replace(index, verdicts)).pipe(
-      Effect.ensuring(replace(index, Signal.nobody)),
-      Effect.forkScoped
-    )
+    const silent = replace(index, Signal.nobody)
+    yield* pool.problems
+      .supervise(
+        `signal ${signals[index]!.name}`,
+        (works) =>
+          Stream.runForEach(detector.verdicts(pool.peers, standing), (verdicts) => {
+            works()
+            return replace(index, verdicts)
+          }).pipe(Effect.andThen(silent), Effect.andThen(Effect.never)),
+        silent
+      )
+      .pipe(Effect.forkScoped)
   }
 
   return {

@@ -1,28 +1,34 @@
 /**
  * The peers of one target, kept in step with discovery, and the picker over them.
  *
- * Streams meet here. Discovery's endpoint sets become peers, held in the registry while they are listed. The peers'
- * statuses and what the signals say of them become peer sets, coalesced to at most one per tick. The policy turns peer
- * sets into pickers. A call reads the current picker; only a call that finds nobody ready waits for the next one.
+ * Streams meet here. Discovery's endpoint sets become peers, held in the registry while they are listed (`Members`). The
+ * peers' statuses and what the signals say of them (`Judgement`) become peer sets, coalesced to at most one per tick, and the
+ * policy turns those into pickers (`Publishing`). A call reads the current picker (`Choosing`); only a call that finds nobody
+ * ready waits for the next one (`Waiting`).
  */
-import { Clock, Context, Deferred, Duration, Effect, Exit, FiberMap, Latch, Schedule, Scope, Stream } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, type Schedule, Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
-import * as Deadline from "../call/Deadline.ts"
-import { type Discovery, DiscoveryError } from "../discovery/Discovery.ts"
-import { type Endpoint, merge } from "../discovery/Endpoint.ts"
-import type { Peer } from "../peer/Peer.ts"
+import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
+import type { Endpoint } from "../discovery/Endpoint.ts"
 import * as Introspection from "../observe/Introspection.ts"
+import type { Peer } from "../peer/Peer.ts"
+import type { PeerStatus } from "../peer/PeerStatus.ts"
 import type { Signal } from "../peer/Signal.ts"
 import * as PendingLoad from "../picker/PendingLoad.ts"
 import * as Picker from "../picker/Picker.ts"
-import * as RpcError from "../status/RpcError.ts"
+import type * as RpcError from "../status/RpcError.ts"
 import * as Watched from "../transport/Watched.ts"
+import * as Choosing from "./Choosing.ts"
+import { Discovering } from "./Discovering.ts"
 import * as Judgement from "./Judgement.ts"
-import { Lease } from "./Lease.ts"
+import type { Lease } from "./Lease.ts"
+import * as Members from "./Members.ts"
 import { report } from "./NoPeerReady.ts"
 import { ConnectionsExhausted, PoolClosed } from "./PoolClosed.ts"
-import * as PoolReading from "./PoolReading.ts"
 import { PoolStats } from "./PoolStats.ts"
+import * as PoolReading from "./PoolReading.ts"
+import { Problems } from "./Problems.ts"
+import { Publishing } from "./Publishing.ts"
 import { Waiting } from "./Waiting.ts"
 
 /**
@@ -90,17 +96,7 @@ export class PeerPool extends Context.Service<
  * @category models
  * @since 0.1.0
  */
-export interface Retaining {
-  readonly retain: (endpoint: Endpoint) => Effect.Effect<Peer, never, Scope.Scope>
-}
-
-/** How often a pick is repeated that answered with a peer just lost or one this call has failed on. */
-const repicks = 3
-
-const rediscoveryBackoff: Schedule.Schedule<unknown> = Schedule.min([
-  Schedule.exponential("1 second", 1.6),
-  Schedule.spaced("30 seconds")
-]).pipe(Schedule.jittered)
+export type Retaining = Members.Retaining
 
 /**
  * Makes a pool. Fails if the target itself is wrong; a look-up that fails later is retried and reported by the calls
@@ -113,262 +109,172 @@ export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>,
   registry: Retaining
 ): Effect.fn.Return<PeerPool["Service"], DiscoveryError, R | Scope.Scope> {
-  const { discovery, picker: policy } = options
-  const { target } = discovery
-  const clock = yield* Clock.Clock
-
   const closed = yield* Deferred.make<void, ConnectionsExhausted>()
   const outer = yield* Effect.scope
   yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
   // A scope of its own, so that a pool that gives up shuts down while its owner lives on.
   const scope = yield* Scope.fork(outer)
+  const giveUp = (why: ConnectionsExhausted) =>
+    Effect.forkIn(Effect.andThen(Scope.close(scope, Exit.void), Deferred.fail(closed, why)), outer)
+  return yield* Scope.provide(assemble(options, registry, { closed: Deferred.await(closed), giveUp }), scope)
+})
 
-  const stats = new PoolStats()
-  const peers = new Map<string, Peer>()
-  const members = yield* Scope.provide(FiberMap.make<string>(), scope)
-  const wanted = Latch.makeUnsafe(options.eager ?? false)
-  const standing = Watched.make<void>(undefined)
-  const changed = Watched.make<void>(undefined)
-  const failed = Watched.make<void>(undefined)
-  let endpointsById: ReadonlyMap<string, Endpoint> = new Map()
-  let listed: ReadonlyArray<string> = []
-  let picker = Picker.empty
-  /** How often the set of peers has changed, and how often it had when it was last given out. */
-  let version = 0
-  let given = -1
-  /** The version that the picker is made of. */
-  let madeOf = -1
-  let discoveryError: DiscoveryError | undefined
-  let discoveredAt: number | undefined
-  let poolClosed: PoolClosed | undefined
+/** How a pool ends: what tells when it has, and shutting it down because there is nobody left to connect to. */
+interface Ending {
+  readonly closed: Effect.Effect<void, ConnectionsExhausted>
+  readonly giveUp: (why: ConnectionsExhausted) => Effect.Effect<unknown>
+}
 
-  const current = (): ReadonlyArray<Peer> => listed.flatMap((id) => peers.get(id) ?? [])
+/** What is known of a pool in one place: its parts, joined with each other. */
+class Pool<R> {
+  readonly target: string
+  readonly policy: Picker.PickerPolicy
+  readonly stats = new PoolStats()
+  readonly problems: Problems
+  readonly discovering: Discovering
+  readonly publishing: Publishing
+  readonly waiting: Waiting
+  /** Set when a peer came, went, or changed its connectivity or its standing. */
+  readonly standing: Watched.Writable<void> = Watched.make<void>(undefined)
+  /** Set when a peer has failed and a new look of discovery would help. */
+  readonly failed: Watched.Writable<void> = Watched.make<void>(undefined)
+  readonly load: Picker.Load
+  closed: PoolClosed | undefined = undefined
+  /** Both are set before anything runs. */
+  members!: Members.Members
+  judgement!: Judgement.Judgement
+  readonly #ending: Ending
 
-  /** Something about the peers is new. */
-  const touch = (): void => {
-    version++
-    changed.set()
-    waiting.news.set()
+  constructor(options: Options<R>, clock: Clock.Clock, ending: Ending) {
+    const { discovery, picker: policy } = options
+    this.target = discovery.target
+    this.policy = policy
+    this.#ending = ending
+    this.load = policy.load?.make() ?? PendingLoad.pending
+    this.problems = new Problems(this.target, clock)
+    this.discovering = new Discovering(this.target, clock)
+    this.waiting = new Waiting({
+      target: this.target,
+      closed: () => this.closed,
+      peers: this.peers,
+      verdictOf: (peer) => this.judgement.verdictOf(peer),
+      listed: () => this.members.size,
+      discoveryError: () => this.discovering.error,
+      settled: () => this.publishing.settled,
+      chooseTimeout: Duration.toMillis(options.chooseTimeout ?? Infinity)
+    })
+    this.publishing = new Publishing({
+      policy,
+      snapshot: this.snapshot,
+      peers: this.peers,
+      stats: this.stats,
+      problems: this.problems,
+      clock,
+      eager: options.eager ?? false,
+      idleTimeout: Duration.toMillis(options.idleTimeout ?? Infinity),
+      waiting: () => this.waiting.count,
+      news: () => this.waiting.news.set()
+    })
   }
+
+  readonly peers = (): ReadonlyArray<Peer> => this.members.peers
 
   /** A peer came, went, or changed its connectivity or its standing: the signals want to know, too. */
-  const moved = (): void => {
-    standing.set()
-    touch()
+  moved(): void {
+    this.standing.set()
+    this.publishing.touch()
   }
 
-  const judgement = yield* Scope.provide(
-    Judgement.make(options.signals ?? [], {
-      peers: Stream.map(Watched.oncePerTick(standing), current),
-      changed: (stood) => (stood ? moved() : touch())
-    }),
-    scope
-  )
-  const { verdictOf } = judgement
-
-  const load = policy.load?.make() ?? PendingLoad.pending
-  const endpointOf = (peer: Peer): Endpoint => endpointsById.get(peer.id) ?? peer.endpoint
-  const weightOf = (peer: Peer): number => endpointOf(peer).weight * verdictOf(peer).weight
-
-  const waiting = new Waiting({
-    target,
-    closed: () => poolClosed,
-    peers: current,
-    verdictOf,
-    listed: () => (discoveredAt === undefined ? undefined : listed.length),
-    discoveryError: () => discoveryError,
-    settled: () => madeOf === version,
-    chooseTimeout: Duration.toMillis(options.chooseTimeout ?? Infinity)
-  })
-
-  const snapshot = (): Picker.PeerSet => {
-    const all = current()
-    const connected = all.filter((peer) => peer.status.state === "Ready")
-    const ready = Picker.withoutStandby(connected.filter(judgement.allows), weightOf)
-    return { peers: all, connected, ready, endpointOf, weightOf, verdictOf, load }
-  }
-  const changes = Stream.map(Watched.oncePerTick(changed), snapshot)
-
-  const publish = (next: Picker.Picker, of: number): void => {
-    picker = next
-    madeOf = of
-    waiting.news.set()
+  /** A peer's status is another one. */
+  changed({ cause, state }: PeerStatus): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.moved()
+      if (state === "Down" || (state === "Idle" && cause !== undefined)) this.failed.set()
+      return state === "Gone" ? this.#shutDown : Effect.void
+    })
   }
 
-  const close = (exhausted: ConnectionsExhausted | undefined): void => {
-    poolClosed ??= new PoolClosed({ target, exhausted })
-    publish(Picker.empty, -1)
+  readonly snapshot = (): Picker.PeerSet => {
+    const { allows, verdictOf } = this.judgement
+    const { load, members } = this
+    const endpointOf = (peer: Peer): Endpoint => members.endpointOf(peer)
+    const weightOf = (peer: Peer): number => endpointOf(peer).weight * verdictOf(peer).weight
+    const { peers } = members
+    const connected = peers.filter((peer) => peer.status.state === "Ready")
+    const ready = Picker.withoutStandby(connected.filter(allows), weightOf)
+    return { peers, connected, ready, endpointOf, weightOf, verdictOf, load }
   }
 
-  // ------------------------------------------------------------------------------------------------------------------
-  // Membership
-  // ------------------------------------------------------------------------------------------------------------------
+  /** No call can choose a peer any more. */
+  close(exhausted: ConnectionsExhausted | undefined): void {
+    this.closed ??= new PoolClosed({ target: this.target, exhausted })
+    this.publishing.withdraw()
+  }
 
   /** Shuts the pool down when the last of its peers has given up. */
-  const giveUp = Effect.suspend(() => {
-    const all = current()
-    if (poolClosed !== undefined || all.length < listed.length) return Effect.void
-    if (!all.every((peer) => peer.status.state === "Gone")) return Effect.void
-    const exhausted = new ConnectionsExhausted({ target, peers: report(all, verdictOf) })
-    close(exhausted)
-    return Effect.forkIn(Effect.andThen(Scope.close(scope, Exit.void), Deferred.fail(closed, exhausted)), outer)
-  })
-
-  /** Holds one peer for as long as it is listed, and passes on what happens to it. */
-  const member = (endpoint: Endpoint) =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        let held: Peer | undefined
-        // A release does not wait for calls, but a pool has not closed before its last call has ended.
-        yield* Effect.addFinalizer(() => (held?.closing === true ? held.closed : Effect.void))
-        const peer = (held = yield* registry.retain(endpoint))
-        peers.set(endpoint.id, peer)
-        // Runs before the peer is released: nobody picks a draining peer.
-        yield* Effect.addFinalizer(() =>
-          Effect.sync(() => {
-            peers.delete(endpoint.id)
-            moved()
-          })
-        )
-        yield* Stream.runForEach(peer.changes, ({ cause, state }) =>
-          Effect.suspend(() => {
-            moved()
-            if (state === "Down" || (state === "Idle" && cause !== undefined)) failed.set()
-            return state === "Gone" ? giveUp : Effect.void
-          })
-        )
-      })
-    )
-
-  const update = Effect.fnUntraced(function* (found: ReadonlyArray<Endpoint>) {
-    const { endpoints, refused } = merge(found)
-    const problem = refused.map(({ message }) => message).join("; ")
-    discoveryError = problem === "" ? undefined : new DiscoveryError({ target, problem, cause: refused })
-    if (discoveryError !== undefined) yield* Effect.logWarning(discoveryError.message)
-    discoveredAt = clock.currentTimeMillisUnsafe()
-    const ids = new Set(endpoints.map((endpoint) => endpoint.id))
-    const removed = listed.filter((id) => !ids.has(id))
-    listed = [...ids]
-    endpointsById = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint]))
-    for (const endpoint of endpoints) {
-      yield* FiberMap.run(members, endpoint.id, member(endpoint), { onlyIfMissing: true, startImmediately: true })
-    }
-    yield* Effect.forEach(removed, (id) => Effect.forkIn(FiberMap.remove(members, id), scope), { discard: true })
-    moved()
-  })
-
-  const endpoints = yield* discovery.subscribe(Stream.drop(failed.changes, 1))
-  yield* endpoints.pipe(
-    Stream.tapError((error) =>
-      Effect.sync(() => {
-        discoveryError = error
-        waiting.news.set()
-      })
-    ),
-    Stream.retry(options.rediscover ?? rediscoveryBackoff),
-    Stream.runForEach(update),
-    Effect.ignore,
-    Effect.forkIn(scope)
-  )
-
-  // ------------------------------------------------------------------------------------------------------------------
-  // Picking
-  // ------------------------------------------------------------------------------------------------------------------
-
-  const idleTimeout = options.idleTimeout === undefined ? Infinity : Duration.toMillis(options.idleTimeout)
-
-  /** Waits until there has been no call, and nobody waiting for a peer, for the idle timeout. */
-  const untilIdle = (since: number): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const all = current()
-      const busy = waiting.count > 0 || all.some((peer) => peer.stats.pending > 0)
-      const used = Math.max(since, ...all.map((peer) => peer.stats.used))
-      const left = busy ? idleTimeout : used + idleTimeout - Deadline.nowUnsafe(clock)
-      return left <= 0 ? Effect.void : Effect.andThen(Effect.sleep(left), untilIdle(since))
+  readonly #shutDown = Effect.suspend(() => {
+    const { peers, size } = this.members
+    if (this.closed !== undefined || peers.length < (size ?? 0)) return Effect.void
+    if (!peers.every((peer) => peer.status.state === "Gone")) return Effect.void
+    const exhausted = new ConnectionsExhausted({
+      target: this.target,
+      peers: report(peers, this.judgement.verdictOf)
     })
-
-  /** From the first call that wants a peer to the idle timeout after the last. */
-  const awake = Effect.gen(function* () {
-    yield* wanted.await
-    const sets = Stream.tap(changes, () => Effect.sync(() => void (given = version)))
-    const picking = Stream.runForEach(policy.pickers(sets), (next) =>
-      Effect.sync(() => {
-        stats.rebuilds++
-        publish(next, given)
-      })
-    )
-    yield* idleTimeout === Infinity ? picking : Effect.raceFirst(picking, untilIdle(Deadline.nowUnsafe(clock)))
-    wanted.closeUnsafe()
-    publish(Picker.empty, -1)
-    for (const peer of current()) peer.requestDisconnect()
+    this.close(exhausted)
+    return Effect.asVoid(this.#ending.giveUp(exhausted))
   })
-  yield* Effect.forkIn(Effect.forever(awake), scope)
+}
 
-  const allowed = (call: Call, picked: Picker.Pick): picked is Peer =>
-    picked._tag === "Peer" && picked.lane !== undefined && (call.panicked || call.insisted || judgement.allows(picked))
+/** Puts the parts of a pool to work. When the scope closes they stop in the other order. */
+const assemble = Effect.fnUntraced(function* <R>(
+  options: Options<R>,
+  registry: Retaining,
+  ending: Ending
+): Effect.fn.Return<PeerPool["Service"], DiscoveryError, R | Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const pool = new Pool(options, clock, ending)
+  const { discovering, failed, policy, problems, publishing, stats, target, waiting } = pool
+  pool.members = yield* Members.make(registry, {
+    target,
+    moved: () => pool.moved(),
+    changed: (status) => pool.changed(status)
+  })
+  pool.judgement = yield* Judgement.make(options.signals ?? [], {
+    problems,
+    peers: Stream.map(Watched.oncePerTick(pool.standing), pool.peers),
+    changed: (stood) => (stood ? pool.moved() : publishing.touch())
+  })
 
-  const pick = (call: Call, now: number): Picker.Pick => {
-    call.panicked = false
-    call.insisted = false
-    return picker.pick(call, now)
-  }
+  const endpoints = yield* options.discovery.subscribe(Stream.drop(failed.changes, 1))
+  const update = (set: ReadonlyArray<Endpoint>) => pool.members.update(set)
+  yield* discovering.run(endpoints, options.rediscover, update, () => waiting.news.set()).pipe(Effect.forkScoped)
+  yield* Effect.forkScoped(publishing.run)
 
-  const choose = (call: Call, now: number): Picker.Pick => {
-    let picked = pick(call, now)
-    for (let i = 0; i < repicks && picked._tag === "Peer"; i++) {
-      if (allowed(call, picked) && !call.tried.includes(picked.id)) break
-      picked = pick(call, now)
-    }
-    return picked._tag !== "Peer" || allowed(call, picked) ? picked : Picker.queue
-  }
-
-  /** What becomes of a call that got no peer: the reason why it fails, if it is not to wait. */
-  const unpicked = (call: Call, picked: Exclude<Picker.Pick, Peer>, waited: number): RpcError.RpcError | undefined => {
-    wanted.openUnsafe()
-    if (picked._tag === "Drop") return RpcError.annotate(picked.error, { progress: "dropped" })
-    if (picked._tag === "Fail" && call.options.whenNotReady !== "wait") return picked.error
-    return waiting.refusal(call, picked._tag === "Down", waited)
-  }
-
-  const observers = { load: policy.load === undefined ? undefined : load, sinks: judgement.sinks }
-
-  const lease = (call: Call, now: number, since = now): Lease | RpcError.RpcError | undefined => {
-    const chosen = choose(call, now)
-    if (chosen._tag !== "Peer") return unpicked(call, chosen, now - since)
-    call.probe = !call.panicked && judgement.spend(chosen)
-    if (call.panicked) stats.panicked++
-    else if (call.probe) {
-      stats.probes++
-      touch()
-    }
-    return new Lease(chosen, chosen.lane!, observers, call, now)
-  }
-
+  const { judgement } = pool
+  const observers = { load: policy.load === undefined ? undefined : pool.load, sinks: judgement.sinks }
   const reading = Effect.sync(() =>
     PoolReading.make({
       target,
       picker: policy.name,
-      set: snapshot(),
+      set: pool.snapshot(),
       sinceOf: judgement.sinceOf,
       panicked: stats.panicked,
-      discoveredAt,
-      discoveryError,
+      problems: problems.all,
+      discoveredAt: discovering.updatedAt,
+      discoveryError: discovering.error,
       clock
     })
   )
-  yield* Scope.provide(Introspection.register({ _tag: "Pool", read: reading }), scope)
-  yield* Scope.addFinalizer(
-    scope,
-    Effect.sync(() => close(undefined))
-  )
+  yield* Introspection.register({ _tag: "Pool", read: reading })
+  yield* Effect.addFinalizer(() => Effect.sync(() => pool.close(undefined)))
   return PeerPool.of({
     target,
     picker: policy.name,
-    peers: current,
-    changes,
+    peers: pool.peers,
+    changes: publishing.changes,
     stats,
-    lease,
+    lease: Choosing.make({ judgement, observers, publishing, stats, waiting }),
     waitFor: (call, take) => waiting.until(call, take),
-    closed: Deferred.await(closed)
+    closed: ending.closed
   })
 })

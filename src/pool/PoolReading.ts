@@ -9,6 +9,7 @@ import type * as Snapshot from "../observe/Snapshot.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Verdict from "../peer/Verdict.ts"
 import type { PeerSet } from "../picker/Picker.ts"
+import type { Problem } from "./Problems.ts"
 
 /** What a pool knows when it is looked at. */
 export interface Facts {
@@ -19,6 +20,8 @@ export interface Facts {
   readonly sinceOf: (peer: Peer) => number | undefined
   /** Attempts sent to a peer whatever signals said of it. */
   readonly panicked: number
+  /** Parts of it that do not work. */
+  readonly problems: ReadonlyArray<Problem>
   /** In milliseconds of the wall clock. */
   readonly discoveredAt: number | undefined
   readonly discoveryError: DiscoveryError | undefined
@@ -71,12 +74,13 @@ const readPeer = (peer: Peer, { set, sinceOf }: Facts, wall: (instant: number) =
 
 /** Reads a pool. */
 export const make = (facts: Facts): Snapshot.PoolReading => {
-  const { clock, discoveredAt, discoveryError, panicked, picker, set, target } = facts
+  const { clock, discoveredAt, discoveryError, panicked, picker, problems, set, target } = facts
   const wall = toWall(clock)
   return {
     target,
     picker,
     panicked,
+    problems,
     discovery: { updatedAt: discoveredAt, error: discoveryError?.message },
     peers: set.peers.map((peer) => readPeer(peer, facts, wall))
   }
