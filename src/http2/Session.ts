@@ -152,6 +152,7 @@ export class Session {
     this.#socket = socket
     // Before Node's own listeners, so that no call is begun between the end of the socket and that of the session.
     socket.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
+    socket.on("end", () => this.#leave())
     socket.on("close", () => this.#socketClosed())
     const headerBlock = Math.max(nodeBlock, this.options.maxMetadataBytes + ownFields)
     // The authority is a field of each request; here it would have to be a URL's.

@@ -52,6 +52,8 @@ export class Watchdog {
   #stuck = 0
   #quiet = 0
   #probing = false
+  /** Whether nothing has moved since the answer to the last probe. */
+  #answered = false
 
   constructor(calls: ReadonlySet<unknown>, session: ClientHttp2Session, socket: Socket, reaction: Reaction) {
     this.#calls = calls
@@ -76,7 +78,8 @@ export class Watchdog {
     const moved = this.#moved()
     const waiting = this.#session.state.outboundQueueSize ?? 0
     if (waiting === 0) this.asked = false
-    this.#stuck = waiting > 0 && !moved ? this.#stuck + 1 : 0
+    if (moved) this.#answered = false
+    this.#stuck = waiting > 0 && !moved && !this.#answered ? this.#stuck + 1 : 0
     if (!moved) this.#quiet++
     else if (!this.#probing) this.#quiet = 0
     // Calls over what the server takes at one time wait without a fault: what is sent now tells them apart.
@@ -96,8 +99,11 @@ export class Watchdog {
   #probe(): void {
     if (this.#probing || this.#session.pendingSettingsAck) return
     this.#probing = true
-    this.#session.settings({}, () => {
+    this.#session.settings({}, (error) => {
       this.#probing = false
+      if (error !== null) return
+      this.#stuck = 0
+      this.#answered = true
       // The answer is no sign of life of the calls: they are as quiet as before.
       this.#moved()
     })
