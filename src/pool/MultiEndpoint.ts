@@ -6,23 +6,9 @@
  * and a delay before going back, so that one flap does not move every call twice. When nothing is available calls stay with
  * the endpoint they last used. Each endpoint is a pool of its own, shared by the lists that name it.
  *
- * `MultiEndpointState` is the rules; this module gives them time, pools and an ear.
+ * `MultiEndpointState` is the rules, `Running` gives them time, and `Lists` keeps and replaces what is in use.
  */
-import {
-  Clock,
-  Config,
-  Context,
-  Duration,
-  Effect,
-  Exit,
-  FiberSet,
-  Layer,
-  PubSub,
-  Random,
-  Scope,
-  Semaphore,
-  Stream
-} from "effect"
+import { Clock, Config, Context, Duration, Effect, FiberSet, Layer, PubSub, Random, Scope, Stream } from "effect"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import * as DnsDiscovery from "../discovery/DnsDiscovery.ts"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
@@ -34,16 +20,15 @@ import type { Code } from "../status/Code.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
 import * as Arrows from "./MultiEndpointArrows.ts"
-import { type InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
-import { type List, read, type ReadList } from "./MultiEndpointList.ts"
-import * as MultiEndpointMetrics from "./MultiEndpointMetrics.ts"
-import * as Pools from "./MultiEndpointPools.ts"
+import type { InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
+import type { List } from "./MultiEndpointList.ts"
+import { Lists } from "./MultiEndpointLists.ts"
+import type * as Pools from "./MultiEndpointPools.ts"
 import * as Probe from "./MultiEndpointProbe.ts"
 import * as Reading from "./MultiEndpointReading.ts"
-import { Running, type Surroundings } from "./MultiEndpointRunning.ts"
+import type { Running } from "./MultiEndpointRunning.ts"
 import * as Snapshot from "./MultiEndpointSnapshot.ts"
-import * as State from "./MultiEndpointState.ts"
-import * as Tallies from "./MultiEndpointTally.ts"
+import type * as State from "./MultiEndpointState.ts"
 
 /**
  * What a multi-endpoint transport is made of.
@@ -132,166 +117,69 @@ const build = Effect.fnUntraced(function* <R>(
   R | Connector | Scope.Scope
 > {
   const clock = yield* Clock.Clock
-  const random = yield* Random.Random
-  const context = yield* Effect.context<R | Connector>()
   const outer = yield* Effect.scope
-  // Pools drain at the same time.
   const poolScope = yield* Scope.fork(outer, "parallel")
   const listScope = yield* Scope.fork(outer)
-  const run = yield* Scope.provide(FiberSet.makeRuntime<never, void, never>(), listScope)
-  const warmUp = Duration.toMillis(options.warmUp ?? "5 seconds")
-  const port = options.port ?? 443
   const switches = yield* PubSub.sliding<Switch>(remembered)
   const history = new Reading.SwitchHistory()
-  const updating = Semaphore.makeUnsafe(1)
-  const tallies = Tallies.make(options.failureCodes ?? codes)
-  const probe = options.probe ?? Probe.health
 
-  const lists = new Map<string, Running>()
-  let defaultList: Running | undefined
-  let reported = yield* Scope.fork(listScope)
-
-  const pools = new Pools.EndpointPools<R>(
+  const lists = new Lists<R>(
     {
       ...options,
+      port: options.port ?? 443,
       discovery: options.discovery ?? peersOf,
-      picker: options.picker ?? PowerOfTwo.make()
+      picker: options.picker ?? PowerOfTwo.make(),
+      failureCodes: options.failureCodes ?? codes,
+      probe: options.probe ?? Probe.health
     },
-    context,
-    poolScope,
-    (pool) => {
-      if (pools.byId.get(pool.endpoint.id) === pool) tell(pool)
-    }
-  )
-
-  const around: Surroundings = {
-    clock,
-    random,
-    tally: tallies.of,
-    fork: run,
-    probe: (endpoint) =>
-      Effect.suspend(() => {
-        const pool = pools.byId.get(endpoint)
-        return pool === undefined ? Effect.interrupt : Effect.provideService(probe, Transport, pool.arrows)
-      }),
-    switched: ({ name }, { from, reason, to }) => {
-      const authority = authorityOf(pools.byId.get(to)!.endpoint)
-      const next = { multiEndpoint: name, from, to, authority, reason, at: clock.currentTimeMillisUnsafe() }
-      history.add(next)
-      PubSub.publishUnsafe(switches, next)
-    }
-  }
-
-  /** Tells every list how an endpoint is. */
-  const tell = ({ endpoint, ready }: Pools.EndpointPool): void => {
-    for (const list of lists.values()) list.see(endpoint.id, ready.current())
-  }
-
-  // ------------------------------------------------------------------------------------------------------------------
-  // Updating
-  // ------------------------------------------------------------------------------------------------------------------
-
-  const start = Effect.fnUntraced(function* ({ endpoints, name, settings }: ReadList) {
-    const scope = yield* Scope.fork(listScope)
-    const list = new Running(name, scope, around, (moment) => State.make(endpoints, settings, pools.ready, moment))
-    yield* Effect.forkIn(list.ticking, scope)
-    return list
-  })
-
-  /** What is reported of lists as they were gives way to what there is to report now. */
-  const report = Effect.gen(function* () {
-    yield* Scope.close(reported, Exit.void)
-    reported = yield* Scope.fork(listScope)
-    yield* MultiEndpointMetrics.report(lists.values()).pipe(Scope.provide(reported), Effect.provideContext(context))
-  })
-
-  const apply = Effect.fnUntraced(function* (next: ReadonlyArray<ReadList>) {
-    const removed = [...lists.values()].filter(({ name }) => next.every((list) => list.name !== name))
-    for (const list of removed) {
-      lists.delete(list.name)
-      list.closed = true
-    }
-    for (const list of next) {
-      const running = lists.get(list.name)
-      if (running === undefined) lists.set(list.name, yield* start(list))
-      else {
-        const { endpoints, settings } = list
-        running.happen({ _tag: "Updated", endpoints, settings, available: pools.ready })
+    {
+      clock,
+      random: yield* Random.Random,
+      context: yield* Effect.context<R | Connector>(),
+      poolScope,
+      listScope,
+      fork: yield* Scope.provide(FiberSet.makeRuntime<never, void, never>(), listScope),
+      switched: (multiEndpoint, { from, reason, to }, authority) => {
+        const next = { multiEndpoint, from, to, authority, reason, at: clock.currentTimeMillisUnsafe() }
+        history.add(next)
+        PubSub.publishUnsafe(switches, next)
       }
     }
-    tallies.counting = next.some(({ settings }) => settings.errorRate !== undefined)
-    defaultList = lists.get(next[0]!.name)
-    for (const pool of pools.byId.values()) tell(pool)
-    for (const list of [...removed, ...lists.values()]) list.moved.set()
-    yield* report
-    yield* Effect.forEach(removed, ({ scope }) => Scope.close(scope, Exit.void))
-  })
+  )
+  yield* lists.update(options.multiEndpoints, 0)
 
-  const update = (input: ReadonlyArray<List>, warmUp: number) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const { backends, lists } = yield* Effect.fromResult(read(input, port))
-        const opened = yield* restore(pools.prepare(backends, warmUp))
-        const retired = pools.publish(opened)
-        yield* apply(lists)
-        yield* retired
-        const grace = Math.max(...lists.map(({ settings }) => settings.switchingMillis))
-        yield* pools.retain(new Set(backends.keys()), grace)
-        tallies.retain(backends)
-      })
-    ).pipe((self) => updating.withPermit(self))
-
-  yield* update(options.multiEndpoints, 0)
-
-  // ------------------------------------------------------------------------------------------------------------------
-  // Calling
-  // ------------------------------------------------------------------------------------------------------------------
-
-  const find = (name: string | undefined): Running | undefined => (name === undefined ? defaultList : lists.get(name))
-
-  const unknown = (name: string) => new UnknownMultiEndpoint({ name, known: [...lists.keys()] })
-
-  const poolOf = ({ state }: Running): Pools.EndpointPool => pools.byId.get(state.current)!
-
-  const fallsBack = options.unknownName === "default"
-
-  const arrows = Arrows.make({
-    listOf: ({ options }) => find(options.multiEndpoint) ?? (fallsBack ? defaultList : undefined),
-    poolOf,
-    arrowsOf: ({ arrows, endpoint }) => (tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows),
-    unknown
-  })
-
-  // ------------------------------------------------------------------------------------------------------------------
-  // Looking
-  // ------------------------------------------------------------------------------------------------------------------
-
-  const listed = (name: string | undefined) =>
-    Effect.suspend(() => {
-      const list = find(name)
-      return list === undefined ? Effect.fail(unknown(name!)) : Effect.succeed(list)
-    })
-
-  const authorityIn = (list: Running): string => authorityOf(poolOf(list).endpoint)
-
-  const service = MultiEndpoint.of({
-    update: (lists) => update(lists, warmUp),
-    names: Effect.sync(() => [...lists.keys()]),
-    current: (name) => Effect.map(listed(name), ({ state }) => state.current),
-    authority: Effect.sync(() => authorityIn(defaultList!)),
-    authorityFor: (name) => Effect.map(listed(name), authorityIn),
-    switches: Stream.fromPubSub(switches),
-    snapshot: Effect.sync(() => ({
-      multiEndpoints: [...lists.values()].map(Snapshot.ofList),
-      pools: [...pools.byId.values()].map((pool) => Snapshot.ofPool(pool, tallies.of(pool.endpoint.id)))
-    }))
-  })
+  const service = serviceOf(lists, switches, Duration.toMillis(options.warmUp ?? "5 seconds"))
   const shown = Effect.map(service.snapshot, ({ multiEndpoints }) =>
     Reading.make(multiEndpoints, history, clock.currentTimeMillisUnsafe())
   )
   yield* Introspection.register({ _tag: "MultiEndpoint", read: shown })
-  return Context.make(MultiEndpoint, service).pipe(Context.add(Transport, arrows))
+  return Context.make(MultiEndpoint, service).pipe(
+    Context.add(Transport, Arrows.make(lists, options.unknownName === "default"))
+  )
 })
+
+/** The lists as a program sees and replaces them. */
+const serviceOf = <R>(lists: Lists<R>, switches: PubSub.PubSub<Switch>, warmUp: number): MultiEndpoint["Service"] => {
+  const listed = (name: string | undefined) =>
+    Effect.suspend(() => {
+      const list = lists.find(name)
+      return list === undefined ? Effect.fail(lists.unknown(name!)) : Effect.succeed(list)
+    })
+  const authorityIn = (list: Running): string => authorityOf(lists.poolOf(list).endpoint)
+
+  return MultiEndpoint.of({
+    update: (next) => lists.update(next, warmUp),
+    names: Effect.sync(() => lists.all.map(({ name }) => name)),
+    current: (name) => Effect.map(listed(name), ({ state }) => state.current),
+    authority: Effect.sync(() => authorityIn(lists.find(undefined)!)),
+    authorityFor: (name) => Effect.map(listed(name), authorityIn),
+    switches: Stream.fromPubSub(switches),
+    snapshot: Effect.sync(() => ({
+      multiEndpoints: lists.all.map(Snapshot.ofList),
+      pools: [...lists.pools.byId.values()].map((pool) => Snapshot.ofPool(pool, lists.tallies.of(pool.endpoint.id)))
+    }))
+  })
+}
 
 /**
  * Provides the transport of the clients above it, over named lists of endpoints, and the service that shows and replaces

@@ -8,30 +8,32 @@ import { Effect, Option, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Arrows } from "../call/Interceptor.ts"
 import * as RpcError from "../status/RpcError.ts"
-import type { UnknownMultiEndpoint } from "./MultiEndpointError.ts"
+import type { Lists } from "./MultiEndpointLists.ts"
 import type { EndpointPool } from "./MultiEndpointPools.ts"
 import type { Running } from "./MultiEndpointRunning.ts"
 
-/** The lists there are, and what leads to their endpoints. */
-export interface Directory {
-  /** The list of a call; none if it names one there is not. */
-  readonly listOf: (call: Call) => Running | undefined
-  readonly poolOf: (list: Running) => EndpointPool
-  readonly arrowsOf: (pool: EndpointPool) => Arrows
-  readonly unknown: (name: string) => UnknownMultiEndpoint
-}
+/**
+ * The arrows of all lists. A call that names no list goes to the default one, and so does one that names a list there is
+ * not if `unknownToDefault`.
+ */
+export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Arrows => {
+  const { tallies } = lists
 
-/** The arrows of all lists. */
-export const make = ({ arrowsOf, listOf, poolOf, unknown }: Directory): Arrows => {
+  const listOf = ({ options: { multiEndpoint } }: Call): Running | undefined =>
+    lists.find(multiEndpoint) ?? (unknownToDefault ? lists.find(undefined) : undefined)
+
+  const arrowsOf = ({ arrows, endpoint }: EndpointPool): Arrows =>
+    tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
+
   const refuse = ({ options }: Call, method: string) => {
-    const cause = unknown(options.multiEndpoint!)
+    const cause = lists.unknown(options.multiEndpoint!)
     return Effect.fail(RpcError.make("INVALID_ARGUMENT", cause.message, { cause, method, progress: "not_started" }))
   }
 
   /** Ends when calls go elsewhere and this one still has no peer. */
   const elsewhere = (list: Running, pool: EndpointPool, call: Call): Effect.Effect<void> =>
     list.moved.changes.pipe(
-      Stream.filter(() => call.peer === undefined && (listOf(call) !== list || poolOf(list) !== pool)),
+      Stream.filter(() => call.peer === undefined && (listOf(call) !== list || lists.poolOf(list) !== pool)),
       Stream.runHead,
       Effect.asVoid
     )
@@ -44,7 +46,7 @@ export const make = ({ arrowsOf, listOf, poolOf, unknown }: Directory): Arrows =
     Effect.suspend(() => {
       const list = listOf(call)
       if (list === undefined) return refuse(call, method)
-      const pool = poolOf(list)
+      const pool = lists.poolOf(list)
       const here = attempt(arrowsOf(pool))
       if (pool.isReady || call.options.whenNotReady === "fail") return here
       return Effect.flatMap(

@@ -18,7 +18,7 @@ export interface Surroundings {
   /** Succeeds if an endpoint is well. */
   readonly probe: (endpoint: string) => Effect.Effect<unknown, unknown>
   readonly fork: (effect: Effect.Effect<void>) => void
-  readonly switched: (list: Running, command: State.Command & { readonly _tag: "Switched" }) => void
+  readonly switched: (list: Running, command: State.Switched) => void
 }
 
 /** A list at work. */

@@ -108,14 +108,25 @@ export interface Moment {
 }
 
 /**
+ * Another endpoint has become current, by their ids.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Switched {
+  readonly _tag: "Switched"
+  readonly from: string
+  readonly to: string
+  readonly reason: Reason
+}
+
+/**
  * What is to be done: tell of a switch, or probe an endpoint and report how it went.
  *
  * @category models
  * @since 0.1.0
  */
-export type Command =
-  | { readonly _tag: "Switched"; readonly from: string; readonly to: string; readonly reason: Reason }
-  | { readonly _tag: "Probe"; readonly endpoint: string }
+export type Command = Switched | { readonly _tag: "Probe"; readonly endpoint: string }
 
 /**
  * A state, and what is to be done about it.
