@@ -123,6 +123,13 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
       Effect.fnUntraced(function* (lease: Lease) {
         yield* Effect.addFinalizer(() => Effect.sync(() => lease.end(left)))
         const response = yield* lease.transport.stream(method, requests, call)
+        if (lease.isProbe) {
+          const heard = Effect.andThen(
+            response.headers,
+            Effect.sync(() => lease.passed())
+          )
+          yield* Effect.forkScoped(Effect.ignore(heard))
+        }
         const messages = response.messages.pipe(
           Stream.onFirst(() => Effect.sync(() => lease.answered())),
           // Only what the stream itself did: how its reader fares says nothing of the peer.

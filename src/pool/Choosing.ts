@@ -64,12 +64,15 @@ export const make = ({
   return (call, now, since = now) => {
     const chosen = choose(call, now)
     if (chosen._tag !== "Peer") return unpicked(call, chosen, now - since)
-    call.probe = !call.panicked && judgement.spend(chosen)
+    const probe = call.panicked ? undefined : judgement.spend(chosen)
+    call.probe = probe !== undefined
+    const lease = new Lease(chosen, chosen.lane!, observers, call, now)
     if (call.panicked) stats.panicked++
-    else if (call.probe) {
+    else if (probe !== undefined) {
+      lease.probes(probe)
       stats.probes++
       publishing.touch()
     }
-    return new Lease(chosen, chosen.lane!, observers, call, now)
+    return lease
   }
 }

@@ -3,9 +3,10 @@
  *
  * Each signal's verdicts replace its own earlier ones; together they make one verdict for each peer that somebody has
  * something to say of. A peer on probation is let one call, and that is decided here, when the call chooses: a rebuilt
- * picker would come too late for the call beside it.
+ * picker would come too late for the call beside it. If that call says nothing of the peer, because it was never sent, its
+ * caller left, or it just goes on, another one is let through.
  */
-import { Clock, Effect, type Scope, Stream } from "effect"
+import { Clock, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import * as Signal from "../peer/Signal.ts"
 import * as Verdict from "../peer/Verdict.ts"
@@ -25,22 +26,37 @@ export interface Judgement {
   readonly sinceOf: (peer: Peer) => number | undefined
   /** Whether a peer may be sent a call now. */
   readonly allows: (peer: Peer) => boolean
-  /** A peer is sent a call: if it is on probation, that was the one. Says whether that changed who is allowed. */
-  readonly spend: (peer: Peer) => boolean
+  /** A peer is sent a call: if it is on probation, that is the one. Its end is to be told unless it tells of the peer. */
+  readonly spend: (peer: Peer) => Probe | undefined
+}
+
+/**
+ * The one call of a peer on probation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Probe {
+  /** It was never sent, or its caller left: another call is let through, unless the signals have spoken since. */
+  readonly giveBack: () => void
+  /** It has told the signals how the peer is: it is their turn, however long that takes. */
+  readonly tell: () => void
 }
 
 /** The pool, as its signals know it. */
 export interface Pool {
   readonly problems: Problems
+  /** How long the one call of a peer on probation keeps others from it, in milliseconds. */
+  readonly probeTimeout: number
   readonly peers: Stream.Stream<ReadonlyArray<Peer>>
   /** A verdict has changed; if `standing`, so did who may be sent calls. */
   readonly changed: (standing: boolean) => void
 }
 
-/** The verdicts that let one call through, and whether it has come. */
+/** The verdicts that let one call through, and that call if it has come. */
 interface Probation {
   readonly verdicts: ReadonlyArray<Verdict.Verdict>
-  spent: boolean
+  spent: Probe | undefined
 }
 
 const equal = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
@@ -55,6 +71,8 @@ const sameStanding = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
   for (const [peer, { status }] of b) if (!a.has(peer) && status !== "Ready") return false
   return true
 }
+
+const isOpen = (probation: Probation | undefined): boolean => probation !== undefined && probation.spent === undefined
 
 const sameElements = <A>(a: ReadonlyArray<A>, b: ReadonlyArray<A>): boolean =>
   a.length === b.length && a.every((element, i) => element === b[i])
@@ -100,7 +118,7 @@ export const make = Effect.fnUntraced(function* (
       for (const [peer, verdicts] of probes) {
         const known = before.get(peer)
         const kept = known !== undefined && sameElements(known.verdicts, verdicts)
-        probations.set(peer, kept ? known : { verdicts, spent: false })
+        probations.set(peer, kept ? known : { verdicts, spent: undefined })
       }
       pool.changed(!stands)
     })
@@ -123,6 +141,32 @@ export const make = Effect.fnUntraced(function* (
       .pipe(Effect.forkScoped)
   }
 
+  // A call that never ends, or a stream that stays quiet, must not keep a peer out that is well.
+  const run = yield* FiberSet.makeRuntime<never, void>()
+  const begin = (peer: Peer, probation: Probation): Probe => {
+    let told = false
+    const probe: Probe = {
+      tell: () => {
+        told = true
+      },
+      giveBack: () => {
+        if (probation.spent !== probe) return
+        probation.spent = undefined
+        if (probations.get(peer) === probation) pool.changed(false)
+      }
+    }
+    probation.spent = probe
+    if (pool.probeTimeout < Infinity) {
+      run(
+        Effect.andThen(
+          Effect.sleep(pool.probeTimeout),
+          Effect.sync(() => (told ? undefined : probe.giveBack()))
+        )
+      )
+    }
+    return probe
+  }
+
   return {
     sinks: detectors.flatMap(({ observe }) => observe ?? []),
     verdictOf,
@@ -131,13 +175,12 @@ export const make = Effect.fnUntraced(function* (
       if (merged.size === 0) return true
       const verdict = merged.get(peer)
       if (verdict === undefined || verdict.status === "Ready") return true
-      return verdict.status === "Probe" && probations.get(peer)?.spent === false
+      return verdict.status === "Probe" && isOpen(probations.get(peer))
     },
     spend: (peer) => {
-      if (probations.size === 0) return false
+      if (probations.size === 0) return undefined
       const probation = probations.get(peer)
-      if (probation === undefined || probation.spent) return false
-      return (probation.spent = true)
+      return probation === undefined || probation.spent !== undefined ? undefined : begin(peer, probation)
     }
   }
 })

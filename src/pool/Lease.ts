@@ -15,6 +15,7 @@ import type { Load } from "../picker/Picker.ts"
 import * as Outcome from "../status/Outcome.ts"
 import * as RetryAfter from "../status/RetryAfter.ts"
 import type { RpcError } from "../status/RpcError.ts"
+import type { Probe } from "./Judgement.ts"
 
 const errorOf = (exit: Exit.Exit<unknown, RpcError>): RpcError | undefined =>
   Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
@@ -50,6 +51,7 @@ export class Lease {
   #answered = false
   #ended = false
   #asked = false
+  #probe: Probe | undefined = undefined
 
   /** Counts a call onto a peer that has a lane. */
   constructor(peer: Peer, lane: Lane, observers: Observers, call: Call, now: number) {
@@ -66,6 +68,25 @@ export class Lease {
     call.picked = now
   }
 
+  /** The call is the one of a peer on probation. */
+  probes(probe: Probe): void {
+    this.#probe = probe
+  }
+
+  /** Whether the peer has still to show with this call that it is well. */
+  get isProbe(): boolean {
+    return this.#probe !== undefined
+  }
+
+  /** The peer has answered the call of its probation, whatever the answer will be: the headers of a stream have come. */
+  passed(): void {
+    if (this.#probe === undefined || this.#ended || this.#answered || this.#peer.lane !== this.#lane) return
+    this.#probe.tell()
+    this.#probe = undefined
+    const now = Deadline.nowUnsafe(this.#call.clock)
+    this.#tell("success", now - this.#start, now)
+  }
+
   /** The call is unary: the peer owes an answer from here on. */
   ask(): void {
     this.#asked = true
@@ -80,6 +101,7 @@ export class Lease {
   /** The first message of a stream: it says how fast the peer is, and the end of the stream does not. */
   answered(): void {
     this.#answered = true
+    this.#probe?.tell()
     this.#observe("success", Deadline.nowUnsafe(this.#call.clock), 0)
   }
 
@@ -101,8 +123,19 @@ export class Lease {
       stats.lastErrorAt = now
     }
     const bad = outcome === "failure" || outcome === "rejected"
+    this.#settle(outcome, error)
     if (!this.#answered || bad) this.#observe(outcome, now, bad && error !== undefined ? RetryAfter.millis(error) : 0)
     this.#lane.leave()
+  }
+
+  /** A probation is over if its call says anything of the peer as it is connected now. */
+  #settle(outcome: Outcome.Outcome, error: RpcError | undefined): void {
+    const probe = this.#probe
+    if (probe === undefined) return
+    this.#probe = undefined
+    const silent = outcome === "ignorable" || error?.progress === "not_started" || this.#peer.lane !== this.#lane
+    if (silent && !this.#answered) probe.giveBack()
+    else probe.tell()
   }
 
   #observe(outcome: Outcome.Outcome, now: number, retryAfter: number): void {
@@ -112,9 +145,13 @@ export class Lease {
     }
     // What ends on a connection that is gone says nothing of the one that came after it.
     if (this.#peer.lane !== this.#lane) return
-    const { load, sinks } = this.#observers
     const elapsed = now - this.#start
-    load?.observe(this.#peer.stats, outcome, elapsed, now, retryAfter)
+    this.#observers.load?.observe(this.#peer.stats, outcome, elapsed, now, retryAfter)
+    this.#tell(outcome, elapsed, now)
+  }
+
+  #tell(outcome: Outcome.Outcome, elapsed: number, now: number): void {
+    const { sinks } = this.#observers
     for (let i = 0; i < sinks.length; i++) sinks[i]!(this.#peer, outcome, elapsed, now)
   }
 }

@@ -51,6 +51,11 @@ export interface Options<R> {
   readonly eager?: boolean | undefined
   /** Disconnects when there has been no call for so long; the next call connects again. Default never. */
   readonly idleTimeout?: Duration.Input | undefined
+  /**
+   * How long the one call of a peer on probation keeps other calls from it; then another one is let through, so that a call
+   * that never ends keeps no peer out. A stream's is over with its first message or headers. Default 10 seconds.
+   */
+  readonly probeTimeout?: Duration.Input | undefined
   /** Delays between subscriptions to a failing discovery. Default 1 s, x1.6, +-20 %, at most 30 s. */
   readonly rediscover?: Schedule.Schedule<unknown, DiscoveryError> | undefined
 }
@@ -241,6 +246,7 @@ const assemble = Effect.fnUntraced(function* <R>(
   })
   pool.judgement = yield* Judgement.make(options.signals ?? [], {
     problems,
+    probeTimeout: Duration.toMillis(options.probeTimeout ?? "10 seconds"),
     peers: Stream.map(Watched.oncePerTick(pool.standing), pool.peers),
     changed: (stood) => (stood ? pool.moved() : publishing.touch())
   })
