@@ -6,7 +6,9 @@
  * stream goes on as if it had not broken.
  *
  * What is delivered is never asked for again, the next call is only made when the reader wants more, and one deadline
- * bounds all of them. A message is progress: after it the policy's delays and attempts start over.
+ * bounds all of them. A message is progress: after it the policy's delays and attempts start over, once. Calls that are
+ * tried again before they begin, as a client does by itself, go on with the same run of the policy: no delay comes twice and
+ * no attempt is counted anew. The total time of a policy (`Retry.totalTimeout`) counts from the beginning of the reading.
  */
 import { Clock, Duration, Effect, Exit, type Pull, Scope, Stream } from "effect"
 import { dual } from "effect/Function"
@@ -14,8 +16,10 @@ import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as MethodPolicy from "./MethodPolicy.ts"
+import { PolicyRun } from "./PolicyRun.ts"
 import * as Retry from "./Retry.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import * as RetryLoop from "./RetryLoop.ts"
 import * as Verdict from "./Verdict.ts"
 
 /**
@@ -27,7 +31,10 @@ import * as Verdict from "./Verdict.ts"
 export interface Options<I, O> {
   /** The request for what comes after the last message; `undefined` if there is no way to ask for it. */
   readonly next: (request: I, last: O) => I | undefined
-  /** Whether and when. Default: the policy of the context; without one a broken stream stays broken. */
+  /**
+   * Whether and when, in place of the client's own policy. Default: the policy of the context; without one a broken stream
+   * stays broken, and its call is tried again before it begins as its client does it.
+   */
   readonly policy?: Retry.RetryPolicy | undefined
 }
 
@@ -51,82 +58,144 @@ interface Source<in I, out O, out R> {
 
 type Chunk<O> = readonly [O, ...Array<O>]
 
-/** One reading of the stream, over as many calls as it takes. */
+/** What a reading keeps to, from its first call to its last. */
+interface Terms<in out I, in out O, out R> {
+  readonly source: Source<I, O, R>
+  readonly next: Options<I, O>["next"]
+  readonly clock: Clock.Clock
+  readonly deadline: Deadline.Deadline
+  readonly budget: RetryBudget.RetryBudget
+  /** Whether a call that may have run can be made again as it was. */
+  readonly repeatable: boolean
+  /** Whether the reading has a policy, or leaves its calls to that of their client. */
+  readonly own: boolean
+  readonly run: PolicyRun
+}
+
+/** The call that is read now. */
+interface Open<out O, out R> {
+  readonly scope: Scope.Closeable
+  readonly pull: Pull.Pull<Chunk<O>, RpcError.RpcError, void, R>
+}
+
+/** One reading of a stream, over as many calls as it takes. */
+class Reading<in out I, in out O, out R> {
+  readonly #terms: Terms<I, O, R>
+  readonly #outer: Scope.Scope
+  #asked: I
+  #open: Open<O, R> | undefined
+  /** The last message of the call that is read. */
+  #last: { readonly message: O } | undefined
+  #error: RpcError.RpcError | undefined
+  #attempts: ReadonlyArray<RpcError.Attempt> = []
+
+  constructor(terms: Terms<I, O, R>, outer: Scope.Scope, request: I) {
+    this.#terms = terms
+    this.#outer = outer
+    this.#asked = request
+  }
+
+  readonly pull: Pull.Pull<Chunk<O>, RpcError.RpcError, void, R> = Effect.suspend(() =>
+    Effect.catchTag(
+      Effect.map(this.#open === undefined ? this.#begin() : this.#open.pull, (chunk) => {
+        this.#last = { message: chunk.at(-1)! }
+        this.#terms.run.startOver()
+        return chunk
+      }),
+      "RpcError",
+      (error) => Effect.andThen(this.#recover(error), this.pull)
+    )
+  )
+
+  /** Makes the next call. Until it begins it goes on with the policy's run, and it ends with the one deadline. */
+  #begin(): Pull.Pull<Chunk<O>, RpcError.RpcError, void, R> {
+    const { deadline, own, run, source } = this.#terms
+    const calls = Stream.provideService(source(this.#asked), Deadline.Current, deadline)
+    const stream = own ? Stream.provideService(calls, Retry.Current, run.joined()) : calls
+    return Effect.flatMap(Scope.fork(this.#outer), (scope) =>
+      Effect.flatMap(Scope.provide(Stream.toPull(stream), scope), (pull) => {
+        this.#open = { scope, pull }
+        return pull
+      })
+    )
+  }
+
+  /** Leaves the call that failed, and waits until the next one is due. */
+  readonly #recover = Effect.fnUntraced({ self: this }, function* (error: RpcError.RpcError) {
+    const { clock, deadline } = this.#terms
+    const open = this.#open
+    this.#open = undefined
+    if (open !== undefined) yield* Scope.close(open.scope, Exit.void)
+    // That there was no time left to begin says less than what went wrong before.
+    if (this.#error !== undefined && RetryLoop.neverTried(error)) return yield* this.#told(this.#error, "deadline")
+    this.#error = error
+    const verdict = yield* this.#decide(error)
+    const delayMillis = typeof verdict === "string" ? 0 : verdict
+    this.#attempts = [...this.#attempts, ...error.attempts]
+    if (typeof verdict === "string") return yield* this.#told(error, verdict)
+    this.#attempts = this.#attempts.map((attempt, i) =>
+      i === this.#attempts.length - 1 ? { ...attempt, delayMillis } : attempt
+    )
+    yield* Effect.sleep(Duration.millis(verdict))
+    // A sleep may end late.
+    if (Deadline.nowUnsafe(clock) >= deadline) return yield* this.#told(error, "deadline")
+  })
+
+  #told(error: RpcError.RpcError, stopped: RpcError.Stopped): RpcError.RpcError {
+    return RpcError.annotate(error, { attempts: this.#attempts, stopped })
+  }
+
+  /** Milliseconds to wait after an error, or why the stream ends with it. */
+  readonly #decide = Effect.fnUntraced(
+    { self: this },
+    function* (error: RpcError.RpcError): Effect.fn.Return<Verdict.Verdict> {
+      const { budget, clock, deadline, run } = this.#terms
+      // A call that stopped before it began has asked the policy itself.
+      if (error.stopped !== undefined && error.stopped !== "committed") return error.stopped
+      if (error.progress === "dropped") return "not_retryable"
+      const wall = clock.currentTimeMillisUnsafe()
+      const delay = yield* run.step(wall, error)
+      if (delay === undefined) return yield* Verdict.whyStopped(run.policy, error, wall)
+      const refused = this.#goOn(error)
+      if (refused !== undefined) return refused
+      const now = Deadline.nowUnsafe(clock)
+      if (now + delay >= deadline) return "deadline"
+      return budget.withdraw(now) ? delay : "budget"
+    }
+  )
+
+  /** Turns to what comes after the last message, or says why nothing can be asked for. */
+  #goOn(error: RpcError.RpcError): RpcError.Stopped | undefined {
+    const last = this.#last
+    this.#last = undefined
+    if (last === undefined) {
+      return this.#terms.repeatable || !Verdict.mayHaveRun(error) ? undefined : "not_idempotent"
+    }
+    const rest = this.#terms.next(this.#asked, last.message)
+    if (rest === undefined) return "committed"
+    this.#asked = rest
+    return undefined
+  }
+}
+
+/** Begins a reading: its deadline, its policy and its budget are those of the place where it is run. */
 const read = Effect.fnUntraced(function* <I, O, R>(source: Source<I, O, R>, options: Options<I, O>, request: I) {
   const clock = yield* Clock.Clock
   const from = source[origin]
-  const { deadlineMillis } = MethodPolicy.applyTo(yield* CallOptions.Current, from?.policy)
+  const { deadlineMillis, idempotent } = MethodPolicy.applyTo(yield* CallOptions.Current, from?.policy)
   const since = Deadline.nowUnsafe(clock)
-  const deadline = Math.min(yield* Deadline.Current, since + deadlineMillis)
-  const policy = options.policy ?? (yield* Retry.Current) ?? Retry.none
-  const budget = from?.budget ?? (yield* RetryBudget.Current) ?? RetryBudget.infinite
-  const outer = yield* Effect.scope
-
-  /** The call that is read now. */
-  let open:
-    | { readonly scope: Scope.Closeable; readonly pull: Pull.Pull<Chunk<O>, RpcError.RpcError, void, R> }
-    | undefined
-  let asked: I | undefined = request
-  let last: { readonly message: O } | undefined
-  let step: Verdict.Step | undefined
-  let attempts: ReadonlyArray<RpcError.Attempt> = []
-
-  /** Calls see the same policy until they begin, and end with what is left of the one deadline. */
-  const call = Effect.fnUntraced(function* (request: I) {
-    const scope = yield* Scope.fork(outer)
-    const stream = source(request).pipe(
-      Stream.provideService(Deadline.Current, deadline),
-      Stream.provideService(Retry.Current, policy)
-    )
-    return { scope, pull: yield* Scope.provide(Stream.toPull(stream), scope) }
-  })
-
-  /** Milliseconds to wait after an error, or why the stream ends with it. */
-  const decide = Effect.fnUntraced(function* (error: RpcError.RpcError): Effect.fn.Return<Verdict.Verdict> {
-    // A call that stopped before it began has asked the policy itself.
-    if (error.stopped !== undefined && error.stopped !== "committed") return error.stopped
-    const wall = clock.currentTimeMillisUnsafe()
-    step ??= yield* Verdict.start(policy, Deadline.nowUnsafe(clock) - since)
-    const delay = yield* step(wall, error)
-    if (delay === undefined) return yield* Verdict.whyStopped(policy, error, wall)
-    if (last !== undefined) asked = options.next(asked!, last.message)
-    if (asked === undefined) return "committed"
-    const now = Deadline.nowUnsafe(clock)
-    if (now + delay >= deadline) return "deadline"
-    return budget.withdraw(now) ? delay : "budget"
-  })
-
-  const recover = Effect.fnUntraced(function* (error: RpcError.RpcError) {
-    const { scope } = open!
-    open = undefined
-    yield* Scope.close(scope, Exit.void)
-    const verdict = yield* decide(error)
-    attempts = [...attempts, ...error.attempts]
-    if (typeof verdict === "string") return yield* RpcError.annotate(error, { attempts, stopped: verdict })
-    attempts = attempts.map((attempt, i) =>
-      i === attempts.length - 1 ? { ...attempt, delayMillis: verdict } : attempt
-    )
-    last = undefined
-    yield* Effect.sleep(Duration.millis(verdict))
-  })
-
-  const pull: Pull.Pull<Chunk<O>, RpcError.RpcError, void, R> = Effect.suspend(() =>
-    open === undefined
-      ? Effect.flatMap(call(asked!), (opened) => {
-          open = opened
-          return pull
-        })
-      : Effect.catchTag(
-          Effect.map(open.pull, (chunk) => {
-            last = { message: chunk.at(-1)! }
-            step = undefined
-            return chunk
-          }),
-          "RpcError",
-          (error) => Effect.andThen(recover(error), pull)
-        )
-  )
-  return Stream.fromPull(Effect.succeed(pull))
+  const policy = options.policy ?? (yield* Retry.Current)
+  const terms: Terms<I, O, R> = {
+    source,
+    next: options.next,
+    clock,
+    deadline: Math.min(yield* Deadline.Current, since + deadlineMillis),
+    budget: from?.budget ?? (yield* RetryBudget.Current) ?? RetryBudget.infinite,
+    repeatable: idempotent !== false,
+    own: policy !== undefined,
+    run: new PolicyRun(policy ?? Retry.none, clock, since)
+  }
+  return Stream.fromPull(Effect.succeed(new Reading(terms, yield* Effect.scope, request).pull))
 })
 
 /**

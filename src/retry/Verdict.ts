@@ -46,7 +46,7 @@ export const whyStopped = (policy: Retry.RetryPolicy, error: RpcError, now: numb
       )
 
 /** Whether an attempt that ended so may have been seen by a handler. */
-const mayHaveRun = (error: RpcError): boolean => error.progress !== "not_started" && error.progress !== "refused"
+export const mayHaveRun = (error: RpcError): boolean => error.progress !== "not_started" && error.progress !== "refused"
 
 /** What stands against another attempt that the policy wants after `delay`. */
 const objection = (error: RpcError, call: Call, delay: number, now: number, committed: boolean): Stopped | undefined =>

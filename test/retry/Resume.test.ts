@@ -279,7 +279,7 @@ describe("a client's method", () => {
       assert.strictEqual(error.stopped, "attempts")
       assert.deepStrictEqual(
         error.attempts.map(({ delayMillis }) => delayMillis),
-        [1000, 1000, 0]
+        [1000, 0]
       )
     }).pipe(Effect.provide(TestNetwork.layer))
   )
