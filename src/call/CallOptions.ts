@@ -2,7 +2,8 @@
  * What a caller may say about a call, as combinators over the call's Effect or Stream.
  *
  * Options live in the fiber's context, so they apply to every call inside the effect they are put on and an inner one
- * replaces an outer one. They are values: nothing set for one call leaks into another.
+ * replaces an outer one, but for limits of time, of which the stricter holds. They are values: nothing set for one call
+ * leaks into another, and their order matters only between options of one kind.
  *
  * What a call does that finds no peer ready is gRPC's: it waits while that may help, and fails when it cannot.
  *
@@ -110,7 +111,12 @@ export const update = (change: (options: CallOptions) => CallOptions): Combinato
 
 /**
  * Bounds the whole call: every attempt, every wait for a peer and every sleep between. The clock starts when the call
- * runs. A handler's calls also end with the deadline of the call it serves.
+ * runs, for each call anew; of nested deadlines the earlier one holds, as in Go and Java and with `Effect.timeout`, so
+ * nothing inside can outlast what was promised further out (`replaceDeadline` says otherwise). A handler's calls also end
+ * with the deadline of the call it serves.
+ *
+ * It is an option of calls and interrupts nothing else. What bounds a program of several calls, or one that does other
+ * things too, is `Effect.timeout` around it.
  *
  * @example
  * import { Effect } from "effect"
@@ -124,8 +130,33 @@ export const update = (change: (options: CallOptions) => CallOptions): Combinato
  */
 export const withDeadline = (duration: Duration.Input): Combinator => {
   const deadlineMillis = Duration.toMillis(duration)
+  return update((options) => ({ ...options, deadlineMillis: Math.min(options.deadlineMillis, deadlineMillis) }))
+}
+
+/**
+ * Gives calls this deadline in place of those that were set further out, be they earlier or later: how a part of a program
+ * that needs longer extends what holds for the rest. `Duration.infinity` takes the deadline away.
+ *
+ * The deadline of a call that is being served still bounds its handler's calls, because nobody waits for them beyond it.
+ * Work that is to outlive the served call says so by `Effect.provideService(Deadline.Current, Deadline.none)`.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { CallOptions } from "trunkline"
+ *
+ * const report = Effect.succeed("a slow call").pipe(CallOptions.replaceDeadline("1 minute"))
+ * const program = Effect.all([Effect.succeed("a call"), report]).pipe(CallOptions.withDeadline("2 seconds"))
+ * Effect.runSync(program) // => ["a call", "a slow call"]
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const replaceDeadline = (duration: Duration.Input): Combinator => {
+  const deadlineMillis = Duration.toMillis(duration)
   return update((options) => ({ ...options, deadlineMillis }))
 }
+
+type AttemptTime = Pick<CallOptions, "timeoutMillis" | "timeoutMultiplier" | "maxTimeoutMillis">
 
 /**
  * How the time of attempts grows.
@@ -140,9 +171,36 @@ export interface TimeoutGrowth {
   readonly max?: Duration.Input | undefined
 }
 
+const attemptTime = (duration: Duration.Input, growth: TimeoutGrowth | undefined): AttemptTime => {
+  const maxTimeoutMillis = growth?.max === undefined ? Infinity : Duration.toMillis(growth.max)
+  return {
+    timeoutMillis: Math.min(Duration.toMillis(duration), maxTimeoutMillis),
+    timeoutMultiplier: Math.max(1, growth?.multiplier ?? 1),
+    maxTimeoutMillis
+  }
+}
+
+/** Of two limits on attempts, one that keeps both: the shorter first time, the slower growth and the lower bound. */
+const tighter = (
+  options: CallOptions,
+  { timeoutMillis, timeoutMultiplier, maxTimeoutMillis }: AttemptTime
+): AttemptTime => {
+  if (options.timeoutMillis === Infinity) return { timeoutMillis, timeoutMultiplier, maxTimeoutMillis }
+  if (timeoutMillis === Infinity) return options
+  // Without growth the first time is the bound of all, and says nothing of how another limit grows below it.
+  const bound = (of: AttemptTime) => (of.timeoutMultiplier === 1 ? of.timeoutMillis : of.maxTimeoutMillis)
+  const growing = [options.timeoutMultiplier, timeoutMultiplier].filter((multiplier) => multiplier > 1)
+  return {
+    timeoutMillis: Math.min(options.timeoutMillis, timeoutMillis),
+    timeoutMultiplier: growing.length === 0 ? 1 : Math.min(...growing),
+    maxTimeoutMillis: Math.min(bound(options), bound({ timeoutMillis, timeoutMultiplier, maxTimeoutMillis }))
+  }
+}
+
 /**
  * Bounds each attempt. An attempt that takes longer ends as `DEADLINE_EXCEEDED` and may be retried; a later one may be
- * given more time.
+ * given more time. No attempt outlasts the call's deadline. Nested, the shorter first time, the slower growth and the lower
+ * bound hold, so that no attempt has more time than any of them gives it.
  *
  * @example
  * import { Effect } from "effect"
@@ -157,10 +215,20 @@ export interface TimeoutGrowth {
  * @since 0.1.0
  */
 export const withTimeout = (duration: Duration.Input, growth?: TimeoutGrowth): Combinator => {
-  const maxTimeoutMillis = growth?.max === undefined ? Infinity : Duration.toMillis(growth.max)
-  const timeoutMillis = Math.min(Duration.toMillis(duration), maxTimeoutMillis)
-  const timeoutMultiplier = Math.max(1, growth?.multiplier ?? 1)
-  return update((options) => ({ ...options, timeoutMillis, timeoutMultiplier, maxTimeoutMillis }))
+  const own = attemptTime(duration, growth)
+  return update((options) => ({ ...options, ...tighter(options, own) }))
+}
+
+/**
+ * Gives attempts this time in place of what was set further out, be it shorter or longer. `Duration.infinity` takes the
+ * limit away.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const replaceTimeout = (duration: Duration.Input, growth?: TimeoutGrowth): Combinator => {
+  const own = attemptTime(duration, growth)
+  return update((options) => ({ ...options, ...own }))
 }
 
 /**
