@@ -31,6 +31,7 @@ import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import * as Server from "../server/Server.ts"
 import { Connector } from "../transport/Connector.ts"
 import * as Loss from "../transport/Loss.ts"
+import * as SettledClock from "./SettledClock.ts"
 import * as TestConnection from "./TestConnection.ts"
 import { TestHost } from "./TestHost.ts"
 
@@ -128,7 +129,7 @@ export const make = Effect.sync(() => {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<TestNetwork | Connector> = Layer.effectContext(
-  Effect.map(make, ({ connector, network }) =>
-    Context.make(TestNetwork, network).pipe(Context.add(Connector, connector))
+  Effect.zipWith(make, SettledClock.context, ({ connector, network }, time) =>
+    Context.merge(time, Context.make(TestNetwork, network).pipe(Context.add(Connector, connector)))
   )
 )
