@@ -2,8 +2,9 @@
  * A network in memory.
  *
  * It is a `Connector` for clients and a place to serve handlers, with no socket and no real time: under `TestClock` every
- * deadline, backoff, timeout and latency happens exactly when the test says. Hosts can be killed, frozen, silenced and
- * made slow, as real ones are.
+ * deadline, backoff, timeout and latency happens exactly when the test says. One `TestClock.adjust` over an hour is the same
+ * course of events as many over a millisecond: with the network comes a clock that moves only when everything that can be
+ * done without time has been done. Hosts can be killed, frozen, silenced and made slow, as real ones are.
  *
  * @example
  * import { Effect, Layer, Schema } from "effect"
