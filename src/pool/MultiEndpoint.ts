@@ -28,7 +28,14 @@ import * as Probe from "./MultiEndpointProbe.ts"
 import * as Reading from "./MultiEndpointReading.ts"
 import type { Running } from "./MultiEndpointRunning.ts"
 import * as Snapshot from "./MultiEndpointSnapshot.ts"
-import type * as State from "./MultiEndpointState.ts"
+
+/**
+ * Another endpoint has become current.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Switch } from "./MultiEndpointSnapshot.ts"
 
 /**
  * What a multi-endpoint transport is made of.
@@ -56,23 +63,6 @@ export interface Options<R = never> extends Omit<Pools.Options<R>, "discovery" |
 }
 
 /**
- * Another endpoint has become current. `at` is in milliseconds of the wall clock.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Switch {
-  readonly multiEndpoint: string
-  /** The id of the endpoint left, `host:port`. */
-  readonly from: string
-  readonly to: string
-  /** The authority of the endpoint that is current now. */
-  readonly authority: string
-  readonly reason: State.Reason
-  readonly at: number
-}
-
-/**
  * The lists of a transport, to be looked at, followed and replaced.
  *
  * @category services
@@ -96,7 +86,7 @@ export class MultiEndpoint extends Context.Service<
     /** The authority of the current endpoint of a list. */
     readonly authorityFor: (name: string) => Effect.Effect<string, UnknownMultiEndpoint>
     /** Every switch from now on. A reader that falls far behind misses the oldest. */
-    readonly switches: Stream.Stream<Switch>
+    readonly switches: Stream.Stream<Snapshot.Switch>
     readonly snapshot: Effect.Effect<Snapshot.Snapshot>
   }
 >()("trunkline/pool/MultiEndpoint") {}
@@ -120,7 +110,7 @@ const build = Effect.fnUntraced(function* <R>(
   const outer = yield* Effect.scope
   const poolScope = yield* Scope.fork(outer, "parallel")
   const listScope = yield* Scope.fork(outer)
-  const switches = yield* PubSub.sliding<Switch>(remembered)
+  const switches = yield* PubSub.sliding<Snapshot.Switch>(remembered)
   const history = new Reading.SwitchHistory()
 
   const lists = new Lists<R>(
@@ -159,7 +149,11 @@ const build = Effect.fnUntraced(function* <R>(
 })
 
 /** The lists as a program sees and replaces them. */
-const serviceOf = <R>(lists: Lists<R>, switches: PubSub.PubSub<Switch>, warmUp: number): MultiEndpoint["Service"] => {
+const serviceOf = <R>(
+  lists: Lists<R>,
+  switches: PubSub.PubSub<Snapshot.Switch>,
+  warmUp: number
+): MultiEndpoint["Service"] => {
   const listed = (name: string | undefined) =>
     Effect.suspend(() => {
       const list = lists.find(name)

@@ -2,8 +2,7 @@
  * What multi-endpoints show of themselves to whoever debugs the program: the lists, and how it came to what is current.
  */
 import type { MultiEndpointReading } from "../observe/Snapshot.ts"
-import type { Switch } from "./MultiEndpoint.ts"
-import type { ListSnapshot } from "./MultiEndpointSnapshot.ts"
+import type { ListSnapshot, Switch } from "./MultiEndpointSnapshot.ts"
 
 /** How many switches of each list are remembered. */
 const most = 16

@@ -42,6 +42,23 @@ export interface PoolSnapshot extends Tally {
 }
 
 /**
+ * Another endpoint has become current. `at` is in milliseconds of the wall clock.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Switch {
+  readonly multiEndpoint: string
+  /** The id of the endpoint left, `host:port`. */
+  readonly from: string
+  readonly to: string
+  /** The authority of the endpoint that is current now. */
+  readonly authority: string
+  readonly reason: Reason
+  readonly at: number
+}
+
+/**
  * Everything there is to see.
  *
  * @category models

@@ -8,7 +8,7 @@
  */
 import { Duration, Effect, Random } from "effect"
 import type { Outcome } from "../status/Outcome.ts"
-import type { RetryBudget, State } from "./RetryBudget.ts"
+import type { RetryBudget, State } from "./Budget.ts"
 import { SlidingSum } from "./SlidingSum.ts"
 
 /**

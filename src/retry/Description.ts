@@ -10,7 +10,7 @@ import { Clock, Duration, Effect, Exit, Option, Pull, Random, Schedule } from "e
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as HttpStatus from "./HttpStatus.ts"
-import type { RetryPolicy } from "./Retry.ts"
+import type { RetryPolicy } from "./RetryPolicy.ts"
 
 /**
  * The bounds of a delay.

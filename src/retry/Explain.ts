@@ -3,7 +3,7 @@
  */
 import { Duration } from "effect"
 import { type Delay, describe, type Rule } from "./Description.ts"
-import type { RetryPolicy } from "./Retry.ts"
+import type { RetryPolicy } from "./RetryPolicy.ts"
 
 const tellDuration = (self: Duration.Duration): string => {
   const millis = Duration.toMillis(self)

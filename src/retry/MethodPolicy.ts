@@ -7,8 +7,7 @@
 import { Context, Layer } from "effect"
 import type { CallOptions } from "../call/CallOptions.ts"
 import type * as Method from "../call/Method.ts"
-import type { Hedge } from "./Hedge.ts"
-import type { RetryPolicy } from "./Retry.ts"
+import type { MethodPolicy } from "./MethodConfig.ts"
 
 /**
  * What a policy does, as text.
@@ -19,26 +18,12 @@ import type { RetryPolicy } from "./Retry.ts"
 export { explain } from "./PolicyText.ts"
 
 /**
- * What holds for the calls of one method that do not say otherwise. A method is retried or hedged; with both, it is
- * hedged.
+ * What holds for the calls of one method.
  *
  * @category models
  * @since 0.1.0
  */
-export interface MethodPolicy {
-  /** Milliseconds for the whole call, if the call has no deadline of its own. */
-  readonly deadlineMillis?: number | undefined
-  /** Milliseconds for the first attempt and how that grows, as in `CallOptions`, if the call has no such limit of its own. */
-  readonly timeoutMillis?: number | undefined
-  readonly timeoutMultiplier?: number | undefined
-  readonly maxTimeoutMillis?: number | undefined
-  readonly whenNotReady?: CallOptions["whenNotReady"]
-  readonly retry?: RetryPolicy | undefined
-  readonly hedge?: Hedge | undefined
-  /** Bytes of the largest message to send and to receive, if the call has no limits of its own. */
-  readonly maxSendBytes?: number | undefined
-  readonly maxReceiveBytes?: number | undefined
-}
+export type { MethodPolicy } from "./MethodConfig.ts"
 
 /**
  * The policies of methods.

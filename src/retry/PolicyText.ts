@@ -5,7 +5,7 @@
 import { Duration } from "effect"
 import * as Explain from "./Explain.ts"
 import type { Hedge } from "./Hedge.ts"
-import type { MethodPolicy } from "./MethodPolicy.ts"
+import type { MethodPolicy } from "./MethodConfig.ts"
 
 const indent = (text: string): ReadonlyArray<string> => text.split("\n").map((line) => `  ${line}`)
 

@@ -18,6 +18,7 @@ import { isPermanent, isTransientInternal } from "./Classifier.ts"
 import * as HttpStatus from "./HttpStatus.ts"
 import * as Pushback from "./Pushback.ts"
 import * as Retriable from "./Retriable.ts"
+import type { RetryPolicy } from "./RetryPolicy.ts"
 
 /**
  * Which errors are worth another try whatever their code says, and which are not.
@@ -26,6 +27,14 @@ import * as Retriable from "./Retriable.ts"
  * @since 0.1.0
  */
 export { isFinal, isPermanent, isTransientInternal } from "./Classifier.ts"
+
+/**
+ * Continues with a delay or stops, for each error.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { RetryPolicy } from "./RetryPolicy.ts"
 
 /**
  * What a policy does, as data and as text.
@@ -43,14 +52,6 @@ export { explain } from "./Explain.ts"
  * @since 0.1.0
  */
 export { retriable, type Tuning } from "./Retriable.ts"
-
-/**
- * Continues with a delay or stops, for each error.
- *
- * @category models
- * @since 0.1.0
- */
-export type RetryPolicy = Schedule.Schedule<unknown, RpcError>
 
 /**
  * The policy of calls in this context; `undefined` leaves it to the client.

@@ -8,7 +8,7 @@
  */
 import { Effect } from "effect"
 import type { Outcome } from "../status/Outcome.ts"
-import type { RetryBudget, State } from "./RetryBudget.ts"
+import type { RetryBudget, State } from "./Budget.ts"
 
 /**
  * The numbers of a service config's `retryThrottling`.
