@@ -1,9 +1,11 @@
 /**
  * A service: its name and its methods, whatever they were described with.
  *
- * Three descriptions are understood: protoc-gen-es services (`GenService`), grpc-js service definitions (grpc-tools,
- * ts-proto, proto-loader), and methods written with `Schema` in the program, whose messages travel as JSON. Each becomes
- * the same `Service`, so nothing above this module knows which one the user had.
+ * Four descriptions are understood: protoc-gen-es services (`GenService`), grpc-js service definitions (grpc-tools,
+ * ts-proto, proto-loader), generic definitions (ts-proto, nice-grpc), and methods written with `Schema` in the program,
+ * whose messages travel as JSON. Each becomes the same `Service`, so nothing above this module knows which one the user had.
+ *
+ * The types that proto-loader makes do not say which methods stream; `withKinds` does.
  */
 import {
   create,
@@ -16,8 +18,17 @@ import {
 } from "@bufbuild/protobuf"
 import type { GenService, GenServiceMethods } from "@bufbuild/protobuf/codegenv2"
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt"
-import { Predicate, Schema } from "effect"
+import { Predicate, Result, Schema } from "effect"
 import * as DeclaredError from "./DeclaredError.ts"
+import {
+  type Definition,
+  type DefinitionMethod,
+  DescriptionError,
+  fromUnknown,
+  type GenericDefinition,
+  type GenericMethod,
+  type WithDefinition
+} from "./Definition.ts"
 import type * as Method from "./Method.ts"
 
 const TypeId = "~trunkline/call/Service"
@@ -53,31 +64,15 @@ export interface Service<out M extends Methods = Methods> {
   readonly methods: M
 }
 
-/**
- * One entry of a grpc-js service definition. Only its shape matters; no grpc-js type is needed to describe it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DefinitionMethod<I, O> {
-  readonly path: string
-  readonly requestStream: boolean
-  readonly responseStream: boolean
-  readonly requestSerialize: (message: I) => Uint8Array
-  // A method, not a property: grpc-js asks for a Buffer where our caller has any bytes.
-  requestDeserialize(bytes: Uint8Array): I
-  readonly responseSerialize: (message: O) => Uint8Array
-  responseDeserialize(bytes: Uint8Array): O
-}
-
-/**
- * A grpc-js service definition, as grpc-tools, ts-proto and proto-loader generate it.
- *
- * @category models
- * @since 0.1.0
- */
-// oxlint-disable-next-line typescript/no-explicit-any -- the messages of a definition are invariant in its methods
-export type Definition = Readonly<Record<string, DefinitionMethod<any, any>>>
+export type {
+  Definition,
+  DefinitionMethod,
+  GenericDefinition,
+  GenericMessage,
+  GenericMethod,
+  WithDefinition
+} from "./Definition.ts"
+export { DescriptionError } from "./Definition.ts"
 
 /**
  * Everything a service can be described with.
@@ -86,15 +81,22 @@ export type Definition = Readonly<Record<string, DefinitionMethod<any, any>>>
  * @since 0.1.0
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- inferred anew by `From`
-export type Input = Service<any> | GenService<any> | Definition
+export type Input = Service<any> | GenService<any> | GenericDefinition | Definition | WithDefinition
 
-type KindOf<RequestStream, ResponseStream> = RequestStream extends true
-  ? ResponseStream extends true
-    ? "bidi_streaming"
-    : "client_streaming"
-  : ResponseStream extends true
-    ? "server_streaming"
-    : "unary"
+/** A flag whose type does not say what it is stands for one message. */
+type Streams<Flag> = boolean extends Flag ? false : Flag
+
+type KindOf<RequestStream, ResponseStream> =
+  Streams<RequestStream> extends true
+    ? Streams<ResponseStream> extends true
+      ? "bidi_streaming"
+      : "client_streaming"
+    : Streams<ResponseStream> extends true
+      ? "server_streaming"
+      : "unary"
+
+/** Names that are known, without what an index signature allows. */
+type Known<K> = string extends K ? never : number extends K ? never : K & string
 
 type FromGenMethod<M> = M extends {
   readonly input: infer I extends DescMessage
@@ -104,12 +106,21 @@ type FromGenMethod<M> = M extends {
   ? MethodOf<MessageInitShape<I>, MessageShape<O>, MessageShape<I>, MessageInitShape<O>, K>
   : never
 
-type FromDefinitionMethod<M> = M extends DefinitionMethod<infer I, infer O> & {
-  readonly requestStream: infer RequestStream
-  readonly responseStream: infer ResponseStream
+interface Flags<RequestStream, ResponseStream> {
+  readonly requestStream: RequestStream
+  readonly responseStream: ResponseStream
 }
+
+type FromDefinitionMethod<M> = M extends DefinitionMethod<infer I, infer O, infer SI, infer SO> &
+  Flags<infer RequestStream, infer ResponseStream>
+  ? MethodOf<I, O, SI, SO, KindOf<RequestStream, ResponseStream>>
+  : never
+
+type FromGenericMethod<M> = M extends GenericMethod<infer I, infer O> & Flags<infer RequestStream, infer ResponseStream>
   ? MethodOf<I, O, I, O, KindOf<RequestStream, ResponseStream>>
   : never
+
+type FromDefinition<D> = Service<{ readonly [K in keyof D as Known<K>]: FromDefinitionMethod<D[K]> }>
 
 /**
  * The `Service` a description becomes.
@@ -121,9 +132,13 @@ export type From<S> = S extends Service
   ? S
   : S extends GenService<infer Shape>
     ? Service<{ readonly [K in keyof Shape & string]: FromGenMethod<Shape[K]> }>
-    : S extends Definition
-      ? Service<{ readonly [K in keyof S & string]: FromDefinitionMethod<S[K]> }>
-      : never
+    : S extends GenericDefinition
+      ? Service<{ readonly [K in keyof S["methods"] as Known<K>]: FromGenericMethod<S["methods"][K]> }>
+      : S extends WithDefinition<infer D>
+        ? FromDefinition<D>
+        : S extends Definition
+          ? FromDefinition<S>
+          : never
 
 const fromMethods = <M extends Methods>(typeName: string, methods: M): Service<M> => ({
   [TypeId]: TypeId,
@@ -139,7 +154,7 @@ const fromMethods = <M extends Methods>(typeName: string, methods: M): Service<M
  */
 export const isService = (u: unknown): u is Service => Predicate.hasProperty(u, TypeId)
 
-const isGenService = (u: object): u is GenService<GenServiceMethods> =>
+const isGenService = (u: unknown): u is GenService<GenServiceMethods> =>
   Predicate.hasProperty(u, "kind") && u.kind === "service"
 
 const messageCodec = <D extends DescMessage>(desc: D): Method.Codec<MessageInitShape<D>, MessageShape<D>> => ({
@@ -175,52 +190,66 @@ const fromGen = (desc: GenService<GenServiceMethods>): Service =>
     )
   )
 
-const kindOf = (requestStream: boolean, responseStream: boolean): Method.Kind =>
-  requestStream
-    ? responseStream
-      ? "bidi_streaming"
-      : "client_streaming"
-    : responseStream
-      ? "server_streaming"
-      : "unary"
-
-const fromDefinition = (definition: Definition): Service => {
-  const methods = Object.entries(definition).map(([localName, method]) => {
-    const [, service = "", name = localName] = method.path.split("/")
-    return [
-      localName,
-      {
-        path: method.path,
-        service,
-        name,
-        kind: kindOf(method.requestStream, method.responseStream),
-        idempotency: "unknown",
-        request: { encode: method.requestSerialize, decode: (bytes) => method.requestDeserialize(bytes) },
-        response: { encode: method.responseSerialize, decode: (bytes) => method.responseDeserialize(bytes) },
-        errors: []
-      }
-    ] satisfies [string, Method.Any]
-  })
-  return fromMethods(methods[0]?.[1].service ?? "", Object.fromEntries(methods))
-}
-
 /**
- * Reads a description of any supported form. The result is computed once per description.
+ * Reads a description of any supported form, and throws a `DescriptionError` for any other. The result is computed once per
+ * description.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const from = <S extends Input>(input: S): From<S> => {
   if (isService(input)) return input as From<S>
-  let service = cache.get(input)
+  let service = Predicate.isObjectKeyword(input) ? cache.get(input) : undefined
   if (service === undefined) {
-    service = isGenService(input) ? fromGen(input) : fromDefinition(input as Definition)
+    service = isGenService(input) ? fromGen(input) : fromOther(input)
     cache.set(input, service)
   }
   return service as From<S>
 }
 
+const fromOther = (input: Input): Service => {
+  const { methods, typeName } = Result.getOrThrow(fromUnknown(input))
+  return fromMethods(typeName, methods)
+}
+
 const cache = new WeakMap<Input, Service>()
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Kinds
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Kinds<S extends Input> = { readonly [K in keyof From<S>["methods"]]?: Method.Kind }
+
+type WithKind<M, K> =
+  M extends Method.Method<infer I, infer O, infer SI, infer SO, infer E>
+    ? MethodOf<I, O, SI, SO, K extends Method.Kind ? K : "unary", E>
+    : never
+
+/**
+ * The service with the kinds of its methods in their types, for descriptions whose types do not have them: those of
+ * proto-loader call every flag a `boolean`. Methods that are not named are unary. Throws a `DescriptionError` where the
+ * description itself says otherwise.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withKinds = <S extends Input, const K extends Kinds<S>>(
+  description: S,
+  kinds: K & { readonly [Name in Exclude<keyof K, keyof From<S>["methods"]>]: never }
+): Service<{
+  readonly [Name in keyof From<S>["methods"] & string]: WithKind<
+    From<S>["methods"][Name],
+    Name extends keyof K ? K[Name] : "unary"
+  >
+}> => {
+  const service: Service = from(description)
+  const said = new Map(Object.entries<Method.Kind | undefined>(kinds))
+  for (const [name, { kind }] of Object.entries(service.methods)) {
+    const expected = said.get(name) ?? "unary"
+    if (kind !== expected) throw new DescriptionError({ problem: `the method ${name} is ${kind} and not ${expected}` })
+  }
+  return service as never
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Declared errors

@@ -5,7 +5,7 @@
  * and in memory. The handler runs in the fiber of the effect returned; interrupting it is how an adapter says that the
  * client has gone.
  */
-import { Cause, type Clock, Effect, Exit, Stream } from "effect"
+import { Cause, type Clock, Effect, Exit, Schema, Stream } from "effect"
 import * as CallOptions from "../call/CallOptions.ts"
 import { undecodableRequest, unencodableResponse } from "../call/Codec.ts"
 import * as Compression from "../call/Compression.ts"
@@ -63,7 +63,8 @@ const logRefusal = (error: RpcError.RpcError, method: Method.Any, call: ServerCa
     method: method.path,
     code: error.code,
     remote: call.remote,
-    cause: Printable.escape(said(error.cause))
+    // The problems of a schema are in the text.
+    ...(Schema.isSchemaError(error.cause) ? undefined : { cause: Printable.escape(said(error.cause)) })
   })
 
 /** Says what is wrong with this program. Its callers only hear that something is. */

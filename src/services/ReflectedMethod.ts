@@ -26,12 +26,13 @@ import { ServerReflection as v1, type ServerReflectionResponse } from "./gen/grp
 import { ServerReflection as v1alpha } from "./gen/grpc/reflection/v1alpha/reflection_pb.ts"
 
 /**
- * The server does not know the service or the method, or what it says of it makes no sense.
+ * The server does not know the service or the method, or what it says of it makes no sense. It stands beside `RpcError` in
+ * the error channel, one of whose reasons is tagged `NotFound`; its own tag is another.
  *
  * @category errors
  * @since 0.1.0
  */
-export class NotFound extends Data.TaggedError("NotFound")<{
+export class NotFound extends Data.TaggedError("MethodNotFound")<{
   /** The service, method or file that was looked for. */
   readonly name: string
   readonly problem: string

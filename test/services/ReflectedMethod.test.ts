@@ -107,7 +107,7 @@ describe("a method found by reflection", () => {
   ])("says what it did not find: %s/%s", ([name, method, problem]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(ReflectedMethod.find(name, method))
-      assert.strictEqual(error._tag, "NotFound")
+      assert.strictEqual(error._tag, "MethodNotFound")
       assert.include(error.message, problem)
     }).pipe(Effect.provide(served([echoHandlers("a"), ...Reflection.handlers([EchoService])])))
   )

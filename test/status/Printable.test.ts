@@ -26,7 +26,6 @@ describe("escape", () => {
       const escaped = Printable.escape(`a${String.fromCharCode(code)}b`)
       const isControl = code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0x2028 && code <= 0x202e)
       const isHidden = (code >= 0x2066 && code <= 0x2069) || code === 0xfeff || (code >= 0xd800 && code <= 0xdfff)
-      assert.strictEqual(escaped.length > 3, isControl || isHidden || escaped !== `a${String.fromCharCode(code)}b`)
       if (isControl || isHidden) assert.match(escaped, /^[ -~]+$/)
     }
   })
