@@ -12,7 +12,16 @@ import type { Peer } from "./Peer.ts"
 const fraction = 0.5
 
 /**
- * Who keeps peers in an order of their pending calls, and so must hear of each change.
+ * A stream that has said nothing for so long is quiet, such as a watch: nobody knows whether an answer is due. Milliseconds.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const quietAfter = 1000
+
+/**
+ * Who keeps peers in an order of their calls under way, and so must hear of each change; but not of streams that are quiet
+ * by now, which only time tells.
  *
  * @category models
  * @since 0.1.0
@@ -30,15 +39,20 @@ export interface PendingWatcher {
 export class PeerStats {
   /** Whose numbers they are. */
   readonly peer: Peer
-  #pending = 0
+  /** Leases not yet finished: all calls under way, streams that stay open among them. */
+  pending = 0
   /** The load metric's estimate, in its own unit; 0 before the first observation. */
   cost = fraction
   /** When `cost` was last written, in milliseconds of the monotonic clock. */
   stamp = fraction
-  /** Unary calls under way: an answer is due to each of them. One to a stream may come at any time, or never. */
-  unanswered = 0
-  /** When the first of them was sent that met no other, in the same milliseconds. */
+  #unanswered = 0
+  /** When the first of the unanswered calls was sent that met no other, in the same milliseconds. */
   askedAt = fraction
+  /** Streams of the last generation that have said nothing yet. They count as calls under way until they are quiet. */
+  opening = 0
+  /** When the first stream of that generation was opened, in the same milliseconds. */
+  openedAt = fraction
+  #generation = 0
   /** Nobody, mostly: that is quicker to see of no list than of an empty one. */
   #watchers: ReadonlyArray<PendingWatcher> | undefined = undefined
   /** Leases ever taken. */
@@ -61,26 +75,56 @@ export class PeerStats {
     this.peer = peer
     // Fields of fractions are made with one. The first fraction that comes later gives objects another shape, and code that
     // has met both is slower for good.
-    this.used = this.answeredMillis = this.lastErrorAt = this.askedAt = 0
+    this.used = this.answeredMillis = this.lastErrorAt = this.askedAt = this.openedAt = 0
     this.forget()
   }
 
-  /** Leases not yet finished. */
-  get pending(): number {
-    return this.#pending
+  /** Unary calls under way: an answer is due to each of them. One to a stream may come at any time, or never. */
+  get unanswered(): number {
+    return this.#unanswered
   }
 
-  set pending(calls: number) {
-    this.#pending = calls
+  set unanswered(calls: number) {
+    this.#unanswered = calls
     if (this.#watchers !== undefined) this.#tell(this.#watchers)
   }
 
   /** A unary call is sent. */
   ask(now: number): void {
-    if (this.unanswered++ === 0) this.askedAt = now
+    if (this.#unanswered === 0) this.askedAt = now
+    this.unanswered++
   }
 
-  /** Tells a watcher of each change of `pending`, whichever pool's call it was, until it is unwatched. */
+  /** A stream is opened. Returns what `opened` is to be told when it says something, or ends. */
+  open(now: number): number {
+    if (this.opening === 0 || this.isQuiet(now)) {
+      this.opening = 0
+      this.openedAt = now
+      this.#generation++
+    }
+    this.opening++
+    if (this.#watchers !== undefined) this.#tell(this.#watchers)
+    return this.#generation
+  }
+
+  /** A stream has said something, or has ended. Those of former generations were quiet. */
+  opened(generation: number): void {
+    if (generation !== this.#generation || this.opening === 0) return
+    this.opening--
+    if (this.#watchers !== undefined) this.#tell(this.#watchers)
+  }
+
+  /** Whether the streams that have said nothing yet are quiet. */
+  isQuiet(now: number): boolean {
+    return now - this.openedAt >= quietAfter
+  }
+
+  /** Calls under way that an answer is due to: unary ones, and streams that have just been opened. */
+  underWay(now: number): number {
+    return this.opening === 0 || this.isQuiet(now) ? this.#unanswered : this.#unanswered + this.opening
+  }
+
+  /** Tells a watcher of each change of the calls under way, whichever pool's call it was, until it is unwatched. */
   watch(watcher: PendingWatcher): void {
     this.#watchers = [...(this.#watchers ?? []), watcher]
   }

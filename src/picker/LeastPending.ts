@@ -3,7 +3,7 @@
  *
  * An exact minimum: right for a client with much concurrency, such as a gateway, where it is better than anything that
  * looks at some peers only. Many clients with the same stale idea of the load would all run to the same peer, and
- * `PowerOfTwo` does not. Among equals chance decides, by weight, so that an idle pool does not send everything to the
+ * `PowerOfTwo` does not. Streams that stay open do not count, as `PendingLoad` says. Among equals chance decides, by weight, so that an idle pool does not send everything to the
  * first; and calls are counted by weight, so a peer with twice the weight has twice the calls.
  *
  * Calls under way are kept in a heap, which is told whenever a call begins or ends. Any other load changes with time alone,
@@ -34,7 +34,7 @@ const scan = (
       let least = Infinity
       let count = 0
       for (let i = 0; i < ready.length; i++) {
-        const cost = load.cost(ready[i]!.stats, now) / weights[i]!
+        const cost = load.cost(ready[i]!.stats, now, weights[i])
         if (cost < least) {
           least = cost
           count = 0
@@ -71,7 +71,7 @@ const byCalls: Picker.PickerPolicy = {
           Effect.sync(() => new PendingHeap(dice)),
           (heap) => Effect.sync(() => heap.close())
         )
-        const least: Picker.Picker = { pick: () => heap.take() }
+        const least: Picker.Picker = { pick: (_call, now) => heap.take(now) }
         return Stream.map(sets, (set) => {
           Picker.connectIdle(set)
           heap.update(set.ready, set.weightOf)

@@ -77,7 +77,7 @@ export const make = (options?: {
       return {
         pick(call) {
           const given = key(call)
-          if (given === undefined) return peers[dice.below(peers.length)]!
+          if (given === undefined) return peers[table[dice.below(slots)]! - 1]!
           hash.read(given)
           const slot = (hash.high >>> 0) % slots
           const peer = peers[table[slot]! - 1]!

@@ -1,5 +1,6 @@
 /**
- * Load as expected latency: a moving average that jumps to peaks, times the calls under way.
+ * Load as expected latency: a moving average that jumps to peaks, times the calls under way. Streams that are open are not
+ * among these, once they have said something or have been quiet for a second.
  *
  * A slow answer is believed at once and forgiven slowly; a fast one lowers the estimate slowly. That makes a peer that
  * stalls expensive after its first slow call. Four rules keep the estimate honest:
@@ -12,7 +13,8 @@
  *   server that says how long it wants to be left alone is believed. It is not averaged in, because then it would be
  *   remembered long after the peer is well, and it fades, so that not everybody comes back in the same moment.
  * - A peer of which nothing is known, a new one or one whose failure is that long ago, is asked by one call at a time,
- *   because otherwise it looks free and takes everything.
+ *   because otherwise it looks free and takes everything. Streams that are being opened there make it as slow as the mean:
+ *   one that stays quiet must not keep all calls away.
  *
  * @see https://github.com/twitter/finagle/blob/develop/finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala
  * @see https://linkerd.io/2-edge/tasks/rate-limit-aware-load-balancing/
@@ -55,20 +57,23 @@ const memory = (pace: number, penalty: number): Load => {
   let answers = 0
 
   return {
-    cost(stats, now) {
-      const { cost, pending, stamp, unanswered } = stats
+    cost(stats, now, weight = 1) {
+      const { cost, stamp, unanswered } = stats
+      const calls = stats.opening === 0 ? unanswered : stats.underWay(now)
       if (cost <= 0) {
         const left = stamp - cost - now
         // A penalty is worth what is left of it, but never less than an answer.
-        if (left > 0) return Math.max(running[mean]!, left) * (pending + 1)
-        return pending === 0 ? 0 : probing + pending
+        if (left > 0) return Math.max(running[mean]!, left) * (calls / weight + 1)
+        if (unanswered > 0) return probing + calls
+        // A stream is no probe, because it may never say anything.
+        return calls === 0 ? 0 : Math.max(running[mean]!, least) * (calls / weight + 1)
       }
       const age = (now - stamp) * pace
       const forgotten = age > young ? 1 - Math.exp(-age) : age < 0 ? 0 : age * (1 - age / 2)
       const expected = cost + (running[mean]! - cost) * forgotten
       // A call that has waited longer than that need not end to say so.
       const silent = unanswered === 0 ? 0 : now - Math.max(stamp, stats.askedAt)
-      return (silent > expected ? silent : expected) * (pending + 1)
+      return (silent > expected ? silent : expected) * (calls / weight + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)

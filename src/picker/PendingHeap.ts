@@ -1,5 +1,5 @@
 /**
- * Peers in the order of their pending calls.
+ * Peers in the order of their calls under way.
  *
  * A heap finds the least of many at once, and sets right what has changed in a few steps, if it is told of every change:
  * also of calls that end, and of those of other pools on the same peers. So it watches the peers' counts themselves.
@@ -10,7 +10,7 @@
  * no worse off and who came last no better.
  */
 import type { Peer } from "../peer/Peer.ts"
-import type { PeerStats, PendingWatcher } from "../peer/PeerStats.ts"
+import { type PeerStats, type PendingWatcher, quietAfter } from "../peer/PeerStats.ts"
 import type { Dice } from "./Dice.ts"
 import { sharesOf } from "./Picker.ts"
 
@@ -35,8 +35,12 @@ export class PendingHeap implements PendingWatcher {
   /** Indexes of peers as a heap, and where in it each of them is. */
   #heap = new Uint32Array(0)
   #places = new Uint32Array(0)
-  /** The time of the last pick. */
+  /** The time of the last pick, of the race's own clock. */
   #now = 0
+  /** The time of the last pick, in milliseconds of the monotonic clock. */
+  #at = 0
+  /** When some streams that were being opened are quiet, in the same milliseconds. */
+  #quietAt = Infinity
 
   constructor(dice: Dice) {
     this.#dice = dice
@@ -62,7 +66,9 @@ export class PendingHeap implements PendingWatcher {
   }
 
   /** The peer with the fewest calls; of several the one whose time is next. There must be one. */
-  take(): Peer {
+  take(at: number): Peer {
+    this.#at = at
+    if (at >= this.#quietAt) this.#lookAgain()
     const least = this.#heap[0]!
     this.#now = Math.max(this.#now, this.#times[least]!)
     if (this.#now > longestRace) this.#race()
@@ -73,6 +79,12 @@ export class PendingHeap implements PendingWatcher {
   pendingChanged(stats: PeerStats): void {
     const index = this.#indexes.get(stats)
     if (index !== undefined) this.#settle(index)
+  }
+
+  /** Some streams are quiet by now, and count no more. */
+  #lookAgain(): void {
+    this.#quietAt = Infinity
+    for (let i = 0; i < this.#peers.length; i++) if (this.#peers[i]!.stats.opening > 0) this.#settle(i)
   }
 
   /** Begins the race anew, for everybody. */
@@ -86,7 +98,10 @@ export class PendingHeap implements PendingWatcher {
   /** Reads a peer's calls, and gives it a time. */
   #draw(index: number): void {
     const weight = this.#weights[index]!
-    this.#calls[index] = this.#peers[index]!.stats.pending / weight
+    const { stats } = this.#peers[index]!
+    this.#calls[index] = stats.underWay(this.#at) / weight
+    if (stats.opening > 0 && !stats.isQuiet(this.#at))
+      this.#quietAt = Math.min(this.#quietAt, stats.openedAt + quietAfter)
     this.#times[index] = this.#now - Math.log(((this.#dice.throw() >>> 0) + 1) / 2 ** 32) / weight
   }
 

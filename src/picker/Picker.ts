@@ -110,7 +110,12 @@ export interface PeerSet {
  * @since 0.1.0
  */
 export interface Load {
-  readonly cost: (stats: PeerStats, now: number) => number
+  /**
+   * `weight` is the peer's in comparison with the mean of those it is compared with, default 1: of a peer with twice the
+   * weight a call under way counts half. What has no calls in it, such as a latency, is the same for any weight; at `Infinity`
+   * nothing else is left.
+   */
+  readonly cost: (stats: PeerStats, now: number, weight?: number) => number
   /**
    * `elapsed` is in milliseconds: to the end of a unary call, to the first message of a stream. `retryAfter` is how long the
    * server asked to be left alone when it failed, in milliseconds; 0 or nothing if it did not ask.

@@ -4,10 +4,16 @@
  * Two distinct samples and a comparison get within a hair of the best peer at a cost that does not grow with the pool,
  * and, unlike an exact minimum, many clients with the same stale idea of the load do not all run to the same peer.
  *
- * Where weights differ a peer is sampled as often as its weight says, and its load counts as much more as its weight is
- * less. The load alone would not do: a new peer has the fewest calls, so it would win whatever its weight.
+ * Where weights differ the two samples are distinct as well, or a peer that fails would be compared with itself. Each peer is
+ * in a pair as often as twice its weight says, so if all do equally well, and a pair is decided by chance, shares follow the
+ * weights; and a peer that looks free, as a new one of little weight does, gets twice its share at most. Such pairs come of a
+ * first draw by w (1 - w) / (1 - 2w), where w is a part of all weights, and a second by weight among the others (Brewer).
+ *
+ * No peer can be in more than all pairs. One that has more than half of all weights is in each, and then chance must favour it:
+ * in 2w - 1 of the picks it is preferred unless it has too many calls for its weight, or is much slower than the other.
  *
  * @see Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001
+ * @see Brewer, "A Model of Systematic Sampling with Unequal Probabilities", 1963 (and Brewer and Hanif, 1983, method 1)
  */
 import type { Peer } from "../peer/Peer.ts"
 import { Dice } from "./Dice.ts"
@@ -15,9 +21,9 @@ import * as PendingLoad from "./PendingLoad.ts"
 import * as Picker from "./Picker.ts"
 
 /** Weights of peers added up: the place where each one's part of the line ends. */
-const line = (weights: ReadonlyArray<number>): Float64Array => {
+const line = (weights: Float64Array): Float64Array => {
   let end = 0
-  return Float64Array.from(weights, (weight) => (end += weight))
+  return weights.map((weight) => (end += weight))
 }
 
 /** Whose part of the line a place is in. */
@@ -63,22 +69,71 @@ const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, dice: Dice): Picke
   }
 }
 
-/** The better of two samples by weight. They may be one and the same: of two peers, both would always be sampled. */
-const weighted = (
+/** How much slower a peer that is preferred for its weight may be. */
+const muchSlower = 10
+
+/** Whether a cost is less by so much that not chance decides. */
+const isBetter = (cost: number, other: number): boolean => cost * 1.01 < other
+
+/** Each peer's part of all weights. */
+const partsOf = (ready: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): Float64Array => {
+  const shares = Picker.sharesOf(ready, weightOf)
+  const total = shares.reduce((sum, share) => sum + share, 0)
+  return shares.map((share) => share / total)
+}
+
+/** The better of two distinct samples, of which each is one as often as twice its part says. No part is a half or more. */
+const paired = (ready: ReadonlyArray<Peer>, parts: Float64Array, load: Picker.Load, dice: Dice): Picker.Picker => {
+  const count = ready.length
+  const all = ready.map(({ stats }) => stats)
+  const weights = parts.map((part) => part * count)
+  const ends = line(parts)
+  const firsts = line(parts.map((part) => (part * (1 - part)) / (1 - 2 * part)))
+  const length = firsts[count - 1]!
+  return {
+    pick(_call, now) {
+      const i = find(firsts, ((dice.throw() >>> 0) / 2 ** 32) * length)
+      // The line without the first's part.
+      const place = ((dice.throw() >>> 0) / 2 ** 32) * (1 - parts[i]!)
+      const j = find(ends, place < ends[i]! - parts[i]! ? place : place + parts[i]!)
+      const a = all[i]!
+      // Rounding may have led back to the first.
+      const b = all[j === i ? (j === 0 ? 1 : j - 1) : j]!
+      const costA = load.cost(a, now, weights[i])
+      const costB = load.cost(b, now, weights[j])
+      return (isBetter(costB, costA) || (!isBetter(costA, costB) && dice.throw() < 0) ? b : a).peer
+    }
+  }
+}
+
+/** The better of the heavy peer, which has half of all weights or more, and a sample of the others by weight. */
+const besideHeavy = (
+  heavy: number,
   ready: ReadonlyArray<Peer>,
-  weights: ReadonlyArray<number>,
+  parts: Float64Array,
   load: Picker.Load,
   dice: Dice
 ): Picker.Picker => {
-  const ends = line(weights)
-  const total = ends[ends.length - 1]!
+  const count = ready.length
+  const part = parts[heavy]!
+  const weight = part * count
+  const a = ready[heavy]!.stats
+  const others = ready.filter((_, i) => i !== heavy).map(({ stats }) => stats)
+  const otherParts = parts.filter((_, i) => i !== heavy)
+  const weights = otherParts.map((part) => part * count)
+  const ends = line(otherParts)
+  const length = ends[count - 2]!
+  const preferred = 2 * part - 1
   return {
     pick(_call, now) {
-      const i = find(ends, ((dice.throw() >>> 0) / 2 ** 32) * total)
-      const j = find(ends, ((dice.throw() >>> 0) / 2 ** 32) * total)
-      const a = ready[i]!
-      const b = ready[j]!
-      return load.cost(b.stats, now) / weights[j]! < load.cost(a.stats, now) / weights[i]! ? b : a
+      const j = find(ends, ((dice.throw() >>> 0) / 2 ** 32) * length)
+      const b = others[j]!
+      if (load.cost(a, now, Infinity) > muchSlower * load.cost(b, now, Infinity)) return b.peer
+      if ((dice.throw() >>> 0) / 2 ** 32 < preferred)
+        return (load.cost(b, now, 1) / weights[j]! < load.cost(a, now, 1) / weight ? b : a).peer
+      const costA = load.cost(a, now, weight)
+      const costB = load.cost(b, now, weights[j])
+      return (isBetter(costB, costA) || (!isBetter(costA, costB) && dice.throw() < 0) ? b : a).peer
     }
   }
 }
@@ -102,9 +157,10 @@ export const make = (options?: { readonly load?: Picker.LoadPolicy | undefined }
       const only = ready[0]!
       if (ready.length === 1) return { pick: () => only }
       const dice = new Dice(random)
-      const weights = ready.map(set.weightOf)
-      if (weights.some((weight) => weight !== weights[0])) return weighted(ready, weights, load, dice)
-      return equal(ready, load, dice)
+      const parts = partsOf(ready, set.weightOf)
+      if (parts.every((part) => part === parts[0])) return equal(ready, load, dice)
+      const heavy = parts.findIndex((part) => part >= 1 / 2)
+      return heavy < 0 ? paired(ready, parts, load, dice) : besideHeavy(heavy, ready, parts, load, dice)
     },
     { name: "PowerOfTwo", load: options?.load ?? PendingLoad.make() }
   )

@@ -109,10 +109,7 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
     onPeer(
       pool,
       call,
-      (lease) => {
-        lease.ask()
-        return lease.transport.unary(method, request, call)
-      },
+      (lease) => lease.transport.unary(method, request, call),
       (lease, exit) => lease.end(exit)
     ),
 
@@ -121,6 +118,7 @@ const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
       pool,
       call,
       Effect.fnUntraced(function* (lease: Lease) {
+        lease.stream()
         yield* Effect.addFinalizer(() => Effect.sync(() => lease.end(left)))
         const response = yield* lease.transport.stream(method, requests, call)
         if (lease.isProbe) {

@@ -25,6 +25,8 @@ const outcomeOf = (exit: Exit.Exit<unknown, RpcError>, error: RpcError | undefin
   return error === undefined ? "ignorable" : Outcome.fromCode(error.code)
 }
 
+const unary = 0
+
 /**
  * Those who are told how attempts end.
  *
@@ -50,8 +52,9 @@ export class Lease {
   readonly #start: number
   #answered = false
   #ended = false
-  #asked = false
   #probe: Probe | undefined = undefined
+  /** The generation of a stream that has said nothing yet; of a unary call `unary`, which is none. */
+  #opening = unary
 
   /** Counts a call onto a peer that has a lane. */
   constructor(peer: Peer, lane: Lane, observers: Observers, call: Call, now: number) {
@@ -61,6 +64,7 @@ export class Lease {
     this.#call = call
     this.#start = now
     peer.stats.pending++
+    peer.stats.ask(now)
     peer.stats.started++
     peer.stats.used = now
     lane.enter()
@@ -87,10 +91,11 @@ export class Lease {
     this.#tell("success", now - this.#start, now)
   }
 
-  /** The call is unary: the peer owes an answer from here on. */
-  ask(): void {
-    this.#asked = true
-    this.#peer.stats.ask(this.#start)
+  /** The call is a stream: no answer is due to it while it is open. */
+  stream(): void {
+    const { stats } = this.#peer
+    stats.unanswered--
+    this.#opening = stats.open(this.#start)
   }
 
   /** The connection the call is to be sent on. */
@@ -102,6 +107,7 @@ export class Lease {
   answered(): void {
     this.#answered = true
     this.#probe?.tell()
+    if (!this.#ended) this.#peer.stats.opened(this.#opening)
     this.#observe("success", Deadline.nowUnsafe(this.#call.clock), 0)
   }
 
@@ -114,7 +120,8 @@ export class Lease {
     const now = Deadline.nowUnsafe(this.#call.clock)
     const { stats } = this.#peer
     stats.pending--
-    if (this.#asked) stats.unanswered--
+    if (this.#opening === unary) stats.unanswered--
+    else if (!this.#answered) stats.opened(this.#opening)
     stats.used = now
     if (outcome === "success") stats.succeeded++
     else if (outcome !== "ignorable") {

@@ -16,7 +16,7 @@
  * const violation = await Effect.runPromise(Effect.flip(PickerLaws.check(mine, { fairWithin: 1.2, runs: 10 })))
  * violation.law // => "fair"
  */
-import { Arbitrary, Data, Effect, Random, Schema, type Scope } from "effect"
+import { Arbitrary, Data, Effect, Exit, Random, Schema, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Peer } from "../peer/Peer.ts"
 import type { PickerPolicy } from "../picker/Picker.ts"
@@ -31,6 +31,8 @@ import * as PickerWorld from "./PickerWorld.ts"
  * - `avoids tried`: a call goes to a peer it has not failed on while there is one; of a `partial` picker only if it says so.
  * - `conserves`: the calls counted on peers are those under way, at any time; picking and measuring count nothing.
  * - `fair`: equal peers get equal shares, within a factor.
+ * - `follows weights`: peers that do equally well get shares by their weights, within a factor, idle or busy.
+ * - `spares the busiest`: a peer that has far more calls under way than all others gets none, whatever its weight.
  * - `takes turns`: between two calls of a peer, everybody else who stays has one, whoever else comes or goes.
  * - `keeps keys`: a key moves only from a peer that leaves or to one that comes, but for a fraction.
  *
@@ -44,6 +46,8 @@ export type Law =
   | "avoids tried"
   | "conserves"
   | "fair"
+  | "follows weights"
+  | "spares the busiest"
   | "takes turns"
   | "keeps keys"
 
@@ -75,6 +79,10 @@ export class LawViolation extends Data.TaggedError("LawViolation")<{
 export interface Options {
   /** No equal peer gets more than this times its share, or less than its share over this. */
   readonly fairWithin?: number | undefined
+  /** Among equally good peers none gets more than this times its share by weight, or less than its share over this. */
+  readonly weightsWithin?: number | undefined
+  /** It picks by the calls under way, and never the peer that has most by far. */
+  readonly sparesBusiest?: boolean | undefined
   readonly takesTurns?: boolean | undefined
   /** It uses some of the peers only, or some before others, and may let a call wait for them while others are ready. */
   readonly partial?: boolean | undefined
@@ -283,6 +291,62 @@ const fair = (within: number): Property =>
     return true
   })
 
+/** A world in which all peers are up, and of unequal weights from 1 to 5. */
+const weighed = Effect.fnUntraced(function* (policy: PickerPolicy, { peers, steps }: Story) {
+  const world = yield* allUp(policy, peers)
+  world.ready.forEach((peer, i) => world.weigh(peer, 1 + ((steps[i]?.n ?? i) % 5)))
+  yield* world.publish
+  return world
+})
+
+const sayWeights = (world: PickerWorld.World): string =>
+  world.ready.map((peer) => `${nameOf(peer)} ${world.weightOf(peer)}`).join(", ")
+
+const followsWeights = (within: number): Property =>
+  Effect.fnUntraced(function* (policy, story) {
+    const world = yield* weighed(policy, story)
+    const { ready } = world
+    const total = ready.reduce((sum, peer) => sum + world.weightOf(peer), 0)
+    for (const busy of [false, true]) {
+      const counts = new Map<Peer, number>()
+      for (let i = 0; i < fairPicks; i++) {
+        const picked = world.pick()
+        if (picked._tag !== "Peer") continue
+        counts.set(picked, (counts.get(picked) ?? 0) + 1)
+        if (!busy) continue
+        world.hold(picked)
+        // All calls take equally long.
+        if (world.leases.length > 3 * ready.length) world.leases.shift()!.end(Exit.void)
+      }
+      for (const peer of ready) {
+        const ratio = ((counts.get(peer) ?? 0) / fairPicks) * (total / world.weightOf(peer))
+        if (ratio > within || ratio < 1 / within) {
+          const problem = `${nameOf(peer)} has ${ratio.toFixed(2)} of its share of ${busy ? "busy" : "idle"} peers by weights (${sayWeights(world)})`
+          return yield* Effect.fail({ law: "follows weights" as const, problem, steps: opening(story.peers) })
+        }
+      }
+    }
+    return true
+  })
+
+/** Far more calls than any other peer has, by any of the weights. */
+const farMore = 200
+
+const sparesBusiest: Property = Effect.fnUntraced(function* (policy, story) {
+  const world = yield* weighed(policy, story)
+  const { ready } = world
+  for (const busiest of ready.length < 2 ? [] : ready) {
+    const leases = Array.from({ length: farMore }, () => world.hold(busiest))
+    for (let i = 0; i < farMore; i++) {
+      if (world.pick() !== busiest) continue
+      const problem = `${nameOf(busiest)} is picked with ${farMore} calls under way beside idle peers (${sayWeights(world)})`
+      return yield* Effect.fail({ law: "spares the busiest" as const, problem, steps: opening(story.peers) })
+    }
+    for (const lease of leases) lease.end(Exit.interrupt())
+  }
+  return true
+})
+
 const keys = Array.from({ length: 500 }, (_, i) => `key-${i}`)
 
 const keepsKeys = (needless: number): Property =>
@@ -329,6 +393,8 @@ export const check = Effect.fnUntraced(function* (
       conserves
     }),
     ...(options?.fairWithin === undefined ? [] : [fair(options.fairWithin)]),
+    ...(options?.weightsWithin === undefined ? [] : [followsWeights(options.weightsWithin)]),
+    ...(options?.sparesBusiest === true ? [sparesBusiest] : []),
     ...(options?.takesTurns === true ? [watched({ "takes turns": takesTurns }, changesPeers)] : []),
     ...(options?.keepsKeys === undefined ? [] : [keepsKeys(options.keepsKeys)])
   ]

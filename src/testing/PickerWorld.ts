@@ -99,6 +99,18 @@ export class World {
     return Deadline.nowUnsafe(this.clock)
   }
 
+  /** Gives a peer a weight, from the next set on. */
+  weigh(peer: Peer, weight: number): void {
+    this.#weights.set(peer, weight)
+  }
+
+  /** A call goes to a ready peer, whoever the picker would have picked. */
+  hold(peer: Peer): Lease {
+    const lease = new Lease(peer, peer.lane!, { load: this.#load, sinks: [] }, this.call(), this.now)
+    this.leases.push(lease)
+    return lease
+  }
+
   /** Gives the policy the set as it is, and lets it come to its picker. */
   get publish(): Effect.Effect<void> {
     const { connected, peers, ready } = this

@@ -70,7 +70,7 @@ describe("PeakEwma", () => {
     const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 10, 0)
-    stats.pending = 3
+    stats.unanswered = 3
     assert.strictEqual(load.cost(stats, 0), 40)
   })
 
@@ -78,7 +78,6 @@ describe("PeakEwma", () => {
     const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 10, 0)
-    stats.pending = 2
     stats.ask(100)
     stats.ask(150)
     assert.approximately(load.cost(stats, 105), 30, 1e-6)
@@ -96,8 +95,7 @@ describe("PeakEwma", () => {
     const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 10, 0)
-    stats.pending = 1
-    assert.approximately(load.cost(stats, 5000), 20, 1e-6)
+    assert.approximately(load.cost(stats, 5000), 10, 1e-6)
     stats.ask(5000)
     assert.approximately(load.cost(stats, 5005), 20, 1e-6)
     assert.strictEqual(load.cost(stats, 5100), 200)
@@ -106,12 +104,54 @@ describe("PeakEwma", () => {
     assert.strictEqual(load.cost(stats, 5200), 400)
   })
 
+  it("streams that stay open cost nothing, those that are being opened as much as calls, for a second", () => {
+    const load = PeakEwma.make().make()
+    const stats = fresh()
+    load.observe(stats, "success", 10, 0)
+    stats.pending = 50
+    assert.strictEqual(load.cost(stats, 0), 10)
+    const [first, second] = [stats.open(0), stats.open(10)]
+    assert.approximately(load.cost(stats, 10), 30, 1e-6)
+    stats.opened(first)
+    assert.approximately(load.cost(stats, 10), 20, 1e-6)
+    assert.approximately(load.cost(stats, 1000), 10, 1e-6)
+    // It is quiet, so that another one is opened does not make it count again, nor does it leave twice.
+    const third = stats.open(2000)
+    assert.approximately(load.cost(stats, 2000), 20, 1e-6)
+    stats.opened(second)
+    assert.approximately(load.cost(stats, 2000), 20, 1e-6)
+    stats.opened(third)
+    assert.approximately(load.cost(stats, 2000), 10, 1e-6)
+  })
+
+  it("a stream is no probe of who was never measured: it counts as the mean of the others, not as more than anybody", () => {
+    const load = PeakEwma.make().make()
+    const [cold, known] = [fresh(), fresh()]
+    load.observe(known, "success", 10, 0)
+    cold.open(0)
+    assert.strictEqual(load.cost(cold, 0), 20)
+    known.unanswered = 2
+    assert.isBelow(load.cost(cold, 0), load.cost(known, 0))
+    assert.strictEqual(load.cost(cold, 1000), 0)
+  })
+
+  it("a weight divides the calls under way and not the latency", () => {
+    const load = PeakEwma.make().make()
+    const stats = fresh()
+    load.observe(stats, "success", 10, 0)
+    stats.unanswered = 3
+    assert.deepStrictEqual(
+      [1, 3, 0.5, Infinity].map((weight) => load.cost(stats, 0, weight)),
+      [40, 20, 70, 10]
+    )
+  })
+
   it("gives a peer never measured one probe and no second", () => {
     const load = PeakEwma.make().make()
     const [cold, slow] = [fresh(), fresh()]
     load.observe(slow, "success", 60_000, 0)
     assert.isBelow(load.cost(cold, 0), load.cost(slow, 0))
-    cold.pending = 1
+    cold.unanswered = 1
     assert.isAbove(load.cost(cold, 0), load.cost(slow, 0))
   })
 
@@ -138,9 +178,9 @@ describe("PeakEwma", () => {
     assert.strictEqual(load.cost(stats, 4000), 2000)
     assert.strictEqual(load.cost(stats, 5999), 4)
     assert.strictEqual(load.cost(stats, 6000), 0)
-    stats.pending = 1
+    stats.unanswered = 1
     assert.isAbove(load.cost(stats, 6000), 1e9)
-    stats.pending = 0
+    stats.unanswered = 0
     load.observe(stats, "success", 4, 6004)
     assert.strictEqual(load.cost(stats, 6004), 4)
   })
@@ -189,7 +229,7 @@ describe("PeakEwma", () => {
     const load = PeakEwma.make().make()
     const stats = fresh()
     load.observe(stats, "success", 0, 0)
-    stats.pending = 1
+    stats.unanswered = 1
     assert.isBelow(load.cost(stats, 0), 1)
   })
 })

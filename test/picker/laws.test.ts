@@ -31,20 +31,32 @@ import { PickerLaws } from "trunkline/testing"
 const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> = [
   ["RoundRobin", RoundRobin.make(), { fairWithin: 1.01, takesTurns: true }],
   ["Random", Random.make(), { fairWithin: 1.25 }],
-  ["LeastPending", LeastPending.make(), { fairWithin: 1.25 }],
-  ["LeastPending, looking at all", LeastPending.make({ load: PendingLoad.make() }), { fairWithin: 1.25 }],
-  ["LeastPending with PeakEwma", LeastPending.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
-  ["PowerOfTwo", PowerOfTwo.make(), { fairWithin: 1.25 }],
-  ["PowerOfTwo with PeakEwma", PowerOfTwo.make({ load: PeakEwma.make() }), { fairWithin: 1.25 }],
+  ["LeastPending", LeastPending.make(), { fairWithin: 1.25, weightsWithin: 1.4, sparesBusiest: true }],
+  [
+    "LeastPending, looking at all",
+    LeastPending.make({ load: PendingLoad.make() }),
+    { fairWithin: 1.25, weightsWithin: 1.4, sparesBusiest: true }
+  ],
+  [
+    "LeastPending with PeakEwma",
+    LeastPending.make({ load: PeakEwma.make() }),
+    { fairWithin: 1.25, weightsWithin: 1.4, sparesBusiest: true }
+  ],
+  ["PowerOfTwo", PowerOfTwo.make(), { fairWithin: 1.25, weightsWithin: 1.4, sparesBusiest: true }],
+  [
+    "PowerOfTwo with PeakEwma",
+    PowerOfTwo.make({ load: PeakEwma.make() }),
+    { fairWithin: 1.25, weightsWithin: 1.4, sparesBusiest: true }
+  ],
   ["PickFirst", PickFirst.make(), {}],
-  ["Weighted", Weighted.make(), { fairWithin: 1.01, takesTurns: true }],
+  ["Weighted", Weighted.make(), { fairWithin: 1.01, weightsWithin: 1.05, takesTurns: true }],
   ["Weighted by reports", Weighted.make({ reports: Weights.make() }), { fairWithin: 1.01, takesTurns: true }],
-  ["RingHash", RingHash.make(), { fairWithin: 1.6, keepsKeys: 0 }],
+  ["RingHash", RingHash.make(), { fairWithin: 1.6, weightsWithin: 1.7, keepsKeys: 0 }],
   ["RingHash with a bound", RingHash.make({ bound: 1.25 }), { fairWithin: 1.6, keepsKeys: 0 }],
   ["RingHash as ringpop", RingHash.make({ placement: RingHash.ringpop() }), { keepsKeys: 0 }],
   ["RingHash as goma", RingHash.make({ placement: RingHash.compat }), {}],
-  ["Maglev", Maglev.make({ slots: 5003 }), { fairWithin: 1.25, keepsKeys: 0.03 }],
-  ["Rendezvous", Rendezvous.make(), { fairWithin: 1.25, keepsKeys: 0 }],
+  ["Maglev", Maglev.make({ slots: 5003 }), { fairWithin: 1.25, weightsWithin: 1.3, keepsKeys: 0.03 }],
+  ["Rendezvous", Rendezvous.make(), { fairWithin: 1.25, weightsWithin: 1.3, keepsKeys: 0 }],
   ["Panic", Panic.below(RoundRobin.make(), 0.5), { fairWithin: 1.01 }],
   ["Panic over Sticky", Panic.below(Sticky.byKey(RoundRobin.make()), 0.5), { fairWithin: 1.01 }],
   ["Priority.failover", Priority.failover(RoundRobin.make()), { partial: true }],
@@ -65,7 +77,7 @@ const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> 
     { partial: true, avoidsTried: true }
   ],
   ["Sticky", Sticky.byKey(PowerOfTwo.make()), { fairWithin: 1.25, keepsKeys: 0 }],
-  ["the default", Balancer.defaults.picker, { fairWithin: 1.25 }],
+  ["the default", Balancer.defaults.picker, { fairWithin: 1.25, weightsWithin: 1.4, sparesBusiest: true }],
   [
     "everything",
     Panic.below(Priority.failover(Sticky.byKey(Subset.rendezvous(LeastPending.make(), { size: 3 }))), 0.5),
@@ -104,6 +116,12 @@ const orQueue = (peer: Peer.Peer | undefined): Picker.Pick => peer ?? Picker.que
 const fail: Picker.Fail = { _tag: "Fail", error: RpcError.make("UNAVAILABLE", "nobody") }
 
 const modulo = (key: unknown): number => String(key).length + Number(/\d+$/.exec(String(key))?.[0] ?? 0)
+
+/** A peer by weight, at a place from 0 to 1 on the line of all weights. */
+const drawn = (peers: ReadonlyArray<Peer.Peer>, weightOf: (peer: Peer.Peer) => number, place: number): Peer.Peer => {
+  let left = place * peers.reduce((sum, peer) => sum + weightOf(peer), 0)
+  return peers.find((peer) => (left -= weightOf(peer)) < 0) ?? peers.at(-1)!
+}
 
 const broken: ReadonlyArray<[PickerLaws.Law, string, Picker.PickerPolicy, PickerLaws.Options]> = [
   ["only ready", "picks whoever is listed", bare(({ peers }) => ({ pick: () => orQueue(peers[0]) })), {}],
@@ -169,6 +187,34 @@ const broken: ReadonlyArray<[PickerLaws.Law, string, Picker.PickerPolicy, Picker
       }
     })),
     { fairWithin: 1.25 }
+  ],
+  ["follows weights", "has no idea of them", RoundRobin.make(), { weightsWithin: 1.4 }],
+  [
+    "follows weights",
+    "draws two by weight, one after the other, and takes either",
+    Picker.overReady((ready, random, _previous, { weightOf }) => {
+      const draw = (peers: ReadonlyArray<Peer.Peer>) => drawn(peers, weightOf, random.nextDoubleUnsafe())
+      return {
+        pick: () => {
+          const first = draw(ready)
+          const second = ready.length === 1 ? first : draw(ready.filter((peer) => peer !== first))
+          return random.nextDoubleUnsafe() < 0.5 ? first : second
+        }
+      }
+    }),
+    { weightsWithin: 1.4 }
+  ],
+  [
+    "spares the busiest",
+    "may draw one peer twice",
+    Picker.overReady((ready, random, _previous, { load, weightOf }) => ({
+      pick: (_call, now) => {
+        const first = drawn(ready, weightOf, random.nextDoubleUnsafe())
+        const second = drawn(ready, weightOf, random.nextDoubleUnsafe())
+        return load.cost(second.stats, now) < load.cost(first.stats, now) ? second : first
+      }
+    })),
+    { sparesBusiest: true }
   ],
   ["takes turns", "throws dice", Random.make(), { takesTurns: true }],
   [

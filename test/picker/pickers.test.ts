@@ -132,9 +132,9 @@ describe("LeastPending", () => {
   it.effect("picks the peer with the fewest calls", () =>
     Effect.gen(function* () {
       const [a, b, c] = [peerAt("a"), peerAt("b"), peerAt("c")]
-      a.stats.pending = 2
-      b.stats.pending = 1
-      c.stats.pending = 3
+      a.stats.unanswered = 2
+      b.stats.unanswered = 1
+      c.stats.unanswered = 3
       const [picker] = yield* pickersOf(LeastPending.make(), setOf(a, b, c))
       assert.deepStrictEqual(yield* picks(picker!, 3), ["b:1", "b:1", "b:1"])
     })
@@ -155,13 +155,13 @@ describe("LeastPending", () => {
       for (let step = 0; step < 3000; step++) {
         // A call begins or ends on any peer, listed or not.
         const { stats } = peers[throwDie(peers.length)]!
-        if (stats.pending === 0 || throwDie(2) === 0) stats.pending++
-        else stats.pending--
+        if (stats.unanswered === 0 || throwDie(2) === 0) stats.unanswered++
+        else stats.unanswered--
         if (step % 50 === 0) yield* give(setOf(...(listed = peers.filter((_, i) => i === 0 || throwDie(4) > 0))))
         const picked = latest().pick(callWith({}), 0)
         assert(picked._tag === "Peer")
-        assert.strictEqual(picked.stats.pending, Math.min(...listed.map(({ stats }) => stats.pending)))
-        if (throwDie(3) === 0) picked.stats.pending++
+        assert.strictEqual(picked.stats.unanswered, Math.min(...listed.map(({ stats }) => stats.unanswered)))
+        if (throwDie(3) === 0) picked.stats.unanswered++
       }
     }).pipe(Chance.withSeed("exact"), Effect.scoped)
   )
@@ -174,9 +174,9 @@ describe("LeastPending", () => {
       peers.forEach(({ id }, i) => assert.approximately(share(idle, id), (i + 1) / 6, 0.02))
       for (let call = 0; call < 600; call++) {
         const picked = latest().pick(callWith({}), 0)
-        if (picked._tag === "Peer") picked.stats.pending++
+        if (picked._tag === "Peer") picked.stats.unanswered++
       }
-      peers.forEach(({ stats }, i) => assert.approximately(stats.pending, (i + 1) * 100, 3))
+      peers.forEach(({ stats }, i) => assert.approximately(stats.unanswered, (i + 1) * 100, 3))
     }).pipe(Chance.withSeed("weights"), Effect.scoped)
   )
 
@@ -189,8 +189,8 @@ describe("LeastPending", () => {
       for (let call = 0; call < 8000; call++) {
         const picked = latest().pick(callWith({}), 0)
         assert(picked._tag === "Peer")
-        picked.stats.pending++
-        picked.stats.pending--
+        picked.stats.unanswered++
+        picked.stats.unanswered--
         ids.push(picked.id)
       }
       const after = ids.filter((_, i) => ids[i - 1] === "a:1")
@@ -204,9 +204,9 @@ describe("LeastPending", () => {
       const { latest } = yield* start(policy, setOf(...peers))
       for (let call = 0; call < 50; call++) {
         const picked = latest().pick(callWith({}), 0)
-        if (picked._tag === "Peer") picked.stats.pending++
+        if (picked._tag === "Peer") picked.stats.unanswered++
       }
-      for (const { stats } of peers) assert.strictEqual(stats.pending, 10)
+      for (const { stats } of peers) assert.strictEqual(stats.unanswered, 10)
     })
   )
 
@@ -236,7 +236,7 @@ describe("PowerOfTwo", () => {
   it.effect("never picks the worst of all, because its two samples are distinct", () =>
     Effect.gen(function* () {
       const [a, b, c] = [peerAt("a"), peerAt("b"), peerAt("c")]
-      c.stats.pending = 10
+      c.stats.unanswered = 10
       const [picker] = yield* pickersOf(PowerOfTwo.make(), setOf(a, b, c))
       assert.strictEqual(share(yield* picks(picker!, 1000), "c:1"), 0)
     })
@@ -245,9 +245,9 @@ describe("PowerOfTwo", () => {
   it.effect("samples every pair alike", () =>
     Effect.gen(function* () {
       const [a, b, c] = [peerAt("a"), peerAt("b"), peerAt("c")]
-      a.stats.pending = 1
-      b.stats.pending = 2
-      c.stats.pending = 3
+      a.stats.unanswered = 1
+      b.stats.unanswered = 2
+      c.stats.unanswered = 3
       const [picker] = yield* pickersOf(PowerOfTwo.make(), setOf(a, b, c))
       const ids = yield* picks(picker!, 9000)
       // a wins two of the three pairs, b the third.
@@ -280,16 +280,16 @@ describe("PowerOfTwo over unequal weights", () => {
       // Every call stays: pending calls come to the ratio of the weights.
       for (let i = 0; i < 500; i++) {
         const [id] = yield* picks(picker!, 1)
-        ;(id === "a:1" ? a : b).stats.pending++
+        ;(id === "a:1" ? a : b).stats.unanswered++
       }
-      assert.approximately(a.stats.pending / b.stats.pending, 4, 0.3)
+      assert.approximately(a.stats.unanswered / b.stats.unanswered, 4, 0.3)
     }).pipe(Chance.withSeed("busy"))
   )
 
   it.effect("does not let a peer with little weight win because it has no calls", () =>
     Effect.gen(function* () {
       const peers = ["a", "b", "c", "d"].map((name) => peerAt(name))
-      for (const peer of peers.slice(1)) peer.stats.pending = 5
+      for (const peer of peers.slice(1)) peer.stats.unanswered = 5
       const [picker] = yield* pickersOf(PowerOfTwo.make(), weighing({ "a:1": 0.1 }, ...peers))
       // Twice its share of the weight at most: that often it is sampled.
       assert.isBelow(share(yield* picks(picker!, 10_000), "a:1"), 2 * (0.1 / 3.1) + 0.01)

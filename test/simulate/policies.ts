@@ -8,7 +8,8 @@ import {
   Random,
   Rendezvous,
   RingHash,
-  RoundRobin
+  RoundRobin,
+  Weighted
 } from "trunkline"
 import type { Policy } from "./Scenario.ts"
 
@@ -25,6 +26,8 @@ export const pending: Policy = { name: "P2C, pending", balancer: { picker: Power
 export const least: Policy = { name: "least pending", balancer: { picker: LeastPending.make() } }
 
 export const roundRobin: Policy = { name: "round robin", balancer: { picker: RoundRobin.make() } }
+
+export const weighted: Policy = { name: "turns by weight", balancer: { picker: Weighted.make() } }
 
 export const accrual: Policy = {
   name: "round robin, accrual",
