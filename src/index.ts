@@ -82,7 +82,9 @@ export * as StaticDiscovery from "./discovery/StaticDiscovery.ts"
 // What carries a call.
 export * as Connectivity from "./transport/Connectivity.ts"
 export * as Connector from "./transport/Connector.ts"
+export * as HttpProxy from "./transport/HttpProxy.ts"
 export * as Loss from "./transport/Loss.ts"
+export * as Tls from "./transport/Tls.ts"
 export * as Transport from "./transport/Transport.ts"
 export * as Watched from "./transport/Watched.ts"
 

@@ -37,15 +37,20 @@ const rooms: Readonly<Record<string, Room>> = {
     answers: "one backend and all that is known of it",
     mayImport: ["transport", "discovery", "call", "status"]
   },
+  socket: {
+    floor: 3,
+    answers: "a socket to an endpoint, through proxy and TLS",
+    mayImport: ["transport", "discovery"]
+  },
   grpcjs: {
     floor: 4,
     answers: "the only importer of `@grpc/grpc-js`",
-    mayImport: ["transport", "server", "discovery", "call", "status"]
+    mayImport: ["socket", "transport", "server", "discovery", "call", "status"]
   },
   http2: {
     floor: 4,
     answers: "the same wire straight on `node:http2`",
-    mayImport: ["transport", "server", "discovery", "call", "status"]
+    mayImport: ["socket", "transport", "server", "discovery", "call", "status"]
   },
   picker: {
     floor: 4,
@@ -109,7 +114,7 @@ const doors: ReadonlyArray<{ readonly party: RegExp; readonly only: ReadonlyArra
   {
     party: /^node:/,
     // The last three are adapters in one file each, and the program that users run.
-    only: ["grpcjs/", "http2/", "registries/", "discovery/NodeDns.ts", "observe/NodeDebugPage.ts", "cli/"]
+    only: ["grpcjs/", "http2/", "socket/", "registries/", "discovery/NodeDns.ts", "observe/NodeDebugPage.ts", "cli/"]
   }
 ]
 
@@ -316,7 +321,7 @@ describe("each rule can say no", () => {
       }),
       [
         "pool/Balancer.ts imports @grpc/grpc-js: it stops at grpcjs/",
-        "discovery/FileDiscovery.ts imports node:fs: it stops at grpcjs/ http2/ registries/ discovery/NodeDns.ts observe/NodeDebugPage.ts cli/",
+        "discovery/FileDiscovery.ts imports node:fs: it stops at grpcjs/ http2/ socket/ registries/ discovery/NodeDns.ts observe/NodeDebugPage.ts cli/",
         "status/Code.ts imports lodash: not a dependency on record"
       ]
     ))

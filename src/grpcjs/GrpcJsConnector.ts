@@ -10,12 +10,15 @@ import * as grpc from "@grpc/grpc-js"
 import { Config, Effect, Layer } from "effect"
 import * as CallCredentials from "../call/CallCredentials.ts"
 import * as Interceptor from "../call/Interceptor.ts"
-import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
+import { Address, authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
+import * as Way from "../socket/Way.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
+import type { ProxyOption } from "../transport/HttpProxy.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
 import { cancel, connectionClosed, type GrpcCall, type GrpcConnection } from "./GrpcCall.ts"
+import { GrpcCredentials } from "./GrpcCredentials.ts"
 import * as GrpcStream from "./GrpcStream.ts"
 import * as GrpcUnary from "./GrpcUnary.ts"
 
@@ -28,6 +31,11 @@ import * as GrpcUnary from "./GrpcUnary.ts"
 export interface Options {
   /** Plain text without it. */
   readonly tls?: ClientTls | undefined
+  /**
+   * An HTTP proxy to connect through, as `http://user:password@host:port`; `false` for none. By default the environment
+   * decides (`HttpProxy`).
+   */
+  readonly proxy?: ProxyOption | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
   /** Largest message that is sent, in bytes. Default no limit. */
@@ -36,7 +44,7 @@ export interface Options {
   readonly channelOptions?: grpc.ChannelOptions | undefined
 }
 
-const target = ({ address }: Endpoint): string => {
+const target = (address: Address): string => {
   if (address._tag === "Unix") return `unix:${address.path}`
   const { host, port } = address
   return host.includes(":")
@@ -46,7 +54,9 @@ const target = ({ address }: Endpoint): string => {
       : `dns:${host}:${port}`
 }
 
-const withoutPort = (authority: string): string => authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
+/** Where grpc-js opens its TCP connection to. */
+const targetOf = ({ endpoint, proxy }: Way.Way): string =>
+  target(proxy === undefined ? endpoint.address : Address.Tcp(proxy))
 
 const channelOptions = (endpoint: Endpoint, options: Options | undefined): grpc.ChannelOptions => ({
   ...options?.channelOptions,
@@ -56,48 +66,46 @@ const channelOptions = (endpoint: Endpoint, options: Options | undefined): grpc.
   ...(options?.maxSendMessageBytes === undefined
     ? undefined
     : { "grpc.max_send_message_length": options.maxSendMessageBytes }),
-  ...(endpoint.authority === undefined
-    ? undefined
-    : {
-        "grpc.default_authority": endpoint.authority,
-        ...(options?.tls === undefined
-          ? undefined
-          : { "grpc.ssl_target_name_override": withoutPort(endpoint.authority) })
-      }),
+  "grpc.default_authority": authorityOf(endpoint),
+  // The way is chosen here.
+  "grpc.enable_http_proxy": 0,
   "grpc.use_local_subchannel_pool": 1,
   "grpc.service_config_disable_resolution": 1,
   "grpc.enable_channelz": 0
 })
 
-const buffer = (bytes: Uint8Array | undefined): Buffer | null => (bytes === undefined ? null : Buffer.from(bytes))
-
-const credentials = (tls: ClientTls | undefined): grpc.ChannelCredentials =>
-  tls === undefined
-    ? grpc.credentials.createInsecure()
-    : grpc.credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert))
-
-/** What grpc-js puts around the reason it could not connect. */
-const wrapping = /^No connection established\. Last error: (?:Error: )?(.*?)(?:\. Resolution note: .*)?$/s
+/** The way to each endpoint. */
+const waysOf = (options: Options | undefined): ((endpoint: Endpoint) => Way.Way) => {
+  const { proxy, tls } = options ?? {}
+  const { "grpc.enable_http_proxy": enabled, "grpc.ssl_target_name_override": name } = options?.channelOptions ?? {}
+  const identity = tls === undefined ? undefined : Way.identity(tls)
+  return (endpoint) =>
+    Way.make(endpoint, {
+      identity: identity && (() => identity),
+      proxy: enabled === 0 ? false : proxy,
+      name: endpoint.authority === undefined ? name : undefined
+    })
+}
 
 /**
  * A failed channel does not say why; a call on it does, at once and without touching the network.
  */
-const failureCause = (channel: grpc.Channel, done: (cause: string) => void): void => {
+const failureCause = (channel: grpc.Channel, credentials: GrpcCredentials, done: (cause: string) => void): void => {
   const probe = channel.createCall("/", Infinity, null, null, null)
   probe.start(new grpc.Metadata(), {
     onReceiveMetadata: () => {},
     onReceiveMessage: () => {},
-    onReceiveStatus: (status) => done(wrapping.exec(status.details)?.[1] ?? status.details)
+    onReceiveStatus: ({ details }) => done(credentials.explain(details))
   })
 }
 
 /** Follows a channel's state until it is shut down. */
-const watch = (channel: grpc.Channel, states: Watched.Writable<Connectivity>): void => {
+const watch = (channel: grpc.Channel, credentials: GrpcCredentials, states: Watched.Writable<Connectivity>): void => {
   const state = channel.getConnectivityState(false)
   if (state === grpc.connectivityState.SHUTDOWN) return states.set(Connectivity.Shutdown())
   // First of all, because whoever hears of the state may close the channel. No deadline: there is no way to stop watching,
   // and with one grpc-js would keep a timer.
-  channel.watchConnectivityState(state, Infinity, () => watch(channel, states))
+  channel.watchConnectivityState(state, Infinity, () => watch(channel, credentials, states))
   switch (state) {
     case grpc.connectivityState.IDLE:
       return states.set(Connectivity.Idle())
@@ -106,17 +114,19 @@ const watch = (channel: grpc.Channel, states: Watched.Writable<Connectivity>): v
     case grpc.connectivityState.READY:
       return states.set(Connectivity.Ready())
     case grpc.connectivityState.TRANSIENT_FAILURE:
-      return failureCause(channel, (cause) => states.set(Connectivity.TransientFailure({ cause })))
+      return failureCause(channel, credentials, (cause) => states.set(Connectivity.TransientFailure({ cause })))
   }
 }
 
-const connect = (endpoint: Endpoint, options: Options | undefined) =>
-  Effect.acquireRelease(
+const connect = (way: Way.Way, options: Options | undefined) => {
+  const { endpoint } = way
+  return Effect.acquireRelease(
     Effect.sync(() => {
-      const channel = new grpc.Channel(target(endpoint), credentials(options?.tls), channelOptions(endpoint, options))
+      const credentials = new GrpcCredentials(way)
+      const channel = new grpc.Channel(targetOf(way), credentials, channelOptions(endpoint, options))
       const connection: GrpcConnection = { channel, endpoint, active: new Set<GrpcCall>() }
       const states = Watched.make<Connectivity>(Connectivity.Idle())
-      watch(channel, states)
+      watch(channel, credentials, states)
       return { connection, states }
     }),
     ({ connection, states }) =>
@@ -128,6 +138,7 @@ const connect = (endpoint: Endpoint, options: Options | undefined) =>
         })
       )
   ).pipe(
+    Effect.tap(() => (way.ignored === undefined ? Effect.void : Effect.logWarning(`no proxy is used: ${way.ignored}`))),
     Effect.map(({ connection, states }): Connection => ({
       transport: Interceptor.apply(
         CallCredentials.attach({
@@ -140,6 +151,7 @@ const connect = (endpoint: Endpoint, options: Options | undefined) =>
       connect: Effect.sync(() => void connection.channel.getConnectivityState(true))
     }))
   )
+}
 
 /**
  * A connector over grpc-js.
@@ -147,8 +159,10 @@ const connect = (endpoint: Endpoint, options: Options | undefined) =>
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options?: Options): Connector["Service"] =>
-  Connector.of({ connect: (endpoint) => connect(endpoint, options) })
+export const make = (options?: Options): Connector["Service"] => {
+  const wayTo = waysOf(options)
+  return Connector.of({ connect: (endpoint) => Effect.suspend(() => connect(wayTo(endpoint), options)) })
+}
 
 /**
  * Provides a connector over grpc-js.

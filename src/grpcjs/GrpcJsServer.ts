@@ -11,6 +11,7 @@ import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } fr
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import * as Server from "../server/Server.ts"
+import { serverPem } from "../socket/Pem.ts"
 import type { ServerTls } from "../transport/Tls.ts"
 import { interceptor, type Run } from "./GrpcServerCall.ts"
 
@@ -69,14 +70,12 @@ const stop = Effect.fnUntraced(function* <R>(server: grpc.Server, drain: Effect.
   if (Option.isNone(drained)) server.forceShutdown()
 })
 
-const credentials = (tls: ServerTls | undefined): grpc.ServerCredentials =>
-  tls === undefined
-    ? grpc.ServerCredentials.createInsecure()
-    : grpc.ServerCredentials.createSsl(
-        tls.clientCa === undefined ? null : Buffer.from(tls.clientCa),
-        [{ private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }],
-        tls.clientCa !== undefined
-      )
+/** Throws where a certificate cannot be used. */
+const credentials = (tls: ServerTls | undefined): grpc.ServerCredentials => {
+  if (tls === undefined) return grpc.ServerCredentials.createInsecure()
+  const { ca, cert, key } = serverPem(tls)
+  return grpc.ServerCredentials.createSsl(ca ?? null, [{ private_key: key, cert_chain: cert }], ca !== undefined)
+}
 
 /**
  * Starts a server. When the scope closes it drains, goes on accepting for the drain delay, then stops accepting,
@@ -108,7 +107,15 @@ export const make = Effect.fnUntraced(function* <R = never>(
   for (const path of router.keys()) register(server, path)
   const host = options.host ?? "127.0.0.1"
   const at = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
-  const port = yield* Effect.acquireRelease(bind(server, at(options.port ?? 0), credentials(options.tls)), () =>
+  const secured = yield* Effect.try({
+    try: () => credentials(options.tls),
+    catch: (error) =>
+      new Server.BindError({
+        address: at(options.port ?? 0),
+        problem: error instanceof Error ? error.message : "the certificate cannot be used"
+      })
+  })
+  const port = yield* Effect.acquireRelease(bind(server, at(options.port ?? 0), secured), () =>
     stop(server, drain, options)
   )
   return Server.Server.of({ address: at(port) })

@@ -4,13 +4,15 @@
  * The same wire as grpc-js with nothing between: less work for each call, compression chosen call by call and message by
  * message, certificates that rotate, and an error that knows whether the server ever saw the call.
  */
-import { Config, Duration, Effect, Layer, type Scope } from "effect"
+import { Config, Duration, Effect, Layer, type Scope, Stream } from "effect"
 import * as CallCredentials from "../call/CallCredentials.ts"
 import * as Interceptor from "../call/Interceptor.ts"
 import type { Arrows } from "../call/Interceptor.ts"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
+import * as Way from "../socket/Way.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
+import type { ProxyOption } from "../transport/HttpProxy.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import { KeepaliveTimes } from "./Keepalive.ts"
 import { type CredentialsError, follow, type Rotating } from "./Rotation.ts"
@@ -28,6 +30,11 @@ import * as UnaryExchange from "./UnaryExchange.ts"
 export interface Options {
   /** Plain text without it. A new set holds for every connection made from then on. */
   readonly tls?: Rotating<ClientTls> | undefined
+  /**
+   * An HTTP proxy to connect through, as `http://user:password@host:port`; `false` for none. By default the environment
+   * decides (`HttpProxy`).
+   */
+  readonly proxy?: ProxyOption | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
   readonly maxReceiveMessageBytes?: number | undefined
   /** Largest message that is sent, in bytes. Default no limit. */
@@ -73,6 +80,22 @@ const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: nu
     }))
   )
 
+/** The latest keys and certificates. A set that never changes is looked at when it is used, as over grpc-js. */
+const identityOf = Effect.fnUntraced(function* (
+  tls: Options["tls"]
+): Effect.fn.Return<(() => Way.Identity) | undefined, CredentialsError, Scope.Scope> {
+  if (tls === undefined) return undefined
+  if (!Stream.isStream(tls)) {
+    const identity = Way.identity(tls)
+    return () => identity
+  }
+  return yield* follow(tls, (set) => {
+    const identity = Way.identity(set)
+    identity.context()
+    return identity
+  })
+})
+
 /**
  * Makes a connector. The scope is that of the rotation of its certificates.
  *
@@ -82,7 +105,7 @@ const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: nu
 export const make = Effect.fnUntraced(function* (
   options?: Options
 ): Effect.fn.Return<Connector["Service"], CredentialsError, Scope.Scope> {
-  const tls = yield* follow<ClientTls | undefined>(options?.tls, () => {})
+  const identity = yield* identityOf(options?.tls)
   const { keepalive } = options ?? {}
   const rest = {
     maxReceiveMessageBytes: options?.maxReceiveMessageBytes ?? 4 * 1024 * 1024,
@@ -98,7 +121,11 @@ export const make = Effect.fnUntraced(function* (
   }
   return Connector.of({
     connect: (endpoint) =>
-      Effect.suspend(() => connect(endpoint, { tls: tls(), ...rest }, options?.maxConnectionsPerEndpoint ?? 1))
+      Effect.gen(function* () {
+        const way = Way.make(endpoint, { identity, proxy: options?.proxy })
+        if (way.ignored !== undefined) yield* Effect.logWarning(`no proxy is used: ${way.ignored}`)
+        return yield* connect(endpoint, { way, ...rest }, options?.maxConnectionsPerEndpoint ?? 1)
+      })
   })
 })
 

@@ -5,13 +5,14 @@
  * client goes away. Responses can be compressed, certificates rotate, and a connection carries as many calls at one time
  * as the server says.
  */
-import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
+import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope, Stream } from "effect"
 import * as http2 from "node:http2"
 import type { AddressInfo } from "node:net"
 import * as ContentType from "../call/ContentType.ts"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import * as Server from "../server/Server.ts"
 import type * as RpcError from "../status/RpcError.ts"
+import { serverPem } from "../socket/Pem.ts"
 import type { ServerTls } from "../transport/Tls.ts"
 import { follow, type Rotating } from "./Rotation.ts"
 import { connectionWindow, streamWindow } from "./FlowControl.ts"
@@ -49,13 +50,11 @@ export interface Options<R> extends Server.Options<R> {
 
 type NodeServer = http2.Http2Server | http2.Http2SecureServer
 
-const secureOptions = (tls: ServerTls): http2.SecureServerOptions => ({
-  key: Buffer.from(tls.key),
-  cert: Buffer.from(tls.cert),
-  ...(tls.clientCa === undefined
-    ? undefined
-    : { ca: Buffer.from(tls.clientCa), requestCert: true, rejectUnauthorized: true })
-})
+/** Throws where a set cannot be used. */
+const secureOptions = (tls: ServerTls): http2.SecureServerOptions => {
+  const { ca, cert, key } = serverPem(tls)
+  return { key, cert, ...(ca === undefined ? undefined : { ca, requestCert: true, rejectUnauthorized: true }) }
+}
 
 const bind = (server: NodeServer, host: string, port: number) =>
   Effect.callback<number, Server.BindError>((resume) => {
@@ -174,11 +173,12 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const { tls } = options
   if (tls === undefined) server = http2.createServer(settings)
   else {
-    const replace = (set: ServerTls) =>
-      (server as http2.Http2SecureServer | undefined)?.setSecureContext(secureOptions(set))
-    const latest = yield* Effect.mapError(follow(tls, replace), ({ message }) => cannot(message))
+    const replace = (set: http2.SecureServerOptions) =>
+      (server as http2.Http2SecureServer | undefined)?.setSecureContext(set)
+    const sets = Stream.isStream(tls) ? tls : Stream.make(tls)
+    const latest = yield* Effect.mapError(follow(sets, secureOptions, replace), ({ problem }) => cannot(problem))
     server = yield* Effect.try({
-      try: () => http2.createSecureServer({ ...settings, ...secureOptions(latest()), allowHTTP1: false }),
+      try: () => http2.createSecureServer({ ...settings, ...latest(), allowHTTP1: false }),
       catch: (error) => cannot(error instanceof Error ? error.message : "the certificate cannot be used")
     })
   }

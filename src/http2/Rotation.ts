@@ -5,7 +5,7 @@
  * for the first, and a later one holds for every connection made from then on, while those that are open go on. What can't
  * be used is reported, and what was used before stays.
  */
-import { Cause, Data, Deferred, Effect, type Scope, Stream } from "effect"
+import { Data, Deferred, Effect, type Scope, Stream } from "effect"
 
 /**
  * One set for good, or every set in its time.
@@ -27,33 +27,38 @@ export class CredentialsError extends Data.TaggedError("CredentialsError")<{ rea
   }
 }
 
-/** Follows the sets; what it succeeds with says the latest. Each set after the first is given to `replace`. */
-export const follow = Effect.fnUntraced(function* <A>(
-  sets: Rotating<A>,
-  replace: (set: A) => void
-): Effect.fn.Return<() => A, CredentialsError, Scope.Scope> {
-  if (!Stream.isStream(sets)) return () => sets
+/**
+ * Follows the sets; what it succeeds with says the latest. Each set is made ready for use first, and one that `prepare`
+ * throws on is none: the first fails, later ones are reported and what was used before stays. Each set after the first is
+ * given to `replace`.
+ */
+export const follow = Effect.fnUntraced(function* <A, B>(
+  sets: Stream.Stream<A, { readonly message: string }>,
+  prepare: (set: A) => B,
+  replace?: (prepared: B) => void
+): Effect.fn.Return<() => B, CredentialsError, Scope.Scope> {
   const first = yield* Deferred.make<void, CredentialsError>()
-  let latest: A
-  const report = (cause: Cause.Cause<unknown>) => Effect.logWarning("a new certificate cannot be used", cause)
+  let latest: B
+  const report = (problem: string) =>
+    Effect.logWarning(`a new certificate cannot be used, and the one before stays: ${problem}`)
+  const fail = (problem: string) => Deferred.fail(first, new CredentialsError({ problem }))
   const use = (set: A) =>
-    Effect.gen(function* () {
-      if (yield* Deferred.isDone(first)) {
-        yield* Effect.catchCause(
-          Effect.sync(() => replace(set)),
-          report
-        )
-      }
-      latest = set
-      yield* Deferred.succeed(first, undefined)
-    })
+    Effect.try({
+      try: () => {
+        const prepared = prepare(set)
+        if (latest !== undefined) replace?.(prepared)
+        latest = prepared
+      },
+      catch: (error) => (error instanceof Error ? error.message : String(error))
+    }).pipe(
+      Effect.andThen(Deferred.succeed(first, undefined)),
+      Effect.catch((problem) => Effect.flatMap(fail(problem), (isFirst) => (isFirst ? Effect.void : report(problem))))
+    )
   yield* Stream.runForEach(sets, use).pipe(
-    Effect.catch((error) =>
-      Effect.flatMap(Deferred.fail(first, new CredentialsError({ problem: error.message })), (isFirst) =>
-        isFirst ? Effect.void : report(Cause.fail(error))
-      )
+    Effect.catch(({ message }) =>
+      Effect.flatMap(fail(message), (isFirst) => (isFirst ? Effect.void : report(message)))
     ),
-    Effect.andThen(Deferred.fail(first, new CredentialsError({ problem: "the stream is empty" }))),
+    Effect.andThen(fail("the stream is empty")),
     Effect.forkScoped
   )
   yield* Deferred.await(first)

@@ -8,21 +8,21 @@
  */
 import * as http2 from "node:http2"
 import type * as net from "node:net"
-import * as tls from "node:tls"
+import { Result } from "effect"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
+import { open } from "../socket/Opening.ts"
+import { explain, type Way } from "../socket/Way.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import * as Loss from "../transport/Loss.ts"
-import type { ClientTls } from "../transport/Tls.ts"
 import * as Watched from "../transport/Watched.ts"
 import { connectionWindow, sessionMemory, streamWindow } from "./FlowControl.ts"
 import { Keepalive, type KeepaliveTimes } from "./Keepalive.ts"
 import { type FieldProblem, fromThrown } from "./RequestFields.ts"
-import { openSocket } from "./Socket.ts"
 import { Watchdog } from "./Watchdog.ts"
 
 /** How a session is opened. */
 export interface Options {
-  readonly tls: ClientTls | undefined
+  readonly way: Way
   readonly maxReceiveMessageBytes: number
   readonly maxSendMessageBytes: number
   readonly maxMetadataBytes: number
@@ -64,6 +64,7 @@ export class Session {
   onChange: () => void = () => {}
   #http2: http2.ClientHttp2Session | undefined
   #socket: net.Socket | undefined
+  #abandon: () => void = () => {}
   #problem: string | undefined
   #error: Loss.DisconnectError | undefined
   #keepalive: Keepalive | undefined
@@ -73,7 +74,7 @@ export class Session {
     this.endpoint = endpoint
     this.options = options
     this.authority = authorityOf(endpoint)
-    this.scheme = options.tls === undefined ? "http" : "https"
+    this.scheme = options.way.identity === undefined ? "http" : "https"
   }
 
   /** Why the connection is gone; `undefined` while it is there. */
@@ -139,16 +140,16 @@ export class Session {
   connect(): void {
     if (this.states.current()._tag !== "Idle" || this.#http2 !== undefined) return
     this.states.set(Connectivity.Connecting())
-    try {
-      this.#open()
-    } catch (error) {
-      // Keys and names that TLS will not even look at.
-      this.#gone(error instanceof Error ? error.message : "cannot connect")
-    }
+    this.#abandon = open(this.options.way, (opened) =>
+      Result.match(opened, {
+        onFailure: (problem) => this.#gone(problem),
+        onSuccess: (socket) => this.#begin(socket)
+      })
+    )
   }
 
-  #open(): void {
-    const socket = openSocket(this.endpoint, this.authority, this.options.tls).setNoDelay(true)
+  /** HTTP/2 begins on a socket that is open. */
+  #begin(socket: net.Socket): void {
     this.#socket = socket
     // Before Node's own listeners, so that no call is begun between the end of the socket and that of the session.
     socket.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
@@ -167,17 +168,20 @@ export class Session {
     this.#http2 = session
     session.on("connect", () => {
       // Node says so also where the session has been given up before there was a connection.
-      if (session.destroyed) return
-      if (socket instanceof tls.TLSSocket && socket.alpnProtocol !== "h2") {
-        session.destroy(new Error("the server does not offer HTTP/2 (ALPN)"))
-      } else session.setLocalWindowSize(connectionWindow)
+      if (!session.destroyed) session.setLocalWindowSize(connectionWindow)
     })
     session.on("remoteSettings", (settings) => this.#settled(session, socket, settings))
     session.on("goaway", (code, lastStreamId, debug) => this.#goodbye(code, lastStreamId, debug))
     // A server that has not read our settings yet may push. Nobody wants that.
     session.on("stream", (stream) => stream.on("error", () => {}).close(http2.constants.NGHTTP2_REFUSED_STREAM))
     session.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
-    session.on("close", () => this.#gone("connection lost"))
+    session.on("close", () => this.#gone(this.#hungUp()))
+  }
+
+  /** Why a connection is gone when nobody says why. */
+  #hungUp(): string {
+    const wasConnecting = this.states.current()._tag === "Connecting"
+    return wasConnecting ? explain(this.options.way, "settle", undefined) : "connection lost"
   }
 
   #settled(session: http2.ClientHttp2Session, socket: net.Socket, { maxConcurrentStreams }: http2.Settings): void {
@@ -216,7 +220,13 @@ export class Session {
 
   /** Why the socket or the session is about to end. */
   #fail(error: NodeJS.ErrnoException): void {
-    this.#problem ??= error.message
+    const isConnecting = this.states.current()._tag === "Connecting"
+    this.#problem ??= isConnecting ? explain(this.options.way, "settle", error) : error.message
+    // A server may refuse what TLS has agreed on (a certificate, in TLS 1.3), of which only the socket hears.
+    if (isConnecting) {
+      this.#gone(this.#problem)
+      return this.#destroy()
+    }
     this.#error ??= Loss.fromSocketCode(error.code)
     this.#tellUnsent()
     this.#leave()
@@ -226,7 +236,7 @@ export class Session {
     this.#tellUnsent()
     this.#leave()
     // The session tells its end later, or not at all; it may know more of the reason.
-    setImmediate(() => this.#gone("connection lost"))
+    setImmediate(() => this.#gone(this.#hungUp()))
   }
 
   /** While Node still knows: calls over what the server takes at one time have never been sent. */
@@ -267,6 +277,7 @@ export class Session {
 
   /** Node waits for the last words of a session; a socket whose other end is silent never gets them out. */
   #destroy(): void {
+    this.#abandon()
     this.#http2?.destroy()
     this.#socket?.destroy()
   }
