@@ -2,7 +2,7 @@
  * Requests that are wrong, found before they are sent and before a handler sees them.
  *
  * A rule says what is wrong with a request: a problem for each field, or nothing. A request with a problem ends its call as
- * `INVALID_ARGUMENT`, whose message and whose `google.rpc.BadRequest` detail name the fields. On a client that happens
+ * `INVALID_ARGUMENT`, whose message and whose `google.rpc.BadRequest` detail name the fields, the first 16 of them. On a client that happens
  * before a peer is chosen, and again on the server, which has no reason to believe its clients.
  */
 import { Effect, Result, Schema, SchemaIssue, SchemaParser, Stream } from "effect"
@@ -12,6 +12,7 @@ import type { Call } from "./Call.ts"
 import type { Interceptor } from "./Interceptor.ts"
 import * as Method from "./Method.ts"
 import { withinDeadline } from "./Patience.ts"
+import * as SchemaProblem from "./SchemaProblem.ts"
 import * as Service from "./Service.ts"
 
 /**
@@ -60,14 +61,7 @@ export const check = <I>(options: {
 /** The name of the request as a whole, where a problem has no field. */
 const whole = "request"
 
-const fieldOf = (path: ReadonlyArray<PropertyKey>): string =>
-  path.length === 0
-    ? whole
-    : path.reduce<string>(
-        (field, key) =>
-          typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
-        ""
-      )
+const fieldOf = (path: ReadonlyArray<PropertyKey>): string => SchemaProblem.fieldOf(path) || whole
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -86,11 +80,13 @@ const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 export const schema = (schema: Schema.Constraint): Rule<unknown> => {
   const decode = SchemaParser.decodeUnknownResult(Schema.toType(schema), { errors: "all" })
   return (request) => {
-    const result = decode(request)
-    return Result.isSuccess(result)
+    const result = Result.try(() => decode(request))
+    // A value that refers to itself has no end.
+    if (Result.isFailure(result)) return { [whole]: "cannot be looked at: it is nested too deeply" }
+    return Result.isSuccess(result.success)
       ? none
       : merge(
-          issuesOf(result.failure).issues.map(({ message, path }) => ({
+          issuesOf(result.success.failure).issues.map(({ message, path }) => ({
             [fieldOf((path ?? []) as ReadonlyArray<PropertyKey>)]: message
           }))
         )
@@ -124,14 +120,25 @@ export const all =
       : merge(verdicts as ReadonlyArray<Problems>)
   }
 
+/** As many problems as are told, and as much of each: a status is short, and a request may have thousands. */
+const mostProblems = 16
+const mostOfField = 120
+const mostOfProblem = 200
+
 /** The error of a request that is wrong. */
 const refusal = (problems: Problems, method: Method.Any): RpcError.RpcError | undefined => {
-  const entries = Object.entries(problems)
-  if (entries.length === 0) return undefined
-  const message = entries.map(([field, problem]) => `${field}: ${problem}`).join("; ")
+  const all = Object.entries(problems)
+  if (all.length === 0) return undefined
+  const told = all
+    .slice(0, mostProblems)
+    .map(
+      ([field, problem]) => [SchemaProblem.cut(field, mostOfField), SchemaProblem.cut(problem, mostOfProblem)] as const
+    )
+  const texts = told.map(([field, problem]) => `${field}: ${problem}`)
+  if (all.length > told.length) texts.push(`and ${all.length - told.length} more`)
   return ErrorDetails.attach(
-    RpcError.make("INVALID_ARGUMENT", message, { method: method.path }),
-    ErrorDetails.badRequest(problems)
+    RpcError.make("INVALID_ARGUMENT", texts.join("; "), { method: method.path }),
+    ErrorDetails.badRequest(Object.fromEntries(told))
   )
 }
 

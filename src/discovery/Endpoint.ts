@@ -95,6 +95,10 @@ export class WeightError extends Data.TaggedError("WeightError")<{
   }
 }
 
+/** A path that begins with two slashes would read as a target's authority; a host called `unix`, as a scheme. */
+const isMistakable = (address: Address): boolean =>
+  address._tag === "Unix" ? address.path.startsWith("//") : address.host === "unix"
+
 /**
  * The canonical form of an address, which `parse` reads back: `1.2.3.4:50051`, `[::1]:50051`, `greeter:50051`,
  * `unix:/run/greeter.sock`.
@@ -104,10 +108,12 @@ export class WeightError extends Data.TaggedError("WeightError")<{
  */
 export const format = (address: Address): string =>
   address._tag === "Unix"
-    ? `unix:${address.path}`
-    : address.host.includes(":")
-      ? `[${address.host}]:${address.port}`
-      : `${address.host}:${address.port}`
+    ? `unix:${isMistakable(address) ? "//" : ""}${address.path}`
+    : isMistakable(address)
+      ? `dns:${address.host}:${address.port}`
+      : address.host.includes(":")
+        ? `[${address.host}]:${address.port}`
+        : `${address.host}:${address.port}`
 
 /**
  * The endpoint of an address that is known to be good; `parse` is for text. Throws a `WeightError` if the weight is

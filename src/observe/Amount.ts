@@ -31,6 +31,12 @@ export const span = (millis: number): string => {
   return unit === undefined ? "now" : `${Math.floor(millis / unit[0])}\u00a0${unit[1]}`
 }
 
+/** How long ago something was: `just now`, `12 s ago`. */
+export const ago = (millis: number): string => (millis < 1000 ? "just now" : `${span(millis)} ago`)
+
+/** When something is to come: `now`, `in 12 s`. */
+export const ahead = (millis: number): string => (millis < 1000 ? "now" : `in ${span(millis)}`)
+
 /** The furthest instant that a date can tell. */
 const last = 8.64e15
 

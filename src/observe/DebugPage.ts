@@ -8,7 +8,7 @@
  *
  * `answer` knows no server. `layer` mounts it in an effect `HttpRouter`; `NodeDebugPage` serves it with Node alone.
  */
-import { Effect, type Layer, Random, Stream } from "effect"
+import { Effect, type Layer, Stream } from "effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as DebugPageHtml from "./DebugPageHtml.ts"
@@ -66,9 +66,9 @@ export const defaultPath = "/debug/backends"
 /** A page without scripts is asked for anew so often, in seconds. */
 const refreshSeconds = 5
 
-/** 128 bits, as hexadecimal digits. */
-const nonce = Effect.map(Effect.all(Array.from({ length: 4 }, () => Random.nextIntBetween(0, 2 ** 32))), (words) =>
-  words.map((word) => word.toString(16).padStart(8, "0")).join("")
+/** 128 bits, as hexadecimal digits. A secret, and so not from the context's `Random`, whose numbers can be foretold. */
+const nonce = Effect.sync(() =>
+  [...globalThis.crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
 )
 
 const common = {

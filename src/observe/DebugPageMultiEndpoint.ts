@@ -34,7 +34,7 @@ export const render = (list: Snapshot["multiEndpoints"][number], now: number): H
         <ol>
           ${endpoints.map((each) => endpoint(each, current))}
         </ol>
-        ${switchAt === undefined ? undefined : html`<p class="soft">A switch is to come in ${Amount.span(switchAt - now)}.</p>`}
+        ${switchAt === undefined ? undefined : html`<p class="soft">A switch is to come ${Amount.ahead(switchAt - now)}.</p>`}
       </div>
       <div>
         <h4>Latest switches</h4>

@@ -20,7 +20,7 @@ const remark = (text: string | undefined) => (text === undefined ? undefined : h
 const standing = ({ standing }: Peer, now: number) => {
   if (standing === undefined) return undefined
   const weight = standing.weight === 1 ? undefined : `${Amount.percent(standing.weight)} of its weight`
-  const until = standing.until === undefined ? undefined : `looked at again in ${Amount.span(standing.until - now)}`
+  const until = standing.until === undefined ? undefined : `looked at again ${Amount.ahead(standing.until - now)}`
   const parts = [standing.cause, weight, until].filter((part) => part !== undefined)
   return parts.length === 0 ? undefined : remark(parts.join(", "))
 }
@@ -58,7 +58,7 @@ const lastError = ({ lastError }: Peer, now: number): Html =>
     ? html`<td class="error empty" role="cell"><span class="none">none</span></td>`
     : html`<td class="error" role="cell" data-label="Last error">
         ${shown(lastError.text)}<small
-          ><time datetime="${Amount.instant(lastError.at)}">${Amount.span(now - lastError.at)}</time> ago</small
+          ><time datetime="${Amount.instant(lastError.at)}">${Amount.ago(now - lastError.at)}</time></small
         >
       </td>`
 

@@ -9,7 +9,7 @@ import { isReady, type Pool, type Snapshot } from "./Snapshot.ts"
 
 const discovered = (at: number | undefined, now: number): string => {
   if (at === undefined) return "not discovered yet"
-  return now - at < 1000 ? "discovered just now" : `discovered ${Amount.span(now - at)} ago`
+  return `discovered ${Amount.ago(now - at)}`
 }
 
 const facts = ({ discovery, panicked, peers, picker }: Pool, now: number): string => {

@@ -8,6 +8,7 @@
 import { Clock, Duration, Effect, Layer, type LogLevel, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import type { PeerStatus } from "../peer/PeerStatus.ts"
+import * as Printable from "../status/Printable.ts"
 import { PeerPool } from "./PeerPool.ts"
 
 /**
@@ -85,12 +86,12 @@ const follow = Effect.fnUntraced(function* (target: string, peer: Peer, options:
     written.push(clock.currentTimeMillisUnsafe())
     const since = failuresOf(peer) - failures
     failures += since
-    return Effect.logWithLevel(severity)(`peer ${peer.id} is ${state}`).pipe(
+    return Effect.logWithLevel(severity)(`peer ${Printable.escape(peer.id)} is ${state}`).pipe(
       Effect.annotateLogs({
         target,
         peer: peer.id,
         state,
-        ...(cause === undefined ? undefined : { cause }),
+        ...(cause === undefined ? undefined : { cause: Printable.escape(cause) }),
         ...(since > 1 ? { failures: since } : undefined)
       })
     )

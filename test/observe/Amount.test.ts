@@ -36,6 +36,15 @@ describe("Amount", () => {
     [86_400_000 * 400, "400 d"]
   ])("span %d is %s", (millis, text) => assert.strictEqual(plain(Amount.span(millis)), text))
 
+  it.each<[number, string, string]>([
+    [-5, "just now", "now"],
+    [999, "just now", "now"],
+    [1000, "1 s ago", "in 1 s"],
+    [119_999, "1 min ago", "in 1 min"]
+  ])("%d is %s, or %s", (millis, ago, ahead) => {
+    assert.deepStrictEqual([plain(Amount.ago(millis)), plain(Amount.ahead(millis))], [ago, ahead])
+  })
+
   it.each<[number, string]>([
     [0, "1970-01-01T00:00:00.000Z"],
     [Infinity, "never"],

@@ -1,6 +1,6 @@
 /** The page over HTTP: in effect's router, and on Node's own server on loopback. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Effect, Fiber, Layer, Random, Stream } from "effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Http from "node:http"
 import { DebugPage, Introspection, NodeDebugPage, Snapshot } from "trunkline"
@@ -63,6 +63,18 @@ describe("on Node", () => {
       )
       assert.notInclude((yield* ask(url)).body, nonce)
     }).pipe(Effect.scoped)
+  )
+
+  live("nobody foretells a nonce: it does not come from the context's chance", () =>
+    Effect.gen(function* () {
+      const headers = { header: () => undefined, method: "GET", url: "/debug/backends" }
+      const foretold = { nextIntUnsafe: () => 7, nextDoubleUnsafe: () => 0.5 }
+      const mark = Effect.map(
+        Effect.provideService(DebugPage.answer(headers), Random.Random, foretold),
+        (answer) => /'nonce-([0-9a-f]{32})'/.exec(answer!.headers["content-security-policy"]!)![1]
+      )
+      assert.notStrictEqual(yield* mark, yield* mark)
+    })
   )
 
   live("is JSON for whoever prefers that", () =>

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schedule, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, type Connector, PeerLogger, type PeerStatus, RoundRobin, StaticDiscovery } from "trunkline"
+import { Balancer, Connector, PeerLogger, type PeerStatus, RoundRobin, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
+import { Connectivity } from "../../src/transport/Connectivity.ts"
+import * as Watched from "../../src/transport/Watched.ts"
 import { echoHandlers } from "../echo.ts"
 import { allLevels, logs } from "../observe/logs.ts"
 
@@ -39,6 +41,28 @@ const logged = <A, E>(
     Effect.provide(Layer.mergeAll(TestNetwork.layer, layer))
   )
 }
+
+it.effect("what a peer is lost for is one line of plain text", () =>
+  logged((lines) =>
+    Effect.gen(function* () {
+      const connector = Connector.Connector.of({
+        connect: () => {
+          const states = Watched.make<Connectivity>(Connectivity.Idle())
+          const hostile = "refused\n[12:00] INFO: all is well \u001b[2J"
+          return Effect.succeed({
+            transport: { unary: () => Effect.never, stream: () => Effect.never },
+            connectivity: states,
+            connect: Effect.sync(() => states.set(Connectivity.TransientFailure({ cause: hostile })))
+          })
+        }
+      })
+      yield* Effect.provideService(pooled(), Connector.Connector, connector)
+      yield* TestClock.adjust("100 millis")
+      const down = lines.find(({ message }) => message.endsWith("Down"))
+      assert.include(String(down?.annotations["cause"]), "refused\\n[12:00] INFO: all is well \\u001b[2J")
+    })
+  )
+)
 
 const summary = (lines: ReturnType<typeof logs>["lines"]) => lines.map(({ level, message }) => `${level}: ${message}`)
 
