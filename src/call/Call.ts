@@ -78,6 +78,8 @@ export class Call {
   panicked = false
   /** Whether this attempt's peer is the one its caller asked for by name, who gets it whatever signals say of it. */
   insisted = false
+  /** Whether this attempt was refused because its connection was closing, and not by a server that takes calls on it. */
+  outrun = false
   /** Whether this attempt is the one call of a peer on probation. */
   probe = false
   /** The ids of the peers earlier attempts failed on, and of those a copy of this call is on. */
@@ -140,6 +142,7 @@ export class Call {
     this.attemptType = "transparent_retry"
     this.attemptStart = now
     this.picked = undefined
+    this.outrun = false
     this.sentBytes = 0
     this.receivedBytes = 0
     this.startClock(now)

@@ -131,6 +131,7 @@ export class Lease {
     }
     const bad = outcome === "failure" || outcome === "rejected"
     this.#settle(outcome, error)
+    if (error?.progress === "refused") this.#call.outrun = this.#peer.lane !== this.#lane
     if (!this.#answered || bad) this.#observe(outcome, now, bad && error !== undefined ? RetryAfter.millis(error) : 0)
     this.#lane.leave()
   }

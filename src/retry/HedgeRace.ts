@@ -46,7 +46,7 @@ const freely = Effect.fnUntraced(function* <A, R>(racer: Racer<A, R>, copy: Call
     if (Exit.isSuccess(exit)) return exit
     const error = Exit.findErrorOption(exit)
     const now = Deadline.nowUnsafe(copy.clock)
-    if (Option.isNone(error) || now >= copy.deadline || !free.allows(error.value)) return exit
+    if (Option.isNone(error) || now >= copy.deadline || !free.allows(error.value, copy)) return exit
     yield* Effect.yieldNow
     copy.repeatAttempt(now)
   }

@@ -47,7 +47,7 @@ export const afterFailure = Effect.fnUntraced(function* <A, R>(
   while (true) {
     const now = Deadline.nowUnsafe(call.clock)
     const committed = commitment(error)
-    if (now < call.deadline && !committed && free.allows(error)) {
+    if (now < call.deadline && !committed && free.allows(error, call)) {
       // Whose connection was lost needs a turn to see it; a call that comes back in the same turn would meet it again.
       yield* Effect.yieldNow
       call.repeatAttempt(now)
