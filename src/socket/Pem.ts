@@ -12,7 +12,9 @@ import type { ClientTls, Pem, ServerTls } from "../transport/Tls.ts"
 /** A set that cannot be used. The message names the part. */
 export class PemError extends Error {}
 
-const text = (pem: Pem): string => (typeof pem === "string" ? pem : Buffer.from(pem).toString("latin1"))
+/** As text, in which files that were put together without a line break are apart. */
+const text = (pem: Pem): string =>
+  (typeof pem === "string" ? pem : Buffer.from(pem).toString("latin1")).replace(/-----(?=-----BEGIN )/g, "-----\n")
 
 const blocks = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g
 

@@ -1,11 +1,21 @@
 /** Certificates that change while connections are open. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Queue, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Handlers, Http2Server, type Http2Connector, TlsFiles } from "trunkline"
+import {
+  Balancer,
+  Client,
+  Handlers,
+  Http2Connector,
+  Http2Server,
+  RoundRobin,
+  StaticDiscovery,
+  type Tls,
+  TlsFiles
+} from "trunkline"
 import { echoHandlers } from "../echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { selfSigned } from "../sockets/certificate.ts"
@@ -122,6 +132,55 @@ describe("the certificates a server accepts from clients, and a client's own", (
       yield* Queue.offer(own, second)
       yield* eventually(call, true)
       yield* Scope.close(scope, Exit.void)
+    })
+  )
+})
+
+describe("a client's certificates that cannot be used", () => {
+  it.live("leave the ones before in their place, however many there are, until some can be used", () =>
+    Effect.gen(function* () {
+      const server = yield* selfSigned("localhost")
+      const [first, second] = [yield* selfSigned("a"), yield* selfSigned("b")]
+      const { target } = yield* serve({ ...server, clientCa: Buffer.concat([first.cert, second.cert]) })
+      const ca = server.cert
+      const sets = yield* Queue.unbounded<Tls.ClientTls>()
+      const read: Array<Tls.ClientTls> = []
+      yield* Queue.offer(sets, { ca, ...first })
+      const tls = Stream.tap(Stream.fromQueue(sets), (set) => Effect.sync(() => read.push(set)))
+      const connector = yield* Layer.build(Http2Connector.layer({ tls }))
+      const call = Effect.scoped(
+        Effect.gen(function* () {
+          const pool = Balancer.layer({ discovery: StaticDiscovery.make([target]), picker: RoundRobin.make() })
+          const transport = yield* Layer.build(Layer.provide(pool, Layer.succeedContext(connector)))
+          const client = yield* Effect.provideContext(Client.make(EchoService), transport)
+          return yield* client.lookup({ text: "hello" })
+        })
+      )
+      assert.strictEqual((yield* call).text, "hello")
+      const bad: ReadonlyArray<Tls.ClientTls> = [
+        { ca, key: first.key.slice(0, 60), cert: first.cert },
+        { ca, key: second.key, cert: first.cert },
+        { ca: "half a f", ...first },
+        { ca, cert: first.cert }
+      ]
+      yield* Queue.offerAll(sets, bad)
+      yield* eventually(
+        Effect.sync(() => read.length === 5),
+        true
+      )
+      assert.strictEqual((yield* call).text, "hello")
+      yield* Queue.offer(sets, { ca: second.cert })
+      yield* eventually(Effect.map(Effect.exit(call), Exit.isSuccess), false)
+      yield* Queue.offer(sets, { ca, ...second })
+      yield* eventually(Effect.map(Effect.exit(call), Exit.isSuccess), true)
+    })
+  )
+
+  it.live("are none to begin with", () =>
+    Effect.gen(function* () {
+      const { cert } = yield* selfSigned("a")
+      const error = yield* Effect.flip(Layer.build(Http2Connector.layer({ tls: Stream.make({ cert }) })))
+      assert.strictEqual(error.message, "no certificate to start with: `tls.cert` is given without `tls.key`")
     })
   )
 })
