@@ -2,25 +2,28 @@
  * Connections over grpc-js, one channel each.
  *
  * A channel per endpoint, with grpc-js's own balancing, resolution and service configs out of the way, leaves it to do
- * what it does well: HTTP/2. grpc-js may not retry by policy (its pushback and hedge throttling are wrong), but its free
- * retry of a stream the server never looked at is left on. grpc-js says `application/grpc` of every request, also of one
+ * what it does well: HTTP/2. grpc-js may not retry, neither by policy (its pushback and hedge throttling are wrong) nor what
+ * was never sent (it tries that without end, on the same connection): who balances knows of other peers. grpc-js says `application/grpc` of every request, also of one
  * whose method writes JSON.
  */
 import * as grpc from "@grpc/grpc-js"
-import { Config, Effect, Layer } from "effect"
+import { Config, Duration, Effect, Layer } from "effect"
 import * as CallCredentials from "../call/CallCredentials.ts"
 import * as Interceptor from "../call/Interceptor.ts"
+import * as MetadataLimit from "../call/MetadataLimit.ts"
 import { Address, authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
+import { KeepaliveTimes } from "../session/Keepalive.ts"
 import * as Way from "../socket/Way.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import { type Connection, Connector } from "../transport/Connector.ts"
 import type { ProxyOption } from "../transport/HttpProxy.ts"
 import type { ClientTls } from "../transport/Tls.ts"
-import * as Watched from "../transport/Watched.ts"
-import { cancel, connectionClosed, type GrpcCall, type GrpcConnection } from "./GrpcCall.ts"
+import { cancel, connectionClosed } from "./GrpcCall.ts"
+import { GrpcConnection, type Limits } from "./GrpcConnection.ts"
 import { GrpcCredentials } from "./GrpcCredentials.ts"
 import * as GrpcStream from "./GrpcStream.ts"
 import * as GrpcUnary from "./GrpcUnary.ts"
+import { SessionCredentials } from "./SessionCredentials.ts"
 
 /**
  * How to connect.
@@ -40,7 +43,21 @@ export interface Options {
   readonly maxReceiveMessageBytes?: number | undefined
   /** Largest message that is sent, in bytes. Default no limit. */
   readonly maxSendMessageBytes?: number | undefined
-  /** Further grpc-js channel options, such as keepalive. The connector's own win. */
+  /**
+   * The most metadata a call may send, in bytes as RFC 9113, 6.5.2 counts them. Default 60,000, which is the most grpc-js can
+   * carry.
+   */
+  readonly maxMetadataBytes?: number | undefined
+  /**
+   * Pings a connection with calls on it after this time, and gives it up when no answer comes (gRFC A8). Off by default:
+   * servers may take offence at pings more often than every 5 minutes. To an endpoint that does (`too_many_pings`), this
+   * connector waits twice as long from then on.
+   */
+  readonly keepalive?: { readonly time: Duration.Input; readonly timeout?: Duration.Input | undefined } | undefined
+  /**
+   * Further grpc-js channel options. The connector's own win. Use `keepalive` and not grpc-js's own, which cuts off the
+   * calls of a connection that has been told goodbye.
+   */
   readonly channelOptions?: grpc.ChannelOptions | undefined
 }
 
@@ -69,6 +86,7 @@ const channelOptions = (endpoint: Endpoint, options: Options | undefined): grpc.
   "grpc.default_authority": authorityOf(endpoint),
   // The way is chosen here.
   "grpc.enable_http_proxy": 0,
+  "grpc.enable_retries": 0,
   "grpc.use_local_subchannel_pool": 1,
   "grpc.service_config_disable_resolution": 1,
   "grpc.enable_channelz": 0
@@ -99,47 +117,48 @@ const failureCause = (channel: grpc.Channel, credentials: GrpcCredentials, done:
   })
 }
 
-/** Follows a channel's state until it is shut down. */
-const watch = (channel: grpc.Channel, credentials: GrpcCredentials, states: Watched.Writable<Connectivity>): void => {
+/** Follows a channel's state until it is shut down, which whoever does it says of the connection. */
+const watch = (connection: GrpcConnection, credentials: GrpcCredentials): void => {
+  const { channel, states } = connection
   const state = channel.getConnectivityState(false)
-  if (state === grpc.connectivityState.SHUTDOWN) return states.set(Connectivity.Shutdown())
+  if (state === grpc.connectivityState.SHUTDOWN) return
   // First of all, because whoever hears of the state may close the channel. No deadline: there is no way to stop watching,
   // and with one grpc-js would keep a timer.
-  channel.watchConnectivityState(state, Infinity, () => watch(channel, credentials, states))
+  channel.watchConnectivityState(state, Infinity, () => watch(connection, credentials))
+  if (connection.isReady) return connection.retire("connection lost")
   switch (state) {
     case grpc.connectivityState.IDLE:
       return states.set(Connectivity.Idle())
     case grpc.connectivityState.CONNECTING:
       return states.set(Connectivity.Connecting())
     case grpc.connectivityState.READY:
-      return states.set(Connectivity.Ready())
+      return connection.ready()
     case grpc.connectivityState.TRANSIENT_FAILURE:
       return failureCause(channel, credentials, (cause) => states.set(Connectivity.TransientFailure({ cause })))
   }
 }
 
-const connect = (way: Way.Way, options: Options | undefined) => {
+const open = (way: Way.Way, options: Options | undefined, limits: Limits): GrpcConnection => {
+  const connection = new GrpcConnection(way.endpoint, limits)
+  const credentials = new GrpcCredentials(way)
+  const seen = new SessionCredentials(credentials, (session, socket) => connection.opened(session, socket))
+  connection.channel = new grpc.Channel(targetOf(way), seen, channelOptions(way.endpoint, options))
+  watch(connection, credentials)
+  return connection
+}
+
+const connect = (way: Way.Way, options: Options | undefined, limits: Limits) => {
   const { endpoint } = way
   return Effect.acquireRelease(
-    Effect.sync(() => {
-      const credentials = new GrpcCredentials(way)
-      const channel = new grpc.Channel(targetOf(way), credentials, channelOptions(endpoint, options))
-      const connection: GrpcConnection = { channel, endpoint, active: new Set<GrpcCall>() }
-      const states = Watched.make<Connectivity>(Connectivity.Idle())
-      watch(channel, credentials, states)
-      return { connection, states }
-    }),
-    ({ connection, states }) =>
+    Effect.sync(() => open(way, options, limits)),
+    (connection) =>
       Effect.andThen(
         Effect.forEach([...connection.active], (call) => cancel(connection, call, connectionClosed), { discard: true }),
-        Effect.sync(() => {
-          connection.channel.close()
-          states.set(Connectivity.Shutdown())
-        })
+        Effect.sync(() => connection.close())
       )
   ).pipe(
     Effect.tap(() => (way.ignored === undefined ? Effect.void : Effect.logWarning(`no proxy is used: ${way.ignored}`))),
-    Effect.map(({ connection, states }): Connection => ({
+    Effect.map((connection): Connection => ({
       transport: Interceptor.apply(
         CallCredentials.attach({
           authority: authorityOf(endpoint),
@@ -147,8 +166,9 @@ const connect = (way: Way.Way, options: Options | undefined) => {
         }),
         { unary: GrpcUnary.make(connection), stream: GrpcStream.make(connection) }
       ),
-      connectivity: states,
-      connect: Effect.sync(() => void connection.channel.getConnectivityState(true))
+      connectivity: connection.states,
+      connect: Effect.sync(() => connection.connect()),
+      loss: () => connection.loss
     }))
   )
 }
@@ -161,7 +181,18 @@ const connect = (way: Way.Way, options: Options | undefined) => {
  */
 export const make = (options?: Options): Connector["Service"] => {
   const wayTo = waysOf(options)
-  return Connector.of({ connect: (endpoint) => Effect.suspend(() => connect(wayTo(endpoint), options)) })
+  const { keepalive } = options ?? {}
+  const limits: Limits = {
+    maxMetadataBytes: Math.min(options?.maxMetadataBytes ?? Infinity, MetadataLimit.defaultMaxBytes),
+    keepalive:
+      keepalive === undefined
+        ? undefined
+        : new KeepaliveTimes({
+            timeMillis: Duration.toMillis(keepalive.time),
+            timeoutMillis: Duration.toMillis(keepalive.timeout ?? "20 seconds")
+          })
+  }
+  return Connector.of({ connect: (endpoint) => Effect.suspend(() => connect(wayTo(endpoint), options, limits)) })
 }
 
 /**

@@ -1,11 +1,16 @@
 /**
  * What a grpc-js status means.
+ *
+ * grpc-js tells who ended a call by its text alone.
  */
-import * as grpc from "@grpc/grpc-js"
-import type { Endpoint } from "../discovery/Endpoint.ts"
+import type * as grpc from "@grpc/grpc-js"
 import type * as Method from "../call/Method.ts"
+import type { Endpoint } from "../discovery/Endpoint.ts"
+import { fromHttpStatus } from "../session/WireStatus.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
+import { notGrpc } from "./AnswerFields.ts"
+import type { GrpcConnection, Occupant } from "./GrpcConnection.ts"
 import { fromGrpc } from "./GrpcMetadata.ts"
 
 /** Where a status came up, for the error it becomes. */
@@ -19,50 +24,55 @@ export interface Site {
  * why, and others in the socket's own words. No server answers so.
  */
 const lossText =
-  /^(?:Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error)|(?:read|write) E[A-Z]+$)/
+  /^(?:Connection dropped|Received RST_STREAM with code (?:0 \(Call ended without gRPC status\)|\d+ triggered by internal client error(?:: .*)?)|(?:read|write) E[A-Z]+)$/s
 
 /** What grpc-js says of a stream that was reset: by the server for this call, or with the whole connection. */
-const resetText = "Call cancelled"
+const resetText =
+  /^(?:Call cancelled|Bandwidth exhausted or memory limit exceeded|Protocol not secure enough|Received RST_STREAM with code \d+(?: \(Internal server error\))?)$/
 
 /** Texts grpc-js writes when it, and not the server, ended the call. */
 const localText =
-  /^(?:Deadline exceeded after|No connection established|Name resolution failed|Connection dropped|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream|Attempted to send message|the connection was closed)/
+  /^(?:Deadline exceeded after|No connection established|Name resolution failed|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream|Attempted to send message|the connection was closed)/
 
 /** Texts grpc-js writes when it never sent the call. */
 const notStartedText =
   /^(?:No connection established|Name resolution failed|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream)/
 
-/** What grpc-js says when the server's transport refused the stream, and did so again. */
+/** What grpc-js says of a call for which there was no stream id left. */
+const usedUpText = /No stream ID is available/
+
+/** What grpc-js says of a stream that the server's transport refused. */
 const refusedText = "Stream refused by server"
 
 /** How far a call got that ended with these words. */
 const progressOf = (details: string): RpcError.Progress =>
-  notStartedText.test(details) ? "not_started" : details === refusedText ? "refused" : "processed"
-
-/** Whether the connection went away under the call. */
-const isLoss = (details: string, channel: grpc.Channel): boolean =>
-  lossText.test(details) ||
-  (details === resetText && channel.getConnectivityState(false) !== grpc.connectivityState.READY)
+  notStartedText.test(details) || usedUpText.test(details)
+    ? "not_started"
+    : details === refusedText
+      ? "refused"
+      : "processed"
 
 /** The error of a call that did not end with OK. */
 export const toError = (
   status: grpc.StatusObject,
-  channel: grpc.Channel,
-  site: Site,
-  headers: grpc.Metadata | undefined
+  connection: GrpcConnection,
+  about: { readonly method: Method.Any; readonly occupant: Occupant; readonly headers: grpc.Metadata | undefined }
 ): RpcError.RpcError => {
-  const lost = isLoss(status.details, channel)
-  const code = lost ? "UNAVAILABLE" : Code.fromNumber(status.code)
+  const { headers, method, occupant } = about
+  const { details } = status
+  const lost = lossText.test(details) || (connection.isLost && resetText.test(details))
+  const progress = occupant.unsent && (lost || details === refusedText) ? "not_started" : progressOf(details)
+  const code = lost || progress === "not_started" ? "UNAVAILABLE" : Code.fromNumber(status.code)
   return RpcError.make(
     code === "OK" ? "INTERNAL" : code,
-    lost ? `connection lost: ${status.details}` : status.details,
+    lost ? `connection lost: ${connection.problem ?? details}` : details,
     {
-      origin: lost || localText.test(status.details) ? "local" : "remote",
-      method: site.method.path,
-      peer: site.endpoint.id,
+      origin: lost || localText.test(details) ? "local" : "remote",
+      method: method.path,
+      peer: connection.endpoint.id,
       headers: headers === undefined ? undefined : fromGrpc(headers),
       trailers: fromGrpc(status.metadata),
-      progress: progressOf(status.details)
+      progress
     }
   )
 }
@@ -75,3 +85,12 @@ export const localError = (
   progress?: RpcError.Progress
 ): RpcError.RpcError =>
   RpcError.make(code, message, { origin: "local", method: site.method.path, peer: site.endpoint.id, progress })
+
+/** Why the answer with these headers is not one of gRPC's. */
+export const notGrpcError = (headers: grpc.Metadata, site: Site): RpcError.RpcError | undefined => {
+  const [status] = headers.get(notGrpc)
+  if (status === undefined) return undefined
+  const [contentType = "none"] = headers.get("content-type")
+  const message = `the answer is not gRPC: HTTP status ${status.toString()}, content-type ${contentType.toString()}`
+  return localError(fromHttpStatus(Number(status)), message, site)
+}

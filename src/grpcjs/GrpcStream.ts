@@ -13,21 +13,16 @@ import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
 import { RpcError } from "../status/RpcError.ts"
 import { Inbox } from "../transport/Inbox.ts"
-import {
-  callerLeft,
-  cancel,
-  create,
-  type GrpcCall,
-  type GrpcConnection,
-  type Listener,
-  shutDown,
-  toBuffer
-} from "./GrpcCall.ts"
+import { callerLeft, cancel, create, type Listener, toBuffer } from "./GrpcCall.ts"
+import type { GrpcCall, GrpcConnection, Occupant } from "./GrpcConnection.ts"
 import { fromGrpc, ofCall } from "./GrpcMetadata.ts"
-import { toError } from "./GrpcStatus.ts"
+import { notGrpcError, toError } from "./GrpcStatus.ts"
 
 /** Receives for one call. */
-class StreamListener<I, O> implements Listener {
+class StreamListener<I, O> implements Listener, Occupant {
+  readonly grpcCall: GrpcCall
+  readonly look: number
+  unsent = false
   readonly headers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
   readonly trailers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
   readonly inbox: Inbox<O>
@@ -39,13 +34,13 @@ class StreamListener<I, O> implements Listener {
   readonly #connection: GrpcConnection
   readonly #method: Method<I, O>
   readonly #call: Call
-  readonly #grpcCall: GrpcCall
 
   constructor(connection: GrpcConnection, method: Method<I, O>, call: Call, grpcCall: GrpcCall) {
     this.#connection = connection
     this.#method = method
     this.#call = call
-    this.#grpcCall = grpcCall
+    this.grpcCall = grpcCall
+    this.look = connection.look
     this.inbox = new Inbox(call.options.window, () => this.#read())
   }
 
@@ -53,16 +48,18 @@ class StreamListener<I, O> implements Listener {
   #read(): void {
     if (this.#reading) return
     this.#reading = true
-    this.#grpcCall.startRead()
+    this.grpcCall.startRead()
   }
 
   giveUp(error: RpcError): void {
     if (this.ended) return
     this.#givenUp = error
-    this.#grpcCall.cancelWithStatus(grpc.status.CANCELLED, error.reason.message)
+    this.grpcCall.cancelWithStatus(grpc.status.CANCELLED, error.reason.message)
   }
 
   onReceiveMetadata(metadata: grpc.Metadata): void {
+    const problem = notGrpcError(metadata, { endpoint: this.#connection.endpoint, method: this.#method })
+    if (problem !== undefined) return this.giveUp(problem)
     this.#received = metadata
     Deferred.doneUnsafe(this.headers, Effect.succeed(fromGrpc(metadata)))
   }
@@ -77,18 +74,13 @@ class StreamListener<I, O> implements Listener {
 
   onReceiveStatus(status: grpc.StatusObject): void {
     this.ended = true
-    this.#connection.active.delete(this.#grpcCall)
+    this.#connection.active.delete(this)
     const trailers = fromGrpc(status.metadata)
     const error =
       this.#givenUp ??
       (status.code === grpc.status.OK
         ? undefined
-        : toError(
-            status,
-            this.#connection.channel,
-            { endpoint: this.#connection.endpoint, method: this.#method },
-            this.#received
-          ))
+        : toError(status, this.#connection, { method: this.#method, occupant: this, headers: this.#received }))
     // A call that ends before its headers has none; its trailers stand in, as in a trailers-only answer.
     Deferred.doneUnsafe(this.headers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
     Deferred.doneUnsafe(this.trailers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
@@ -111,12 +103,11 @@ const open = Effect.fnUntraced(function* <I, O>(
   requests: Stream.Stream<I, RpcError>,
   call: Call
 ): Effect.fn.Return<StreamResponse<O>, RpcError, Scope.Scope> {
-  const grpcCall = yield* Effect.try({
-    try: () => create(connection, method, call),
-    catch: () => shutDown(method, connection.endpoint)
-  })
+  const grpcCall = create(connection, method, call)
+  if (grpcCall instanceof RpcError) return yield* Effect.fail(grpcCall)
   const listener = new StreamListener(connection, method, call, grpcCall)
-  yield* Effect.addFinalizer(() => (listener.ended ? Effect.void : cancel(connection, grpcCall, callerLeft)))
+  connection.active.add(listener)
+  yield* Effect.addFinalizer(() => (listener.ended ? Effect.void : cancel(connection, listener, callerLeft)))
   grpcCall.start(ofCall(call), listener)
   listener.inbox.request()
 

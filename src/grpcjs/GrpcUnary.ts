@@ -12,18 +12,10 @@ import type { Response, Unary } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
 import { RpcError } from "../status/RpcError.ts"
-import {
-  callerLeft,
-  cancel,
-  create,
-  type GrpcCall,
-  type GrpcConnection,
-  type Listener,
-  shutDown,
-  toBuffer
-} from "./GrpcCall.ts"
+import { callerLeft, cancel, create, type Listener, toBuffer } from "./GrpcCall.ts"
+import type { GrpcCall, GrpcConnection, Occupant } from "./GrpcConnection.ts"
 import { fromGrpc, ofCall } from "./GrpcMetadata.ts"
-import { localError, toError } from "./GrpcStatus.ts"
+import { localError, notGrpcError, toError } from "./GrpcStatus.ts"
 
 /** The answer; metadata is converted when somebody reads it. */
 class UnaryResponse<O> implements Response<O> {
@@ -49,43 +41,53 @@ class UnaryResponse<O> implements Response<O> {
 type Resume<O> = (effect: Effect.Effect<Response<O>, RpcError>) => void
 
 /** Collects what arrives and resumes the caller with the status. */
-class UnaryListener<I, O> implements Listener {
+class UnaryListener<I, O> implements Listener, Occupant {
+  readonly grpcCall: GrpcCall
+  readonly look: number
+  unsent = false
   readonly #connection: GrpcConnection
   readonly #method: Method<I, O>
   readonly #call: Call
-  readonly #grpcCall: GrpcCall
   readonly #resume: Resume<O>
   #headers: grpc.Metadata | undefined
   #message: Uint8Array | undefined
   #messages = 0
+  /** Set when this side gave the call up, which says more than the status that follows. */
+  #givenUp: RpcError | undefined
 
   constructor(connection: GrpcConnection, method: Method<I, O>, call: Call, grpcCall: GrpcCall, resume: Resume<O>) {
     this.#connection = connection
     this.#method = method
     this.#call = call
-    this.#grpcCall = grpcCall
+    this.grpcCall = grpcCall
+    this.look = connection.look
     this.#resume = resume
   }
 
   onReceiveMetadata(metadata: grpc.Metadata): void {
     this.#headers = metadata
+    this.#givenUp = notGrpcError(metadata, { endpoint: this.#connection.endpoint, method: this.#method })
+    if (this.#givenUp !== undefined) this.grpcCall.cancelWithStatus(grpc.status.CANCELLED, this.#givenUp.reason.message)
   }
 
   onReceiveMessage(message: Uint8Array): void {
     this.#message = message
     // Asking once more lets a second message be seen, which would otherwise hold the status back for ever.
-    if (++this.#messages === 1) this.#grpcCall.startRead()
+    if (++this.#messages === 1) this.grpcCall.startRead()
   }
 
   onReceiveStatus(status: grpc.StatusObject): void {
-    this.#connection.active.delete(this.#grpcCall)
+    this.#connection.active.delete(this)
     this.#resume(this.#outcome(status))
   }
 
   #outcome(status: grpc.StatusObject): Effect.Effect<Response<O>, RpcError> {
+    if (this.#givenUp !== undefined) return Effect.fail(this.#givenUp)
+    if (status.code !== grpc.status.OK) {
+      const about = { method: this.#method, occupant: this, headers: this.#headers }
+      return Effect.fail(toError(status, this.#connection, about))
+    }
     const site = { endpoint: this.#connection.endpoint, method: this.#method }
-    if (status.code !== grpc.status.OK)
-      return Effect.fail(toError(status, this.#connection.channel, site, this.#headers))
     if (this.#message === undefined || this.#messages !== 1) {
       const message = `expected one response message, received ${this.#messages}`
       return Effect.fail(localError("INTERNAL", message, site))
@@ -104,15 +106,13 @@ export const make =
     Effect.callback<Response<O>, RpcError>((resume) => {
       const bytes = encodeRequest(method, request, call, connection.endpoint.id)
       if (bytes instanceof RpcError) return resume(Effect.fail(bytes))
-      let grpcCall: GrpcCall
-      try {
-        grpcCall = create(connection, method, call)
-      } catch {
-        return resume(Effect.fail(shutDown(method, connection.endpoint)))
-      }
-      grpcCall.start(ofCall(call), new UnaryListener(connection, method, call, grpcCall, resume))
+      const grpcCall = create(connection, method, call)
+      if (grpcCall instanceof RpcError) return resume(Effect.fail(grpcCall))
+      const listener = new UnaryListener(connection, method, call, grpcCall, resume)
+      connection.active.add(listener)
+      grpcCall.start(ofCall(call), listener)
       grpcCall.startRead()
       grpcCall.sendMessageWithContext({}, toBuffer(bytes))
       grpcCall.halfClose()
-      return cancel(connection, grpcCall, callerLeft)
+      return cancel(connection, listener, callerLeft)
     })

@@ -18,7 +18,7 @@ import { Deframer, type Frame, FramingProblem } from "./Framing.ts"
 import { FieldProblem, problemOf } from "./RequestFields.ts"
 import type { Session } from "./Session.ts"
 import { addTo, field, fromRaw } from "./WireMetadata.ts"
-import { decodeMessage, fromHttpStatus, fromReset } from "./WireStatus.ts"
+import { decodeMessage, fromHttpStatus, fromReset } from "../session/WireStatus.ts"
 
 const userAgent = "grpc-node-trunkline/0.1.0"
 

@@ -21,7 +21,7 @@ import { Inbox } from "../transport/Inbox.ts"
 import { Deframer, type Frame, frame, FramingProblem } from "./Framing.ts"
 import { compressed, expanded } from "./MessageEncoding.ts"
 import { addTo, field, fromRaw } from "./WireMetadata.ts"
-import { encodeMessage } from "./WireStatus.ts"
+import { encodeMessage } from "../session/WireStatus.ts"
 
 /** Runs a call in a fiber of the server. */
 export type Run = <A>(effect: Effect.Effect<A, RpcError.RpcError>) => Fiber.Fiber<A, RpcError.RpcError>

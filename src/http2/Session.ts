@@ -16,9 +16,9 @@ import { Connectivity } from "../transport/Connectivity.ts"
 import * as Loss from "../transport/Loss.ts"
 import * as Watched from "../transport/Watched.ts"
 import { connectionWindow, sessionMemory, streamWindow } from "./FlowControl.ts"
-import { Keepalive, type KeepaliveTimes } from "./Keepalive.ts"
+import { Keepalive, type KeepaliveTimes } from "../session/Keepalive.ts"
 import { type FieldProblem, fromThrown } from "./RequestFields.ts"
-import { Watchdog } from "./Watchdog.ts"
+import { Watchdog } from "../session/Watchdog.ts"
 
 /** How a session is opened. */
 export interface Options {

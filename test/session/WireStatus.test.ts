@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { decodeMessage, encodeMessage, fromHttpStatus, fromReset } from "../../src/http2/WireStatus.ts"
+import { decodeMessage, encodeMessage, fromHttpStatus, fromReset } from "../../src/session/WireStatus.ts"
 
 describe("an HTTP status without a gRPC status", () => {
   it.each([
