@@ -70,7 +70,11 @@ class Race {
   ask({ order, standby }: Order, now: number): number | undefined {
     for (const peer of this.#asked) if (peer.status.state === "Gone") this.#asked.delete(peer)
     for (const peer of [...order, ...standby]) {
-      if (this.#asked.has(peer)) continue
+      if (this.#asked.has(peer)) {
+        // One that was lost before anybody saw it ready waits to be asked again.
+        if (peer.status.state === "Idle") peer.requestConnect()
+        continue
+      }
       if (standby.includes(peer) && [...this.#asked].some(isOnItsWay)) return undefined
       if (now < this.#nextAt && [...this.#asked].some(isOnItsWay)) return this.#nextAt - now
       // One that is not idle connects already, or tries to: somebody else asked it.

@@ -83,7 +83,7 @@ export class Waiting {
       const left = Math.max(0, call.deadline - since)
       const patience = this.#patience(call)
       this.count++
-      return this.news.changes.pipe(
+      return Watched.oncePerTick(this.news).pipe(
         Stream.map(() => take(Deadline.nowUnsafe(call.clock), since)),
         Stream.filter((taken) => taken !== undefined),
         Stream.runHead,

@@ -6,6 +6,8 @@ import {
   Balancer,
   CallOptions,
   Client,
+  Connectivity,
+  Connector,
   Discovery,
   NoPeerReady,
   PeerPool,
@@ -18,7 +20,8 @@ import {
   type Signal,
   StaticDiscovery,
   Subset,
-  Verdict
+  Verdict,
+  Watched
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../echo.ts"
@@ -355,6 +358,43 @@ describe("chooseTimeout", () => {
       assert(late !== false && Exit.isFailure(late.exit))
       assert.include(String(late.exit.cause), "[DEADLINE_EXCEEDED]")
       assert.isTrue(Option.isNone(patient()))
+    }).pipe(inMemory)
+  )
+})
+
+describe("a server that hangs up before anybody has seen it ready", () => {
+  it.effect("is asked again by every policy, and the call gets through when it stays", () =>
+    Effect.gen(function* () {
+      for (const picker of [PickFirst.make(), RoundRobin.make(), Priority.failover(PickFirst.make())]) {
+        const { connector } = yield* TestNetwork.make
+        const network = yield* TestNetwork.TestNetwork
+        yield* network.serve("a:1", { handlers: [echoHandlers("a:1")] })
+        const own = yield* Connector.Connector
+        let hangsUp = 3
+        const fickle = Connector.Connector.of({
+          connect: (to) =>
+            Effect.map(hangsUp-- > 0 ? connector.connect(to) : own.connect(to), (connection) => {
+              if (hangsUp < 0) return connection
+              const states = Watched.make<Connectivity.Connectivity>(Connectivity.Connectivity.Idle())
+              const hangUp = Effect.sync(() => {
+                states.set(Connectivity.Connectivity.Ready())
+                states.set(Connectivity.Connectivity.Idle())
+              })
+              const connect = Effect.suspend(() => {
+                states.set(Connectivity.Connectivity.Connecting())
+                return Effect.asVoid(Effect.forkDetach(hangUp))
+              })
+              return { ...connection, connectivity: states, connect }
+            })
+        })
+        const layer = Balancer.layer({ discovery: StaticDiscovery.make(["a:1"]), picker })
+        const context = yield* Layer.build(Layer.orDie(layer)).pipe(Effect.provideService(Connector.Connector, fickle))
+        const echo = yield* Effect.provideContext(Client.make(EchoService), context)
+        const call = yield* start(echo, plain)
+        yield* TestClock.adjust("30 seconds")
+        const ended = Option.getOrThrow(call())
+        assert(ended !== false && Exit.isSuccess(ended.exit))
+      }
     }).pipe(inMemory)
   )
 })
