@@ -93,7 +93,7 @@ const rooms: Readonly<Record<string, Room>> = {
     answers: "what people run: `npx trunkline`",
     // An application of the library, and the only one within it: nothing imports it, and it chooses an adapter.
     // oxfmt-ignore
-    mayImport: ["pool", "picker", "peer", "services", "grpcjs", "retry", "observe", "discovery", "call"]
+    mayImport: ["pool", "picker", "peer", "services", "grpcjs", "retry", "observe", "discovery", "call", "status"]
   }
 }
 

@@ -15,6 +15,7 @@ import * as Balancer from "../pool/Balancer.ts"
 import * as Backoff from "../retry/Backoff.ts"
 import * as Retry from "../retry/Retry.ts"
 import * as ReflectedMethod from "../services/ReflectedMethod.ts"
+import * as Printable from "../status/Printable.ts"
 import * as Arguments from "./Arguments.ts"
 
 /** Text that should be JSON and is not. */
@@ -78,7 +79,8 @@ const run = (input: Input) =>
     const json = yield* parseJson("the request", input.json)
     const { call } = yield* find(input.method)
     yield* Stream.runForEach(call(Array.isArray(json) ? json : [json]), (message) =>
-      Console.log(JSON.stringify(message))
+      // JSON leaves characters as they are that a terminal obeys.
+      Console.log(Printable.escapeJson(JSON.stringify(message)))
     )
   }).pipe(
     // For all of it: finding the method takes calls too.

@@ -19,3 +19,9 @@ const written = (character: string): string => {
 
 /** The text with everything written out that would not show as itself. */
 export const escape = (text: string): string => (unprintable.test(text) ? text.replace(all, written) : text)
+
+const units = (text: string): string =>
+  text.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+/** `escape` of JSON, which stays JSON of the same value. */
+export const escapeJson = (json: string): string => (unprintable.test(json) ? json.replace(all, units) : json)

@@ -31,6 +31,17 @@ describe("escape", () => {
   })
 })
 
+describe("escapeJson", () => {
+  it.each(["plain", "\u001b[2J", "\u009b2J\u007f", "\u202eback", "a\u2028b", "\u{e0041}", "\ud83d", "👩‍💻", 'a"\\n\n'])(
+    "%j is the same value, in printable characters",
+    (text) => {
+      const json = Printable.escapeJson(JSON.stringify({ text }))
+      assert.deepStrictEqual(JSON.parse(json), { text })
+      assert.strictEqual(Printable.escape(json), json)
+    }
+  )
+})
+
 describe("an error with a text that is meant to be obeyed", () => {
   const text = "no such user\n[12:00:00] INFO: all is well \u001b[2J\u202e"
   const error = RpcError.make("NOT_FOUND", text)
