@@ -108,6 +108,10 @@ describe("the page", () => {
     ["Discovery has named no backends.", { pools: [pool({ peers: [] })] }],
     ["17 calls sent in panic", { pools: [pool({ panicked: 17 })] }],
     [
+      "picker Mine: a bug of it",
+      { pools: [pool({ problems: [{ part: "picker Mine", text: "a bug of it", at: 0 }] })] }
+    ],
+    [
       "Retries left, shared 4 Retried 7 Refused 2",
       {
         clients: [
