@@ -121,16 +121,17 @@ export class GrpcConnection {
       opened: () => void (watchdog.asked = true),
       refused: (problem) => this.retire(problem)
     })
-    session.on("goaway", (code, lastStreamId, debug) => this.#goodbye(code, lastStreamId, debug))
+    // Before grpc-js's listeners and Node's own, which end calls without a word about why, or which.
+    session.prependListener("goaway", (code, lastStreamId, debug) => this.#goodbye(code, lastStreamId, debug))
     // Nobody asked for it, and without a listener its error would end the process.
     session.on("stream", (pushed) => {
       pushed.on("error", () => {})
       this.#giveUp("HTTP/2 was broken by the server: it pushed a stream", "unknown")
     })
-    session.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
-    session.on("close", () => this.#gone())
-    socket.on("error", (error: NodeJS.ErrnoException) => this.#fail(error))
-    socket.on("close", () => this.#gone())
+    session.prependListener("error", (error: NodeJS.ErrnoException) => this.#fail(error))
+    session.prependListener("close", () => this.#gone())
+    socket.prependListener("error", (error: NodeJS.ErrnoException) => this.#fail(error))
+    socket.prependListener("close", () => this.#gone())
   }
 
   /** grpc-js has found the connection ready. */

@@ -176,6 +176,16 @@ const connect = (way: Way.Way, options: Options | undefined, limits: Limits) => 
 /**
  * A connector over grpc-js.
  *
+ * What grpc-js does and no adapter can correct, and `Http2Connector` does right in each:
+ *
+ * - A last message that is torn off before a status of OK is not missed: a stream ends well without it.
+ * - Any flag of a message but 1 counts as "not compressed".
+ * - A second value of a field that HTTP allows one of, such as `etag`, is not seen.
+ * - A call that a reset ends is told by words, which a server's own status may resemble.
+ *
+ * Its further corrections need Node's HTTP/2 session, which grpc-js does not show; they are gone, and nothing else, on a
+ * version of Node that no longer keeps the session on its socket.
+ *
  * @category constructors
  * @since 0.1.0
  */
