@@ -32,7 +32,7 @@ const resetText =
 
 /** Texts grpc-js writes when it, and not the server, ended the call. */
 const localText =
-  /^(?:Deadline exceeded after|No connection established|Name resolution failed|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream|Attempted to send message|the connection was closed)/
+  /^(?:Deadline exceeded after|No connection established|Name resolution failed|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream|Attempted to send message|Received message larger than max|the connection was closed)/
 
 /** Texts grpc-js writes when it never sent the call. */
 const notStartedText =

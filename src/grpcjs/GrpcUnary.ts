@@ -11,7 +11,7 @@ import { decodeResponse, encodeRequest } from "../call/Codec.ts"
 import type { Response, Unary } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
-import { RpcError } from "../status/RpcError.ts"
+import { annotate, RpcError } from "../status/RpcError.ts"
 import { callerLeft, cancel, create, type Listener, toBuffer } from "./GrpcCall.ts"
 import type { GrpcCall, GrpcConnection, Occupant } from "./GrpcConnection.ts"
 import { fromGrpc, ofCall } from "./GrpcMetadata.ts"
@@ -90,7 +90,8 @@ class UnaryListener<I, O> implements Listener, Occupant {
     const site = { endpoint: this.#connection.endpoint, method: this.#method }
     if (this.#message === undefined || this.#messages !== 1) {
       const message = `expected one response message, received ${this.#messages}`
-      return Effect.fail(localError("INTERNAL", message, site))
+      // It is the server that broke the protocol.
+      return Effect.fail(annotate(localError("INTERNAL", message, site), { origin: "remote" }))
     }
     const message = decodeResponse(this.#method, this.#message, this.#call, this.#connection.endpoint.id)
     return message instanceof RpcError

@@ -102,6 +102,16 @@ export abstract class Exchange {
   /** The outcome: `undefined` for OK. Called once. */
   abstract finished(error: RpcError.RpcError | undefined): void
 
+  /** What the server did against the protocol. */
+  serverError(code: Code.Code, message: string): RpcError.RpcError {
+    return RpcError.annotate(this.localError(code, message), { origin: "remote" })
+  }
+
+  /** A message that cannot be one is the server's, one that is too large for this side is not. */
+  messageError({ code, message }: { readonly code: Code.Code; readonly message: string }): RpcError.RpcError {
+    return code === "RESOURCE_EXHAUSTED" ? this.localError(code, message) : this.serverError(code, message)
+  }
+
   /** An error of this side's making. */
   localError(code: Code.Code, message: string, progress?: RpcError.Progress): RpcError.RpcError {
     return RpcError.make(code, message, {
@@ -219,7 +229,9 @@ export abstract class Exchange {
     }
     const encoding = field(headers, "grpc-encoding") ?? "identity"
     if (!isEncoding(encoding)) {
-      return this.giveUp(this.localError("INTERNAL", `the server uses the encoding ${encoding}, which is unknown here`))
+      return this.giveUp(
+        this.serverError("INTERNAL", `the server uses the encoding ${encoding}, which is unknown here`)
+      )
     }
     this.encoding = encoding
     this.headersArrived()
@@ -230,7 +242,7 @@ export abstract class Exchange {
     const status = Number(headers[":status"])
     if (field(headers, "grpc-status") !== undefined) return this.onTrailers(headers, this.rawHeaders)
     this.giveUp(
-      this.localError(
+      this.serverError(
         fromHttpStatus(status),
         `the answer is not gRPC: HTTP status ${status}, content-type ${contentType ?? "none"}`
       )
@@ -247,7 +259,7 @@ export abstract class Exchange {
   next(): Frame | undefined {
     const frame = this.deframer.next()
     if (!(frame instanceof FramingProblem)) return frame
-    this.giveUp(this.localError(frame.code, frame.message))
+    this.giveUp(this.messageError(frame))
     return undefined
   }
 
@@ -286,7 +298,7 @@ export abstract class Exchange {
         )
       )
     } else if (stream.rstCode === http2.constants.NGHTTP2_NO_ERROR && stream.readableEnded) {
-      this.finish(this.localError("INTERNAL", "the server ended the call without a status"))
+      this.finish(this.serverError("INTERNAL", "the server ended the call without a status"))
     } else {
       const { code, message, progress } = fromReset(stream.rstCode ?? 0)
       this.finish(RpcError.annotate(this.localError(code, message, progress), { origin: "remote" }))
@@ -320,7 +332,7 @@ export abstract class Exchange {
   outcome(): RpcError.RpcError | undefined {
     return (
       this.statusError() ??
-      (this.deframer.isInside ? this.localError("INTERNAL", "the server ended the call inside a message") : undefined)
+      (this.deframer.isInside ? this.serverError("INTERNAL", "the server ended the call inside a message") : undefined)
     )
   }
 

@@ -80,7 +80,7 @@ class StreamExchange<I, O> extends Exchange {
   readonly read = (frame: Frame): Effect.Effect<O, RpcError> => {
     if (!frame.compressed) return this.#decoded(frame.bytes)
     return expanded(frame, this.encoding, this.session.options.maxReceiveMessageBytes).pipe(
-      Effect.catch(({ code, message }) => this.#broken(this.localError(code, message))),
+      Effect.catch((problem) => this.#broken(this.messageError(problem))),
       Effect.flatMap((bytes) => this.#decoded(bytes)),
       Effect.map(markArrived)
     )

@@ -70,14 +70,14 @@ class UnaryExchange<I, O> extends Exchange {
   }
 
   #wrongCount(): RpcError {
-    return this.localError("INTERNAL", `expected one response message, received ${this.#messages}`)
+    return this.serverError("INTERNAL", `expected one response message, received ${this.#messages}`)
   }
 
   #answer(): Effect.Effect<Response<O>, RpcError> {
     if (this.#first === undefined) return Effect.fail(this.#wrongCount())
     if (!this.#first.compressed) return this.#decoded(this.#first.bytes)
     return expanded(this.#first, this.encoding, this.session.options.maxReceiveMessageBytes).pipe(
-      Effect.mapError(({ code, message }) => this.localError(code, message)),
+      Effect.mapError((problem) => this.messageError(problem)),
       Effect.flatMap((bytes) => this.#decoded(bytes)),
       Effect.tap(({ message }) => Effect.sync(() => markArrived(message)))
     )

@@ -10,6 +10,7 @@ import { Context, Effect, type Fiber, Layer, References, Stream, type Tracer } f
 import type { Call } from "../call/Call.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
+import * as Outcome from "../status/Outcome.ts"
 import * as RetryAfter from "../status/RetryAfter.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import * as ErrorType from "./ErrorType.ts"
@@ -178,15 +179,12 @@ export const attempts = (options?: Options, picker?: string): Interceptor =>
     })
   )
 
-/** Codes by which a server says that it, and not its caller, is at fault. */
-const faults: ReadonlySet<string> = new Set([
-  "UNKNOWN",
-  "DEADLINE_EXCEEDED",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS"
-])
+/**
+ * Whether a server says with this that it, and not its caller, is at fault, as OpenTelemetry counts it: a method that does not
+ * exist is its fault too.
+ */
+const isFault = ({ code }: RpcError.RpcError): boolean =>
+  Outcome.fromCode(code) === "failure" || code === "UNIMPLEMENTED"
 
 /** A call as its server has it. */
 interface Served extends Call {
@@ -211,7 +209,7 @@ const served = (believed: boolean) =>
           end: (end) => {
             const error = Spans.errorOf(end, call)
             Spans.annotate(span, { "error.type": error && ErrorType.ofHandler(error, end) })
-            Spans.end(span, Spans.nowOf(fiber, call), end, error, error !== undefined && faults.has(error.code))
+            Spans.end(span, Spans.nowOf(fiber, call), end, error, error !== undefined && isFault(error))
           }
         })
       )

@@ -8,6 +8,7 @@ import { Cause, Effect, Exit, Stream } from "effect"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Method } from "../call/Method.ts"
 import type { Lane } from "../peer/Lane.ts"
+import * as Outcome from "../status/Outcome.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Affinity } from "./Affinity.ts"
 import * as AffinityKey from "./AffinityKey.ts"
@@ -18,7 +19,10 @@ import type { ChannelGroup } from "./ChannelPoolGroup.ts"
 type Failure = RpcError.RpcError
 
 /** What says that a channel is in trouble, not that a call was. */
-const isCharged = ({ code }: Failure): boolean => code === "UNAVAILABLE" || code === "RESOURCE_EXHAUSTED"
+const isCharged = (error: Failure): boolean => {
+  const outcome = Outcome.of(error)
+  return outcome === "rejected" || (outcome === "failure" && error.code === "UNAVAILABLE")
+}
 
 /** A call counted onto a channel. */
 class Hold {
@@ -60,7 +64,7 @@ class Hold {
     if (Exit.isSuccess(exit)) group.counts.totals.succeeded++
     else if (failure !== undefined) group.counts.totals.failed++
     if (channel.silence === undefined || channel.lane !== this.#lane) return undefined
-    if (failure?.code === "DEADLINE_EXCEEDED") {
+    if (failure?.code === "DEADLINE_EXCEEDED" && Outcome.of(failure) === "failure") {
       return channel.silence.timedOut(this.#started, now) ? group.replace(channel) : undefined
     }
     if (Exit.isSuccess(exit) || failure?.origin === "remote") channel.silence.heard(now)

@@ -22,7 +22,7 @@ const errorOf = (exit: Exit.Exit<unknown, RpcError>): RpcError | undefined =>
 
 const outcomeOf = (exit: Exit.Exit<unknown, RpcError>, error: RpcError | undefined): Outcome.Outcome => {
   if (Exit.isSuccess(exit)) return "success"
-  return error === undefined ? "ignorable" : Outcome.fromCode(error.code)
+  return error === undefined ? "ignorable" : Outcome.of(error)
 }
 
 const unary = 0

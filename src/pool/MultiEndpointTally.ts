@@ -6,6 +6,7 @@
 import { Cause, Effect, Exit, Stream } from "effect"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Code } from "../status/Code.ts"
+import * as Outcome from "../status/Outcome.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Tally } from "./MultiEndpointErrorRate.ts"
 
@@ -52,6 +53,9 @@ export class Tallies {
     const ended = (exit: Exit.Exit<unknown, RpcError>): void => {
       const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason) : undefined
       if (Exit.isFailure(exit) && failure === undefined) return
+      // What this process cannot send or read says nothing of where it was to go.
+      if (failure !== undefined && failure.error.origin === "local" && Outcome.blamed(failure.error) === "caller")
+        return
       counts.calls++
       if (failure !== undefined && this.#failures.has(failure.error.code)) counts.failures++
     }

@@ -31,7 +31,7 @@ export const start = (policy: Retry.RetryPolicy, elapsedMillis: number): Effect.
 
 /** What an error that its policy tries again says to the budget. */
 export const outcomeOf = (error: RpcError): Outcome.Outcome =>
-  Outcome.fromCode(error.code) === "rejected" ? "rejected" : "failure"
+  Outcome.of(error) === "rejected" ? "rejected" : "failure"
 
 /**
  * Why a policy stopped: the server wished it, or the policy has come to a limit, which is so if it would try this error
@@ -68,7 +68,7 @@ export const decide = Effect.fnUntraced(function* (
   budget: RetryBudget,
   committed: boolean
 ): Effect.fn.Return<Verdict> {
-  if (error.progress === "dropped") return "not_retryable"
+  if (error.progress === "dropped" || Outcome.isOfTheCall(error)) return "not_retryable"
   const wall = call.clock.currentTimeMillisUnsafe()
   const delay = yield* step(wall, error)
   if (delay === undefined) {
