@@ -92,5 +92,5 @@ export const notGrpcError = (headers: grpc.Metadata, site: Site): RpcError.RpcEr
   if (status === undefined) return undefined
   const [contentType = "none"] = headers.get("content-type")
   const message = `the answer is not gRPC: HTTP status ${status.toString()}, content-type ${contentType.toString()}`
-  return localError(fromHttpStatus(Number(status)), message, site)
+  return RpcError.annotate(localError(fromHttpStatus(Number(status)), message, site), { origin: "remote" })
 }
