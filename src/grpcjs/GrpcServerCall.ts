@@ -72,11 +72,25 @@ const outgoing = (wire: Wire, handler: Handler, { maxMetadataBytes }: Limits): D
   message: (bytes) => Effect.callback((resume) => wire.sendMessage(toBuffer(bytes), () => resume(Effect.void)))
 })
 
+/**
+ * Whether the requests ended inside a message, which grpc-js takes for a good end. Only its decoder knows, in a field that
+ * is not public; where it cannot be read, this is `false`.
+ */
+const isInsideMessage = (wire: Wire): boolean => {
+  const { decoder } = wire as { readonly decoder?: { readonly readState?: unknown } }
+  return typeof decoder?.readState === "number" && decoder.readState !== betweenMessages
+}
+
+/** The decoder's state when it has seen no byte of a next message. */
+const betweenMessages = 0
+
 /** What serving a call of either arrow has in common: it runs in a fiber, ends with a status, and the client may leave. */
 abstract class Served implements Listener {
   readonly wire: Wire
   readonly handler: Handler
   readonly limits: Limits
+  /** Whether the client has left, or the deadline is over. */
+  left = false
   readonly #run: Run
   #fiber: Fiber.Fiber<Metadata, RpcError.RpcError> | undefined
 
@@ -96,8 +110,8 @@ abstract class Served implements Listener {
     this.#fiber.addObserver((exit) => this.#end(exit))
   }
 
-  refuse(details: string): void {
-    this.wire.sendStatus({ code: grpc.status.UNIMPLEMENTED, details, metadata: null })
+  refuse(details: string, code = grpc.status.UNIMPLEMENTED): void {
+    this.wire.sendStatus({ code, details, metadata: null })
   }
 
   /** An observer must not throw, and grpc-js does on what it cannot encode. The code arrives all the same. */
@@ -111,12 +125,20 @@ abstract class Served implements Listener {
   }
 
   onCancel(): void {
+    this.left = true
     this.#fiber?.interruptUnsafe()
   }
 
   abstract onReceiveMetadata(metadata: grpc.Metadata): void
   abstract onReceiveMessage(message: Uint8Array): void
-  abstract onReceiveHalfClose(): void
+  /** The client has sent all it wanted to send. */
+  abstract requestsEnded(): void
+
+  onReceiveHalfClose(): void {
+    // A stream that was reset ends too. grpc-js looks whether it was when it is asked to read, and says so a tick later.
+    this.wire.startRead()
+    process.nextTick(() => void (this.left || this.requestsEnded()))
+  }
 }
 
 /** A unary call runs when its one request is complete. */
@@ -135,10 +157,10 @@ class ServedUnary extends Served {
     this.wire.startRead()
   }
 
-  onReceiveHalfClose(): void {
+  requestsEnded(): void {
+    if (isInsideMessage(this.wire)) return this.refuse("the request ended inside a message", grpc.status.INTERNAL)
     if (this.#request === undefined) return this.refuse("expected one request message, received none")
-    const { wire } = this
-    this.serve(Dispatch.unary(this.handler, this.#request, incoming(wire, this.#metadata), this.outgoing))
+    this.serve(Dispatch.unary(this.handler, this.#request, incoming(this.wire, this.#metadata), this.outgoing))
   }
 }
 
@@ -162,8 +184,10 @@ class ServedStream extends Served {
     if (this.#inbox.outstanding > 0) this.wire.startRead()
   }
 
-  onReceiveHalfClose(): void {
-    this.#inbox.end(undefined)
+  requestsEnded(): void {
+    this.#inbox.end(
+      isInsideMessage(this.wire) ? RpcError.make("INTERNAL", "the requests ended inside a message") : undefined
+    )
   }
 }
 

@@ -142,6 +142,9 @@ const listen = (
   }) as never)
 }
 
+/** More than there is. */
+const unboundedMegabytes = 1_000_000
+
 /** Node's own bound of a header block. */
 const nodeBlock = 65_535
 
@@ -163,6 +166,9 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const settings: http2.ServerOptions = {
     maxSendHeaderBlockLength: Math.max(maxBlock, nodeBlock),
     maxHeaderListPairs: Math.ceil(maxBlock / 32),
+    // Answers that wait for a slow client count as a session's memory; over its bound Node resets other calls. What is
+    // held for a client is bounded by its calls.
+    maxSessionMemory: unboundedMegabytes,
     settings: {
       maxHeaderListSize: Math.max(maxBlock, nodeBlock),
       initialWindowSize: streamWindow,

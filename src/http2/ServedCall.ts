@@ -84,6 +84,8 @@ export const refuse = (
 interface Opening {
   readonly contentType: string
   readonly timeoutMillis: number
+  /** When the headers came, where there is a timeout. */
+  readonly at: number
   readonly encoding: Encoding
   /** What the client reads, besides `identity`. */
   readonly accepts: ReadonlyArray<string>
@@ -102,7 +104,8 @@ const openingOf = (
   const encoding = field(headers, "grpc-encoding") ?? "identity"
   if (!isEncoding(encoding)) return { code: "UNIMPLEMENTED", problem: `unknown message encoding ${encoding}` }
   const accepts = (field(headers, "grpc-accept-encoding") ?? "").split(",").map((name) => name.trim())
-  return { contentType: ContentType.make(subtype), timeoutMillis, encoding, accepts }
+  const at = timeoutMillis === Infinity ? 0 : performance.now()
+  return { contentType: ContentType.make(subtype), timeoutMillis, at, encoding, accepts }
 }
 
 /** Serves a stream with a handler. Says how to end it from outside. */
@@ -169,8 +172,14 @@ export abstract class ServedCall implements Dispatch.Outgoing {
 
   abstract begin(): void
 
+  /** How long the client waits from its headers on. */
+  get timeoutMillis(): number {
+    return this.#opening.timeoutMillis
+  }
+
   get incoming(): Dispatch.Incoming {
-    const { timeoutMillis } = this.#opening
+    const waited = this.timeoutMillis === Infinity ? 0 : performance.now() - this.#opening.at
+    const timeoutMillis = Math.max(0, this.timeoutMillis - waited)
     return { metadata: fromRaw(this.#raw), timeoutMillis, remote: remoteOf(this.stream) }
   }
 
@@ -183,7 +192,7 @@ export abstract class ServedCall implements Dispatch.Outgoing {
 
   headers(metadata: Metadata.Metadata, compression: Encoding): void {
     // The client may have left while the handler made its answer.
-    if (this.stream.destroyed || this.stream.headersSent) return
+    if (this.stream.closed || this.stream.destroyed || this.stream.headersSent) return
     if (compression !== "identity" && this.#opening.accepts.includes(compression)) this.#encoding = compression
     const fields = {
       ":status": 200,
@@ -203,7 +212,7 @@ export abstract class ServedCall implements Dispatch.Outgoing {
   /** Sends what is ready for the wire, and waits until it has been taken. */
   write(bytes: Buffer): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      if (this.stream.destroyed) return resume(Effect.void)
+      if (this.stream.closed || this.stream.destroyed) return resume(Effect.void)
       this.stream.write(bytes, () => resume(Effect.void))
     })
   }
@@ -227,14 +236,22 @@ export abstract class ServedCall implements Dispatch.Outgoing {
     return undefined
   }
 
-  run(effect: Effect.Effect<Metadata.Metadata, RpcError.RpcError>): void {
-    const { stream } = this
-    stream
+  /** Whether the call has its status, or nobody to tell it. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Watches for the client that leaves. */
+  watch(): void {
+    this.stream
       .on("error", () => {})
       .on("close", () => {
         if (!this.#ended) this.#fiber?.interruptUnsafe()
         this.#ended = true
       })
+  }
+
+  run(effect: Effect.Effect<Metadata.Metadata, RpcError.RpcError>): void {
     this.#fiber = this.#run(effect)
     this.#fiber.addObserver((exit) => this.#end(FinalStatus.fromExit(exit, this.maxMetadataBytes)))
   }
@@ -284,12 +301,22 @@ export abstract class ServedCall implements Dispatch.Outgoing {
   }
 }
 
-/** A unary call runs when its one request is complete. */
+/** The longest time Node's timers count. */
+const longestTimer = 2 ** 31 - 1
+
+/** A unary call runs when its one request is complete; its deadline runs from the headers on. */
 class ServedUnary extends ServedCall {
   #request: Frame | undefined
+  #timer: NodeJS.Timeout | undefined
 
   begin(): void {
-    this.stream.on("data", (chunk: Buffer) => {
+    const { stream } = this
+    if (this.timeoutMillis <= longestTimer) {
+      const expired = () => this.refuse("DEADLINE_EXCEEDED", "deadline exceeded before the request was complete")
+      this.#timer = setTimeout(expired, this.timeoutMillis)
+    }
+    this.watch()
+    stream.on("data", (chunk: Buffer) => {
       this.deframer.push(chunk)
       for (let frame = this.next(); frame !== undefined; frame = this.next()) {
         if (this.#request !== undefined) {
@@ -298,15 +325,19 @@ class ServedUnary extends ServedCall {
         this.#request = frame
       }
     })
-    this.stream.on("end", () => {
-      const request = this.#request
-      if (request === undefined || this.deframer.isInside) {
-        return this.refuse("UNIMPLEMENTED", "expected one request message, received none")
-      }
-      const dispatch = (bytes: Uint8Array) => Dispatch.unary(this.handler, bytes, this.incoming, this)
-      this.run(request.compressed ? Effect.flatMap(this.request(request), dispatch) : dispatch(request.bytes))
-    })
-    this.stream.on("error", () => {})
+    stream.on("end", () => this.#complete())
+    stream.on("close", () => clearTimeout(this.#timer))
+  }
+
+  #complete(): void {
+    clearTimeout(this.#timer)
+    // A client that left has not ended its request.
+    if (this.stream.aborted || this.ended) return
+    if (this.deframer.isInside) return this.refuse("INTERNAL", "the request ended inside a message")
+    const request = this.#request
+    if (request === undefined) return this.refuse("UNIMPLEMENTED", "expected one request message, received none")
+    const dispatch = (bytes: Uint8Array) => Dispatch.unary(this.handler, bytes, this.incoming, this)
+    this.run(request.compressed ? Effect.flatMap(this.request(request), dispatch) : dispatch(request.bytes))
   }
 }
 
@@ -326,6 +357,7 @@ class ServedStream extends ServedCall {
       this.#complete = true
       this.#deliver()
     })
+    this.watch()
     this.#inbox.request()
     const frames = Stream.fromPull(Effect.succeed(this.#inbox.pull))
     const requests = Stream.mapEffect(frames, (frame) => this.request(frame))
