@@ -34,6 +34,7 @@ export * as Paging from "./client/Paging.ts"
 export * as ErrorMapper from "./server/ErrorMapper.ts"
 export * as Handlers from "./server/Handlers.ts"
 export * as Server from "./server/Server.ts"
+export * as ServerLimits from "./server/ServerLimits.ts"
 export * as ServerCall from "./server/ServerCall.ts"
 
 // The standard services.

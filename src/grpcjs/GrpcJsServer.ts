@@ -2,18 +2,34 @@
  * A server over grpc-js.
  *
  * grpc-js does the sockets; every call is served by `Dispatch`, one fiber each, which is interrupted when the client
- * goes away. grpc-js does not say which content type a client asked in: it serves everything that begins with
- * `application/grpc` in lower case, and requests in a subtype that a method does not read fail when they are decoded.
- * `Http2Server` refuses both.
+ * goes away.
+ *
+ * What grpc-js takes, hides or cannot do, an adapter cannot mend. `Http2Server` is right in each:
+ *
+ * - It does not say which content type a client asked in: it serves everything that begins with `application/grpc` in lower
+ *   case, `application/grpc-web` too, and requests in a subtype that a method does not read fail when they are decoded.
+ * - It serves any HTTP method, such as GET.
+ * - A message whose first byte is neither 0 nor 1 is read as one that is not compressed.
+ * - Two values of one text key come as one, joined by a comma and a space; `MetadataKey.token` and `json` tell them apart.
+ *   A field with a byte above 0x7f is dropped.
+ * - A `grpc-timeout` of more than 596 hours may count as none at all: the call ends at once.
+ * - A compressed request in an encoding that it does not know is refused without saying which ones are known.
+ * - It does not bound how often clients ping (`pings`) nor how long they take to their first call (`firstCallTimeout`), and
+ *   carries at most 60,000 bytes of metadata.
+ * - A connection at its greatest age is closed without a ping before, so calls on their way are refused, which clients may
+ *   send again; after the grace they end as the client's library reads a reset, and not as `UNAVAILABLE`.
  */
 import * as grpc from "@grpc/grpc-js"
-import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
+import { Config, Deferred, type Duration, Effect, FiberSet, Layer, Option, Result, type Scope } from "effect"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type * as RpcError from "../status/RpcError.ts"
+import { OpenCalls } from "../server/OpenCalls.ts"
 import * as Server from "../server/Server.ts"
+import * as ServerLimits from "../server/ServerLimits.ts"
 import { serverPem } from "../socket/Pem.ts"
 import type { ServerTls } from "../transport/Tls.ts"
-import { interceptor, type Run } from "./GrpcServerCall.ts"
+import { interceptor, type Run, type Served } from "./GrpcServerCall.ts"
+import { GrpcSockets } from "./GrpcSockets.ts"
 
 /**
  * Where and how to serve.
@@ -21,11 +37,13 @@ import { interceptor, type Run } from "./GrpcServerCall.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options<R> extends Server.Options<R> {
-  /** Default `127.0.0.1`. */
+export interface Options<R> extends Server.Options<R>, ServerLimits.Options {
+  /** Default `127.0.0.1`. `localhost` is both families on one port. */
   readonly host?: string | undefined
   /** Default 0: any free port; the server's address says which. */
   readonly port?: number | undefined
+  /** Of a Unix socket to listen at, instead of host and port; the server's address is `unix:` and the path. */
+  readonly path?: string | undefined
   /** Plain text without it. */
   readonly tls?: ServerTls | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
@@ -37,8 +55,6 @@ export interface Options<R> extends Server.Options<R> {
   readonly maxMetadataBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
-  /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
-  readonly maxConcurrentCalls?: number | undefined
   /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
   readonly drainDelay?: Duration.Input | undefined
   /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
@@ -60,15 +76,70 @@ const bind = (server: grpc.Server, address: string, credentials: grpc.ServerCred
     )
   )
 
+/** Both families on one port; a machine without IPv6 still has a `localhost`. */
+const bindLocalhost = Effect.fnUntraced(function* (
+  server: grpc.Server,
+  port: number,
+  credentials: grpc.ServerCredentials
+): Effect.fn.Return<number, Server.BindError> {
+  const bound = yield* bind(server, `127.0.0.1:${port}`, credentials)
+  const sixth = yield* Effect.result(bind(server, `[::1]:${bound}`, credentials))
+  if (Result.isFailure(sixth) && !/EADDRNOTAVAIL|EAFNOSUPPORT|EINVAL/.test(sixth.failure.problem)) {
+    return yield* Effect.fail(sixth.failure)
+  }
+  return bound
+})
+
+/** What a server has open. */
+interface Open {
+  readonly sockets: GrpcSockets
+  readonly calls: OpenCalls<Served>
+}
+
+/** How long the last words of calls that were ended may take. */
+const farewell: Duration.Input = "500 millis"
+
+/** How long connections without calls may take to close: some never spoke, and do not hear that they should. */
+const goodbye: Duration.Input = "200 millis"
+
 /** Says that it will stop, stops accepting, waits for the calls under way, and at the limit ends them. */
-const stop = Effect.fnUntraced(function* <R>(server: grpc.Server, drain: Effect.Effect<void>, options: Options<R>) {
+const stop = Effect.fnUntraced(function* <R>(
+  server: grpc.Server,
+  { calls, sockets }: Open,
+  drain: Effect.Effect<void>,
+  options: Options<R>
+) {
   yield* drain
   yield* Effect.sleep(options.drainDelay ?? 0)
-  const drained = yield* Effect.callback<void>((resume) => server.tryShutdown(() => resume(Effect.void))).pipe(
-    Effect.timeoutOption(options.drainTimeout ?? "10 seconds")
-  )
-  if (Option.isNone(drained)) server.forceShutdown()
+  const closed = yield* Deferred.make<void>()
+  server.tryShutdown(() => Deferred.doneUnsafe(closed, Effect.void))
+  const drained = yield* Effect.timeoutOption(calls.empty, options.drainTimeout ?? "10 seconds")
+  if (Option.isNone(drained)) {
+    calls.stop()
+    yield* Effect.timeoutOption(calls.empty, farewell)
+  }
+  const left = yield* Effect.timeoutOption(Deferred.await(closed), goodbye)
+  if (Option.isSome(left)) return
+  // grpc-js would tell calls that are left that they are cancelled; a connection that is gone is UNAVAILABLE.
+  sockets.destroy()
+  server.forceShutdown()
 })
+
+/** What grpc-js keeps of the bounds by itself. It draws each connection's age, within 10 %, by itself too. */
+const bounded = (limits: ServerLimits.ServerLimits): grpc.ServerOptions =>
+  Object.fromEntries(
+    Object.entries({
+      "grpc.max_concurrent_streams": limits.maxConcurrentCalls,
+      "grpc.keepalive_time_ms": limits.keepaliveMillis,
+      "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMillis,
+      "grpc.max_connection_idle_ms": limits.idleMillis,
+      "grpc.max_connection_age_ms": limits.ageMillis,
+      "grpc.max_connection_age_grace_ms": limits.graceMillis
+    }).filter(([, value]) => value < longestTimer)
+  )
+
+/** The longest time Node's timers count; a longer wait is none. */
+const longestTimer = 2 ** 31 - 1
 
 /** Throws where a certificate cannot be used. */
 const credentials = (tls: ServerTls | undefined): grpc.ServerCredentials => {
@@ -89,24 +160,27 @@ export const make = Effect.fnUntraced(function* <R = never>(
 ): Effect.fn.Return<Server.Server["Service"], Server.BindError | Server.MethodCollision, R | Scope.Scope> {
   const { drain, router } = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
+  const limits = ServerLimits.make(options)
+  const open: Open = { sockets: new GrpcSockets(), calls: new OpenCalls() }
   const server = new grpc.Server({
     interceptors: [
       interceptor(router, run as Run, {
+        calls: open.calls,
         window: options.window ?? 16,
         maxMetadataBytes: Math.min(options.maxMetadataBytes ?? Infinity, MetadataLimit.defaultMaxBytes)
       })
     ],
     "grpc.enable_channelz": 0,
-    ...(options.maxConcurrentCalls === undefined
-      ? undefined
-      : { "grpc.max_concurrent_streams": options.maxConcurrentCalls }),
+    ...bounded(limits),
     ...(options.maxReceiveMessageBytes === undefined
       ? undefined
       : { "grpc.max_receive_message_length": options.maxReceiveMessageBytes })
   })
   for (const path of router.keys()) register(server, path)
   const host = options.host ?? "127.0.0.1"
-  const at = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
+  const at = (port: number) =>
+    options.path === undefined ? `${host.includes(":") ? `[${host}]` : host}:${port}` : `unix:${options.path}`
+  const given = options.port ?? 0
   const secured = yield* Effect.try({
     try: () => credentials(options.tls),
     catch: (error) =>
@@ -115,9 +189,12 @@ export const make = Effect.fnUntraced(function* <R = never>(
         problem: error instanceof Error ? error.message : "the certificate cannot be used"
       })
   })
-  const port = yield* Effect.acquireRelease(bind(server, at(options.port ?? 0), secured), () =>
-    stop(server, drain, options)
-  )
+  const binding =
+    host === "localhost" && options.path === undefined
+      ? bindLocalhost(server, given, secured)
+      : bind(server, at(given), secured)
+  const port = yield* Effect.acquireRelease(binding, () => stop(server, open, drain, options))
+  open.sockets.watch(server, limits)
   return Server.Server.of({ address: at(port) })
 })
 

@@ -5,6 +5,7 @@
  * which is what lets each message be asked for when there is room for it; the handler layer reads ahead into a Node
  * stream.
  */
+import { EventEmitter } from "node:events"
 import * as grpc from "@grpc/grpc-js"
 import { Effect, type Exit, type Fiber, Stream } from "effect"
 import * as ContentType from "../call/ContentType.ts"
@@ -15,6 +16,7 @@ import * as RpcError from "../status/RpcError.ts"
 import * as Dispatch from "../server/Dispatch.ts"
 import * as FinalStatus from "../server/FinalStatus.ts"
 import type { Handler } from "../server/Handlers.ts"
+import type { OpenCalls } from "../server/OpenCalls.ts"
 import { Inbox } from "../transport/Inbox.ts"
 import { toBuffer } from "./GrpcCall.ts"
 import { fromGrpc, toGrpc } from "./GrpcMetadata.ts"
@@ -29,6 +31,7 @@ type Listener = Parameters<Wire["start"]>[0]
 export interface Limits {
   readonly window: number
   readonly maxMetadataBytes: number
+  readonly calls: OpenCalls<Served>
 }
 
 const toGrpcStatus = ({ code, message, trailers }: FinalStatus.FinalStatus): Parameters<Wire["sendStatus"]>[0] => ({
@@ -60,13 +63,15 @@ const answerHeaders = (headers: Metadata, { method }: Handler): grpc.Metadata =>
 
 const proto = ContentType.make("proto")
 
+const shuttingDown = RpcError.make("UNAVAILABLE", "the server is shutting down")
+
 const deadlineExceeded = RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server")
 
-const outgoing = (wire: Wire, handler: Handler, { maxMetadataBytes }: Limits): Dispatch.Outgoing => ({
+const outgoing = ({ cutOff, handler, limits: { maxMetadataBytes }, wire }: Served): Dispatch.Outgoing => ({
   maxMetadataBytes,
   /** grpc-js ends a call at its deadline by itself. */
   get cutOff() {
-    return Number(wire.getDeadline()) <= Date.now() ? deadlineExceeded : undefined
+    return cutOff() ?? (Number(wire.getDeadline()) <= Date.now() ? deadlineExceeded : undefined)
   },
   headers: (headers) => wire.sendMetadata(answerHeaders(MetadataLimit.fit(headers, maxMetadataBytes), handler)),
   message: (bytes) => Effect.callback((resume) => wire.sendMessage(toBuffer(bytes), () => resume(Effect.void)))
@@ -85,7 +90,7 @@ const isInsideMessage = (wire: Wire): boolean => {
 const betweenMessages = 0
 
 /** What serving a call of either arrow has in common: it runs in a fiber, ends with a status, and the client may leave. */
-abstract class Served implements Listener {
+export abstract class Served implements Listener {
   readonly wire: Wire
   readonly handler: Handler
   readonly limits: Limits
@@ -93,6 +98,7 @@ abstract class Served implements Listener {
   left = false
   readonly #run: Run
   #fiber: Fiber.Fiber<Metadata, RpcError.RpcError> | undefined
+  #stopped: RpcError.RpcError | undefined
 
   constructor(wire: Wire, handler: Handler, run: Run, limits: Limits) {
     this.wire = wire
@@ -101,8 +107,31 @@ abstract class Served implements Listener {
     this.#run = run
   }
 
+  onReceiveMetadata(metadata: grpc.Metadata): void {
+    const { calls } = this.limits
+    calls.add(this)
+    // A status that was sent may still wait for the client to read.
+    const { stream } = this.wire as { readonly stream?: unknown }
+    if (stream instanceof EventEmitter) stream.once("close", () => calls.delete(this))
+    else this.#forget = () => calls.delete(this)
+    this.begin(metadata)
+  }
+
+  /** Where grpc-js does not show its stream, a call is over when its status is sent. */
+  #forget: (() => void) | undefined
+
+  /** What the client is told when neither the handler nor the client ended the call. */
+  readonly cutOff = (): RpcError.RpcError | undefined => this.#stopped
+
+  /** Ends the call because the server stops. */
+  stop(): void {
+    this.#stopped = shuttingDown
+    this.refuse(shuttingDown.reason.message, grpc.status.UNAVAILABLE)
+    this.#fiber?.interruptUnsafe()
+  }
+
   get outgoing(): Dispatch.Outgoing {
-    return outgoing(this.wire, this.handler, this.limits)
+    return outgoing(this)
   }
 
   serve(effect: Effect.Effect<Metadata, RpcError.RpcError>): void {
@@ -124,12 +153,14 @@ abstract class Served implements Listener {
     }
   }
 
+  /** The call is over: its status is sent, or there is nobody to tell it. */
   onCancel(): void {
     this.left = true
+    this.#forget?.()
     this.#fiber?.interruptUnsafe()
   }
 
-  abstract onReceiveMetadata(metadata: grpc.Metadata): void
+  abstract begin(metadata: grpc.Metadata): void
   abstract onReceiveMessage(message: Uint8Array): void
   /** The client has sent all it wanted to send. */
   abstract requestsEnded(): void
@@ -146,7 +177,7 @@ class ServedUnary extends Served {
   #metadata: grpc.Metadata = new grpc.Metadata()
   #request: Uint8Array | undefined
 
-  onReceiveMetadata(metadata: grpc.Metadata): void {
+  begin(metadata: grpc.Metadata): void {
     this.#metadata = metadata
     this.wire.startRead()
   }
@@ -173,7 +204,7 @@ class ServedStream extends Served {
     this.#inbox = new Inbox(limits.window, () => wire.startRead())
   }
 
-  onReceiveMetadata(metadata: grpc.Metadata): void {
+  begin(metadata: grpc.Metadata): void {
     const requests = Stream.fromPull(Effect.succeed(this.#inbox.pull))
     this.#inbox.request()
     this.serve(Dispatch.stream(this.handler, requests, incoming(this.wire, metadata), this.outgoing))

@@ -7,16 +7,20 @@
  */
 import { Config, type Duration, Effect, FiberSet, Layer, Option, type Scope, Stream } from "effect"
 import * as http2 from "node:http2"
-import type { AddressInfo } from "node:net"
+import type { Socket } from "node:net"
 import * as ContentType from "../call/ContentType.ts"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
+import { OpenCalls } from "../server/OpenCalls.ts"
 import * as Server from "../server/Server.ts"
+import * as ServerLimits from "../server/ServerLimits.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import { serverPem } from "../socket/Pem.ts"
 import type { ServerTls } from "../transport/Tls.ts"
+import { format, listen, type Listening } from "./Listener.ts"
 import { follow, type Rotating } from "./Rotation.ts"
 import { connectionWindow, streamWindow } from "./FlowControl.ts"
-import { type Limits, ownFields, refuse, type Run, serve, type ServedCall } from "./ServedCall.ts"
+import { type Limits, ownFields, refuse, refuseHttp, type Run, serve, type ServedCall } from "./ServedCall.ts"
+import { ServedConnection } from "./ServedConnection.ts"
 
 /**
  * Where and how to serve.
@@ -24,11 +28,13 @@ import { type Limits, ownFields, refuse, type Run, serve, type ServedCall } from
  * @category models
  * @since 0.1.0
  */
-export interface Options<R> extends Server.Options<R> {
-  /** Default `127.0.0.1`. */
+export interface Options<R> extends Server.Options<R>, ServerLimits.Options {
+  /** Default `127.0.0.1`. `localhost` is both families on one port. */
   readonly host?: string | undefined
   /** Default 0: any free port; the server's address says which. */
   readonly port?: number | undefined
+  /** Of a Unix socket to listen at, instead of host and port; the server's address is `unix:` and the path. */
+  readonly path?: string | undefined
   /** Plain text without it. A new set holds for every connection made from then on. */
   readonly tls?: Rotating<ServerTls> | undefined
   /** Largest message that is read, in bytes. Default 4 MiB. */
@@ -40,8 +46,6 @@ export interface Options<R> extends Server.Options<R> {
   readonly maxMetadataBytes?: number | undefined
   /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
   readonly window?: number | undefined
-  /** Calls a connection may have under way at one time; clients hold the others back. Default no limit. */
-  readonly maxConcurrentCalls?: number | undefined
   /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
   readonly drainDelay?: Duration.Input | undefined
   /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
@@ -56,30 +60,19 @@ const secureOptions = (tls: ServerTls): http2.SecureServerOptions => {
   return { key, cert, ...(ca === undefined ? undefined : { ca, requestCert: true, rejectUnauthorized: true }) }
 }
 
-const bind = (server: NodeServer, host: string, port: number) =>
-  Effect.callback<number, Server.BindError>((resume) => {
-    const failed = (error: Error) =>
-      resume(Effect.fail(new Server.BindError({ address: format(host, port), problem: error.message })))
-    server.once("error", failed)
-    server.listen(port, host, () => {
-      server.off("error", failed)
-      resume(Effect.succeed((server.address() as AddressInfo).port))
-    })
-  })
-
-const format = (host: string, port: number): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
-
 /** What a server has open. */
 interface Open {
-  readonly sessions: Set<http2.ServerHttp2Session>
-  readonly calls: Set<ServedCall>
+  /** Of every connection, also of those that have not said a word of HTTP/2 or TLS yet. */
+  readonly sockets: Set<Socket>
+  readonly connections: Map<http2.Http2Session | undefined, ServedConnection>
+  readonly calls: OpenCalls<ServedCall>
 }
 
-/** Completes when no connection is open. */
-const deserted = ({ sessions }: Open): Effect.Effect<void> =>
+/** Completes when no HTTP/2 connection is open. */
+const deserted = ({ connections }: Open): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
-    const look = () => void (sessions.size === 0 && resume(Effect.void))
-    for (const session of sessions) session.once("close", look)
+    const look = () => void (connections.size === 0 && resume(Effect.void))
+    for (const { session } of connections.values()) session.once("close", look)
     look()
   })
 
@@ -88,35 +81,50 @@ const farewell: Duration.Input = "500 millis"
 
 /** Says that it will stop, stops accepting, waits for the calls under way, and at the limit ends them. */
 const stop = Effect.fnUntraced(function* <R>(
-  server: NodeServer,
+  { servers }: Listening<NodeServer>,
   open: Open,
   drain: Effect.Effect<void>,
   options: Options<R>
 ) {
   yield* drain
   yield* Effect.sleep(options.drainDelay ?? 0)
-  server.close()
-  for (const session of open.sessions) session.close()
-  const drained = yield* Effect.timeoutOption(deserted(open), options.drainTimeout ?? "10 seconds")
-  if (Option.isSome(drained)) return
-  for (const call of open.calls) call.stop()
-  yield* Effect.timeoutOption(deserted(open), farewell)
-  for (const session of open.sessions) session.destroy()
+  for (const server of servers) server.close()
+  for (const { session } of open.connections.values()) session.close()
+  const drained = yield* Effect.timeoutOption(open.calls.empty, options.drainTimeout ?? "10 seconds")
+  if (Option.isNone(drained)) {
+    open.calls.stop()
+    yield* Effect.timeoutOption(open.calls.empty, farewell)
+  }
+  // Whoever has no call has been told to leave. Those that never spoke, or do not listen, are not waited for.
+  yield* Effect.timeoutOption(deserted(open), goodbye)
+  // Not by their sessions: those would tell the calls left that they are cancelled.
+  for (const socket of open.sockets) socket.destroy()
 })
 
+/** How long a connection without calls may take to close. */
+const goodbye: Duration.Input = "100 millis"
+
+/** What serving needs besides the connections. */
+interface Serving {
+  readonly application: Server.Application
+  readonly run: Run
+  readonly limits: Limits
+  readonly bounds: ServerLimits.ServerLimits
+  readonly random: () => number
+}
+
 /** Serves every call the router has a handler for. */
-const listen = (
-  server: NodeServer,
-  open: Open,
-  { router, unserved }: Server.Application,
-  run: Run,
-  limits: Limits
-): void => {
+const attach = (server: NodeServer, open: Open, { application, bounds, limits, random, run }: Serving): void => {
+  server.on("connection", (socket: Socket) => {
+    open.sockets.add(socket)
+    socket.once("close", () => open.sockets.delete(socket))
+    // Before there is a session, nobody else listens.
+    socket.on("error", () => {})
+  })
   server.on("session", (session) => {
-    open.sessions.add(session)
+    open.connections.set(session, new ServedConnection(session, bounds, random))
+    session.on("close", () => open.connections.delete(session))
     session.setLocalWindowSize(connectionWindow)
-    session.on("error", () => {})
-    session.on("close", () => open.sessions.delete(session))
   })
   server.on("stream", ((
     stream: http2.ServerHttp2Stream,
@@ -124,22 +132,26 @@ const listen = (
     _: number,
     raw: ReadonlyArray<string>
   ) => {
+    const connection = open.connections.get(stream.session)
+    connection?.called()
     const path = headers[":path"] ?? ""
     const isGrpc = headers[":method"] === "POST" && ContentType.subtypeOf(headers["content-type"]) !== undefined
-    if (!isGrpc) {
-      stream.on("error", () => {})
-      return stream.respond({ ":status": 415 }, { endStream: true })
-    }
-    const handler = router.get(path)
+    if (!isGrpc) return refuseHttp(stream)
+    const handler = application.router.get(path)
     if (handler === undefined) {
-      const { code, reason } = unserved(path)
+      const { code, reason } = application.unserved(path)
       return refuse(stream, headers, { code, message: reason.message })
     }
-    const call = serve(stream, headers, raw, handler, run, limits)
+    const call = serve({ stream, headers, raw, connection }, handler, run, limits)
     if (call === undefined) return
     open.calls.add(call)
-    stream.once("close", () => open.calls.delete(call))
+    connection?.add(call)
+    stream.once("close", () => {
+      open.calls.delete(call)
+      connection?.delete(call)
+    })
   }) as never)
+  if (bounds.maxConnections !== Infinity) server.maxConnections = bounds.maxConnections
 }
 
 /** More than there is. */
@@ -147,6 +159,26 @@ const unboundedMegabytes = 1_000_000
 
 /** Node's own bound of a header block. */
 const nodeBlock = 65_535
+
+const nodeOptions = (maxMetadataBytes: number, bounds: ServerLimits.ServerLimits) => {
+  const maxBlock = maxMetadataBytes + ownFields
+  return {
+    maxSendHeaderBlockLength: Math.max(maxBlock, nodeBlock),
+    maxHeaderListPairs: Math.ceil(maxBlock / 32),
+    // Answers that wait for a slow client count as a session's memory; over its bound Node resets other calls. What is
+    // held for a client is bounded by its calls.
+    maxSessionMemory: unboundedMegabytes,
+    // A client may open more calls than it may before it has read how many it may. They are refused, and sent again.
+    maxSessionRejectedStreams: 10_000,
+    // Node's word for the time of a TLS handshake.
+    handshakeTimeout: Math.min(bounds.handshakeMillis, 2 ** 31 - 1),
+    settings: {
+      initialWindowSize: streamWindow,
+      maxHeaderListSize: Math.max(maxBlock, nodeBlock),
+      ...(bounds.maxConcurrentCalls === Infinity ? undefined : { maxConcurrentStreams: bounds.maxConcurrentCalls })
+    }
+  }
+}
 
 /**
  * Starts a server. When the scope closes it drains, goes on accepting for the drain delay, then stops accepting,
@@ -160,44 +192,50 @@ export const make = Effect.fnUntraced(function* <R = never>(
 ): Effect.fn.Return<Server.Server["Service"], Server.BindError | Server.MethodCollision, R | Scope.Scope> {
   const application = yield* Server.build(options)
   const run = yield* FiberSet.makeRuntime<never, unknown, RpcError.RpcError>()
-  const host = options.host ?? "127.0.0.1"
-  const cannot = (problem: string) => new Server.BindError({ address: format(host, options.port ?? 0), problem })
-  const maxBlock = (options.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes) + ownFields
-  const settings: http2.ServerOptions = {
-    maxSendHeaderBlockLength: Math.max(maxBlock, nodeBlock),
-    maxHeaderListPairs: Math.ceil(maxBlock / 32),
-    // Answers that wait for a slow client count as a session's memory; over its bound Node resets other calls. What is
-    // held for a client is bounded by its calls.
-    maxSessionMemory: unboundedMegabytes,
-    settings: {
-      maxHeaderListSize: Math.max(maxBlock, nodeBlock),
-      initialWindowSize: streamWindow,
-      ...(options.maxConcurrentCalls === undefined ? undefined : { maxConcurrentStreams: options.maxConcurrentCalls })
+  const at = { host: options.host ?? "127.0.0.1", port: options.port ?? 0, path: options.path }
+  const cannot = (problem: string) => new Server.BindError({ address: format(at), problem })
+  const bounds = ServerLimits.make(options)
+  const settings = nodeOptions(options.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes, bounds)
+  const made: Array<NodeServer> = []
+  const { tls } = options
+  const replace = (set: http2.SecureServerOptions) => {
+    for (const server of made) (server as http2.Http2SecureServer).setSecureContext(set)
+  }
+  const sets = tls === undefined || Stream.isStream(tls) ? tls : Stream.make(tls)
+  const latest =
+    sets === undefined
+      ? undefined
+      : yield* Effect.mapError(follow(sets, secureOptions, replace), ({ problem }) => cannot(problem))
+  const create = () =>
+    latest === undefined
+      ? http2.createServer(settings)
+      : http2.createSecureServer({ ...settings, ...latest(), allowHTTP1: false })
+  yield* Effect.try({
+    try: create,
+    catch: (error) => cannot(error instanceof Error ? error.message : "the certificate cannot be used")
+  })
+  const open: Open = { sockets: new Set(), connections: new Map(), calls: new OpenCalls() }
+  const serving: Serving = {
+    application,
+    run: run as Run,
+    bounds,
+    random: yield* ServerLimits.chance,
+    limits: {
+      window: options.window ?? 16,
+      maxMetadataBytes: options.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes,
+      maxReceiveMessageBytes: options.maxReceiveMessageBytes ?? 4 * 1024 * 1024
     }
   }
-  let server: NodeServer | undefined
-  const { tls } = options
-  if (tls === undefined) server = http2.createServer(settings)
-  else {
-    const replace = (set: http2.SecureServerOptions) =>
-      (server as http2.Http2SecureServer | undefined)?.setSecureContext(set)
-    const sets = Stream.isStream(tls) ? tls : Stream.make(tls)
-    const latest = yield* Effect.mapError(follow(sets, secureOptions, replace), ({ problem }) => cannot(problem))
-    server = yield* Effect.try({
-      try: () => http2.createSecureServer({ ...settings, ...latest(), allowHTTP1: false }),
-      catch: (error) => cannot(error instanceof Error ? error.message : "the certificate cannot be used")
-    })
+  const start = () => {
+    const server = create()
+    made.push(server)
+    attach(server, open, serving)
+    return server
   }
-  const open: Open = { sessions: new Set(), calls: new Set() }
-  listen(server, open, application, run as Run, {
-    window: options.window ?? 16,
-    maxMetadataBytes: options.maxMetadataBytes ?? MetadataLimit.defaultMaxBytes,
-    maxReceiveMessageBytes: options.maxReceiveMessageBytes ?? 4 * 1024 * 1024
-  })
-  const port = yield* Effect.acquireRelease(bind(server, host, options.port ?? 0), () =>
-    stop(server, open, application.drain, options)
+  const { port } = yield* Effect.acquireRelease(listen(start, at), (listening) =>
+    stop(listening, open, application.drain, options)
   )
-  return Server.Server.of({ address: format(host, port) })
+  return Server.Server.of({ address: format({ ...at, port }) })
 })
 
 /**

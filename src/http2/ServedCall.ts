@@ -14,6 +14,7 @@ import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type * as Method from "../call/Method.ts"
 import * as Dispatch from "../server/Dispatch.ts"
 import * as FinalStatus from "../server/FinalStatus.ts"
+import type { PingStrikes } from "../server/PingStrikes.ts"
 import type { Handler } from "../server/Handlers.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
@@ -108,25 +109,33 @@ const openingOf = (
   return { contentType: ContentType.make(subtype), timeoutMillis, at, encoding, accepts }
 }
 
+/** Answers what is not gRPC. */
+export const refuseHttp = (stream: http2.ServerHttp2Stream): void => {
+  stream.on("error", () => {})
+  isSent(() => stream.respond({ ":status": 415 }, { endStream: true }))
+  stream.close(http2.constants.NGHTTP2_NO_ERROR)
+}
+
+/** A stream as it came. */
+export interface Arrival {
+  readonly stream: http2.ServerHttp2Stream
+  readonly headers: http2.IncomingHttpHeaders
+  readonly raw: ReadonlyArray<string>
+  /** `undefined` when its connection is over already. */
+  readonly connection: { readonly strikes: PingStrikes } | undefined
+}
+
 /** Serves a stream with a handler. Says how to end it from outside. */
-export const serve = (
-  stream: http2.ServerHttp2Stream,
-  headers: http2.IncomingHttpHeaders,
-  raw: ReadonlyArray<string>,
-  handler: Handler,
-  run: Run,
-  limits: Limits
-): ServedCall | undefined => {
+export const serve = (arrival: Arrival, handler: Handler, run: Run, limits: Limits): ServedCall | undefined => {
+  const { headers, stream } = arrival
   const opening = openingOf(headers, handler.method)
   if ("problem" in opening) {
     const { code, problem } = opening
     refuse(stream, headers, { code, message: problem }, { "grpc-accept-encoding": accepted })
     return undefined
   }
-  const call =
-    handler.method.kind === "unary"
-      ? new ServedUnary(stream, raw, handler, opening, run, limits)
-      : new ServedStream(stream, raw, handler, opening, run, limits)
+  const parts = { arrival, handler, opening, run, limits }
+  const call = handler.method.kind === "unary" ? new ServedUnary(parts) : new ServedStream(parts)
   call.begin()
   return call
 }
@@ -137,13 +146,22 @@ const remoteOf = (stream: http2.ServerHttp2Stream): string => {
   return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
 }
 
+/** What a served call is made of. */
+interface Parts {
+  readonly arrival: Arrival
+  readonly handler: Handler
+  readonly opening: Opening
+  readonly run: Run
+  readonly limits: Limits
+}
+
 /** A call being served. */
 export abstract class ServedCall implements Dispatch.Outgoing {
   readonly stream: http2.ServerHttp2Stream
   readonly handler: Handler
   readonly limits: Limits
   readonly deframer: Deframer
-  readonly #raw: ReadonlyArray<string>
+  readonly #arrival: Arrival
   readonly #opening: Opening
   readonly #run: Run
   #fiber: Fiber.Fiber<Metadata.Metadata, RpcError.RpcError> | undefined
@@ -153,19 +171,12 @@ export abstract class ServedCall implements Dispatch.Outgoing {
   #encoding: Encoding = "identity"
   #ended = false
 
-  constructor(
-    stream: http2.ServerHttp2Stream,
-    raw: ReadonlyArray<string>,
-    handler: Handler,
-    opening: Opening,
-    run: Run,
-    limits: Limits
-  ) {
-    this.stream = stream
+  constructor({ arrival, handler, limits, opening, run }: Parts) {
+    this.stream = arrival.stream
     this.handler = handler
     this.limits = limits
     this.deframer = new Deframer(limits.maxReceiveMessageBytes)
-    this.#raw = raw
+    this.#arrival = arrival
     this.#opening = opening
     this.#run = run
   }
@@ -180,7 +191,7 @@ export abstract class ServedCall implements Dispatch.Outgoing {
   get incoming(): Dispatch.Incoming {
     const waited = this.timeoutMillis === Infinity ? 0 : performance.now() - this.#opening.at
     const timeoutMillis = Math.max(0, this.timeoutMillis - waited)
-    return { metadata: fromRaw(this.#raw), timeoutMillis, remote: remoteOf(this.stream) }
+    return { metadata: fromRaw(this.#arrival.raw), timeoutMillis, remote: remoteOf(this.stream) }
   }
 
   /** What fits into a header block of this server and is read by this client. */
@@ -193,6 +204,7 @@ export abstract class ServedCall implements Dispatch.Outgoing {
   headers(metadata: Metadata.Metadata, compression: Encoding): void {
     // The client may have left while the handler made its answer.
     if (this.stream.closed || this.stream.destroyed || this.stream.headersSent) return
+    this.#arrival.connection?.strikes.forgive()
     if (compression !== "identity" && this.#opening.accepts.includes(compression)) this.#encoding = compression
     const fields = {
       ":status": 200,
@@ -213,6 +225,7 @@ export abstract class ServedCall implements Dispatch.Outgoing {
   write(bytes: Buffer): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       if (this.stream.closed || this.stream.destroyed) return resume(Effect.void)
+      this.#arrival.connection?.strikes.forgive()
       this.stream.write(bytes, () => resume(Effect.void))
     })
   }
@@ -263,17 +276,16 @@ export abstract class ServedCall implements Dispatch.Outgoing {
     this.#fiber?.interruptUnsafe()
   }
 
-  /** Ends the call because the server stops. */
-  stop(): void {
-    if (this.#fiber === undefined) return this.refuse(shuttingDown.code, shuttingDown.reason.message)
-    this.cutOff = shuttingDown
-    this.#fiber.interruptUnsafe()
+  /** Ends the call because the server, or its connection, does. */
+  stop(why: RpcError.RpcError = shuttingDown): void {
+    this.refuse(why.code, why.reason.message)
   }
 
   #end(status: FinalStatus.FinalStatus): void {
     const { stream } = this
     if (this.#ended || stream.destroyed) return
     this.#ended = true
+    this.#arrival.connection?.strikes.forgive()
     if (!stream.headersSent) {
       const fields = { ":status": 200, "content-type": this.#opening.contentType, ...statusFields(status) }
       return this.#last(status, fields, (fields) => stream.respond(fields, { endStream: true }))

@@ -105,7 +105,12 @@ export const client = (
         while (rest.length >= 9) {
           const end = 9 + rest.readUIntBE(0, 3)
           if (rest.length < end) break
-          const found = { type: rest[3]!, flags: rest[4]!, stream: rest.readUInt32BE(5), payload: rest.subarray(9, end) }
+          const found = {
+            type: rest[3]!,
+            flags: rest[4]!,
+            stream: rest.readUInt32BE(5),
+            payload: rest.subarray(9, end)
+          }
           received.push(found)
           rest = rest.subarray(end)
           if (found.type === types.settings && !(found.flags & flags.ack)) send(frame(types.settings, flags.ack, 0))

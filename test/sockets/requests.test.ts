@@ -21,6 +21,29 @@ const open = (address: string, method: string, data: Buffer) =>
     return round
   })
 
+/** The status of a call whose request never ends. */
+const statusOfUnended = (address: string, more: http2.OutgoingHttpHeaders, data: Buffer) =>
+  Effect.callback<unknown>((resume) => {
+    const session = http2.connect(`http://${address}`)
+    const stream = session.request(
+      { ":method": "POST", "content-type": "application/grpc", te: "trailers", ...more },
+      { endStream: false }
+    )
+    const look = (found: http2.IncomingHttpHeaders) => {
+      const status = found["grpc-status"]
+      if (status === undefined) return
+      session.destroy()
+      resume(Effect.succeed(status))
+    }
+    stream
+      .on("error", () => {})
+      .on("response", look)
+      .on("trailers", look)
+      .resume()
+    stream.write(data)
+    return Effect.sync(() => session.destroy())
+  })
+
 const reset = (code: number) => frame(types.reset, 0, 1, Buffer.from([0, 0, 0, code]))
 
 for (const adapter of adapters) {
@@ -87,8 +110,7 @@ for (const adapter of adapters) {
           ]
         })
         // The request is never complete.
-        const said = yield* request(address, { ...path(method), "grpc-timeout": "50m" }, [torn, undefined])
-        assert.strictEqual(said.trailers["grpc-status"] ?? said.headers["grpc-status"], "4")
+        assert.strictEqual(yield* statusOfUnended(address, { ...path(method), "grpc-timeout": "50m" }, torn), "4")
       })
     )
 
@@ -124,7 +146,7 @@ for (const adapter of adapters) {
         const said = yield* request(address, path(method), data)
         const fields = { ...said.headers, ...said.trailers }
         assert.strictEqual(fields["grpc-status"], "13")
-        assert.match(String(fields["grpc-message"]), /inside a message/)
+        assert.match(decodeURIComponent(String(fields["grpc-message"])), /inside a message/)
       })
     )
   })
