@@ -8,11 +8,14 @@ import { lowRate } from "./scenarios/lowRate.ts"
 import { outage, restart } from "./scenarios/outage.ts"
 import { stall } from "./scenarios/stall.ts"
 import { supermarket } from "./scenarios/supermarket.ts"
+import { weightedFailing, weightedFrozen } from "./scenarios/weights.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   stall,
   frozen,
   failing,
+  weightedFrozen,
+  weightedFailing,
   lowRate,
   supermarket,
   outage,
