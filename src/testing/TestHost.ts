@@ -5,6 +5,7 @@ import { Duration, Effect, Exit, type Fiber, FiberSet, Latch, Scope } from "effe
 import type { RpcError } from "../status/RpcError.ts"
 import type { Application } from "../server/Server.ts"
 import type { Loss } from "../transport/Loss.ts"
+import * as Watched from "../transport/Watched.ts"
 
 /** Runs one call's handler on the host. */
 type Run = <A>(effect: Effect.Effect<A, RpcError>) => Fiber.Fiber<A, RpcError>
@@ -12,12 +13,16 @@ type Run = <A>(effect: Effect.Effect<A, RpcError>) => Fiber.Fiber<A, RpcError>
 /** What a host serves, and how it runs a call. */
 export interface Serving {
   readonly application: Application
+  readonly maxMetadataBytes: number
   readonly run: Run
 }
 
 /** A connection as its host sees it. */
 export interface Attached {
+  /** Breaks it, with the calls on it. */
   readonly drop: (loss: Loss) => void
+  /** Takes no new call on it; it ends when those under way have. */
+  readonly retire: (loss: Loss) => void
 }
 
 /**
@@ -30,7 +35,8 @@ export class TestHost {
   /** Accepts connections and never answers on them. */
   silent = false
   latency: Duration.Duration = Duration.zero
-  readonly attached: Set<Attached> = new Set()
+  readonly #attached = new Set<Attached>()
+  readonly #connections = Watched.make(0)
   #serving: (Serving & { readonly scope: Scope.Closeable }) | undefined
 
   constructor(address: string) {
@@ -41,28 +47,74 @@ export class TestHost {
     return this.#serving
   }
 
+  /** How many connections there are, those included that only end their calls. */
+  get connections(): number {
+    return this.#attached.size
+  }
+
+  attach(connection: Attached): void {
+    this.#attached.add(connection)
+    this.#connections.set(this.#attached.size)
+  }
+
+  detach(connection: Attached): void {
+    if (this.#attached.delete(connection)) this.#connections.set(this.#attached.size)
+  }
+
   /** One way across the network. */
   get travel(): Effect.Effect<void> {
     const { latency } = this
     return Duration.isZero(latency) ? this.thawed.await : Effect.andThen(Effect.sleep(latency), this.thawed.await)
   }
 
-  /** Starts answering. */
-  start(application: Application): Effect.Effect<void> {
+  /** Starts answering, in place of what answered until now. */
+  start(application: Application, maxMetadataBytes: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const scope = yield* Scope.make()
+      const before = this.#serving
+      if (before !== undefined) yield* Scope.addFinalizer(scope, Scope.close(before.scope, Exit.void))
       const run = yield* Scope.provide(FiberSet.makeRuntime<never, unknown, RpcError>(), scope)
-      this.#serving = { application, scope, run: run as Run }
+      this.#serving = { application, maxMetadataBytes, scope, run: run as Run }
     })
   }
 
+  /** Breaks every connection. */
+  drop(loss: Loss): void {
+    for (const connection of [...this.#attached]) connection.drop(loss)
+  }
+
+  /** Says goodbye on every connection. */
+  retire(loss: Loss): void {
+    for (const connection of [...this.#attached]) connection.retire(loss)
+  }
+
   /** Dies: connections break, calls on them fail, new connections are refused. */
-  stop(loss: Loss): Effect.Effect<void> {
+  die(loss: Loss): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const serving = this.#serving
-      this.#serving = undefined
-      for (const connection of [...this.attached]) connection.drop(loss)
-      return serving === undefined ? Effect.void : Scope.close(serving.scope, Exit.void)
+      const end = this.#end()
+      this.drop(loss)
+      return end
     })
+  }
+
+  /**
+   * Stops in good order: new connections are refused and calls under way go on, for so long at the most. What is left then
+   * is ended by the server, which its clients are told as `UNAVAILABLE`.
+   */
+  stop(loss: Loss, timeout: Duration.Duration): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const end = this.#end()
+      this.retire(loss)
+      const deserted = Watched.until(this.#connections, (connections) => connections === 0)
+      const drained = Duration.isZero(timeout) ? Effect.void : Effect.timeoutOption(deserted, timeout)
+      return Effect.andThen(drained, end)
+    })
+  }
+
+  /** Serves nobody new. The effect ends the calls that are served. */
+  #end(): Effect.Effect<void> {
+    const serving = this.#serving
+    this.#serving = undefined
+    return serving === undefined ? Effect.void : Scope.close(serving.scope, Exit.void)
   }
 }

@@ -1,0 +1,68 @@
+/**
+ * One open connection to a host: what carries calls until it breaks, or until it is told goodbye and they have ended.
+ */
+import { Deferred, Effect } from "effect"
+import type { RpcError } from "../status/RpcError.ts"
+import type { Loss } from "../transport/Loss.ts"
+import type { Attached, Serving, TestHost } from "./TestHost.ts"
+
+export class TestSession implements Attached {
+  readonly #host: TestHost
+  readonly #serving: Serving
+  /** Told when no new call may begin. */
+  readonly #onLoss: (loss: Loss) => void
+  readonly #broken = Deferred.makeUnsafe<string>()
+  #isOpen = true
+  #calls = 0
+
+  constructor(host: TestHost, serving: Serving, onLoss: (loss: Loss) => void) {
+    this.#host = host
+    this.#serving = serving
+    this.#onLoss = onLoss
+    host.attach(this)
+  }
+
+  /** Who answers on it: the host as it is, or as it was when it stopped. */
+  get serving(): Serving {
+    return this.#host.serving ?? this.#serving
+  }
+
+  /** The other side, or this one, has gone without a word. */
+  drop(loss: Loss): void {
+    this.#leave(loss)
+    this.#host.detach(this)
+    Deferred.doneUnsafe(this.#broken, Effect.succeed(loss.cause))
+  }
+
+  /** The other side has said goodbye. */
+  retire(loss: Loss): void {
+    this.#leave(loss)
+    if (this.#calls === 0) this.#host.detach(this)
+  }
+
+  #leave(loss: Loss): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#onLoss(loss)
+  }
+
+  /** Carries a call for as long as the connection holds. */
+  carry<A, R>(
+    exchange: Effect.Effect<A, RpcError, R>,
+    broken: (reason: string) => RpcError
+  ): Effect.Effect<A, RpcError, R> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => void this.#calls++),
+      () =>
+        Effect.raceFirst(
+          exchange,
+          Effect.flatMap(Deferred.await(this.#broken), (reason) => Effect.fail(broken(reason)))
+        ),
+      () =>
+        Effect.sync(() => {
+          this.#calls--
+          if (this.#calls === 0 && !this.#isOpen) this.#host.detach(this)
+        })
+    )
+  }
+}
