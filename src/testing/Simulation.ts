@@ -33,6 +33,7 @@ import * as Discovery from "../discovery/Discovery.ts"
 import * as Endpoint from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
 import * as Watched from "../transport/Watched.ts"
+import { check, type InvalidSimulation } from "./SimulationCheck.ts"
 import * as SimulationClient from "./SimulationClient.ts"
 import { SimulationClock } from "./SimulationClock.ts"
 import * as Connection from "./SimulationConnection.ts"
@@ -40,6 +41,7 @@ import { Log } from "./SimulationLog.ts"
 import { Report } from "./SimulationReport.ts"
 import { type Server, SimulationServer } from "./SimulationServer.ts"
 
+export { InvalidSimulation } from "./SimulationCheck.ts"
 export type { Client, Setting } from "./SimulationClient.ts"
 export type { EndedCall, Report } from "./SimulationReport.ts"
 export { down, failing, type Fault, frozen, slower, type Span, taking } from "./SimulationFault.ts"
@@ -145,9 +147,13 @@ const simulate = ({ clients, drain, duration, seed = "Simulation", servers }: Op
 }
 
 /**
- * Simulates and says what came of it. A defect of a policy is the simulation's.
+ * Simulates and says what came of it. A defect of a policy is the simulation's; options that cannot be fail by their name.
  *
  * @category running
  * @since 0.1.0
  */
-export const run = (options: Options): Effect.Effect<Report> => Effect.suspend(() => simulate(options))
+export const run = (options: Options): Effect.Effect<Report, InvalidSimulation> =>
+  Effect.suspend(() => {
+    const problem = check(options)
+    return problem === undefined ? simulate(options) : Effect.fail(problem)
+  })

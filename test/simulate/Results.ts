@@ -13,7 +13,7 @@ export interface RowResult {
 }
 
 const simulate = (scenario: Scenario, { policy }: Row, seed: number): Effect.Effect<Course> =>
-  Effect.map(Simulation.run({ ...scenario.options(policy), seed }), (report) => ({ policy, report }))
+  Effect.map(Effect.orDie(Simulation.run({ ...scenario.options(policy), seed })), (report) => ({ policy, report }))
 
 /** Tries a policy with each seed. */
 export const tryRow = Effect.fnUntraced(function* (scenario: Scenario, row: Row, seeds: ReadonlyArray<number>) {
