@@ -26,6 +26,7 @@ import type * as RpcError from "../status/RpcError.ts"
 import { OpenCalls } from "../server/OpenCalls.ts"
 import * as Server from "../server/Server.ts"
 import * as ServerLimits from "../server/ServerLimits.ts"
+import * as ListenFailure from "../socket/ListenFailure.ts"
 import { serverPem } from "../socket/Pem.ts"
 import type { ServerTls } from "../transport/Tls.ts"
 import { interceptor, type Run, type Served } from "./GrpcServerCall.ts"
@@ -71,7 +72,9 @@ const bind = (server: grpc.Server, address: string, credentials: grpc.ServerCred
   Effect.callback<number, Server.BindError>((resume) =>
     server.bindAsync(address, credentials, (error, port) =>
       resume(
-        error === null ? Effect.succeed(port) : Effect.fail(new Server.BindError({ address, problem: error.message }))
+        error === null
+          ? Effect.succeed(port)
+          : Effect.fail(new Server.BindError({ address, problem: ListenFailure.explain(error.message) }))
       )
     )
   )

@@ -4,6 +4,7 @@
 import { Effect } from "effect"
 import type { AddressInfo, Server as NodeServer } from "node:net"
 import { BindError } from "../server/Server.ts"
+import * as ListenFailure from "../socket/ListenFailure.ts"
 
 /** An address to listen at. */
 export interface At {
@@ -75,5 +76,8 @@ export const listen = <S extends NodeServer>(make: () => S, at: At): Effect.Effe
           const server = make()
           return Effect.map(bind(server, at), (port) => ({ servers: [server], port }))
         })
-  return Effect.mapError(listening, ({ message }) => new BindError({ address: format(at), problem: message }))
+  return Effect.mapError(
+    listening,
+    ({ message }) => new BindError({ address: format(at), problem: ListenFailure.explain(message) })
+  )
 }

@@ -1,0 +1,101 @@
+/** What is said of mistakes that no connection makes: of lists, pools, ports and limits; the same on both wires. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import { CallOptions, Handlers } from "trunkline"
+import { echoHandlers } from "../echo.ts"
+import { EchoService } from "../gen/echo_pb.ts"
+import { type Adapter, adapters } from "./adapters.ts"
+import { clientOf } from "./client.ts"
+import { closedPort } from "./peers.ts"
+import { mute } from "./mute.ts"
+
+const hide = (text: string) => text.replace(/127\.0\.0\.1:\d+/g, "SERVER").replace(/waited \d+ ms/g, "waited")
+
+const serve = (adapter: Adapter, handlers: Handlers.Handlers = echoHandlers("a")) =>
+  Effect.map(adapter.serve({ handlers: [handlers] }), ({ address }) => address)
+
+const saidOf = <A, R>(call: Effect.Effect<A, { readonly message: string }, R>) =>
+  Effect.map(Effect.flip(call), ({ message }) => hide(message))
+
+type Run = (adapter: Adapter) => Effect.Effect<string, unknown, Scope.Scope>
+
+const down = "SERVER Down (connection refused by SERVER (ECONNREFUSED): is the server running, and is this its port?)"
+
+const mistakes: ReadonlyArray<readonly [string, string, Run]> = [
+  [
+    "a server that says nothing",
+    "[DEADLINE_EXCEEDED] SERVER has 1 peer, not ready; waited; SERVER Connecting",
+    (adapter) =>
+      Effect.gen(function* () {
+        const echo = yield* clientOf(adapter, [yield* mute])
+        return yield* saidOf(echo.lookup({}).pipe(CallOptions.withDeadline("100 millis")))
+      })
+  ],
+  [
+    "servers that are all down",
+    `[UNAVAILABLE] SERVER, SERVER has 2 peers, none ready; waited; ${down}; ${down}`,
+    (adapter) =>
+      Effect.gen(function* () {
+        const echo = yield* clientOf(adapter, [yield* closedPort, yield* closedPort])
+        return yield* saidOf(echo.lookup({}))
+      })
+  ],
+  [
+    "a pool that was closed",
+    "[UNAVAILABLE] the pool of SERVER is closed",
+    (adapter) =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const echo = yield* Scope.provide(clientOf(adapter, [yield* serve(adapter)]), scope)
+        yield* Scope.close(scope, Exit.void)
+        return yield* saidOf(echo.lookup({}))
+      })
+  ],
+  ["no address", 'discovery of "": the list is empty', (adapter) => saidOf(clientOf(adapter, []))],
+  [
+    "an address without port",
+    'discovery of "greeter": address "greeter": no port',
+    (adapter) => saidOf(clientOf(adapter, ["greeter"]))
+  ],
+  [
+    "a port in use",
+    "cannot listen on SERVER: it is in use (EADDRINUSE): does another server listen there, or an earlier run of this one?",
+    (adapter) =>
+      Effect.gen(function* () {
+        const port = Number((yield* serve(adapter)).split(":")[1])
+        return yield* saidOf(adapter.serve({ handlers: [], port }))
+      })
+  ],
+  [
+    "an address that is not this machine's",
+    "cannot listen on 203.0.113.1:0: this machine has no such address (EADDRNOTAVAIL)",
+    (adapter) => saidOf(adapter.serve({ handlers: [], host: "203.0.113.1" }))
+  ]
+]
+
+describe.each(adapters)("$name", (adapter) => {
+  it.live.each(mistakes)("%s", ([, expected, run]) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* run(adapter), expected)
+    })
+  )
+
+  it.live("a call that its server cannot serve names the method", () =>
+    Effect.gen(function* () {
+      const partial = Handlers.partial(EchoService, { echo: () => Effect.succeed({}) })
+      const echo = yield* clientOf(adapter, [yield* serve(adapter, partial)])
+      assert.match(yield* saidOf(echo.lookup({})), /^\[UNIMPLEMENTED\] .*method \/trunkline\.test\.EchoService\/Lookup/)
+    })
+  )
+
+  it.live("a message over a limit names the limit", () =>
+    Effect.gen(function* () {
+      const address = yield* serve(adapter)
+      for (const limit of ["maxSendMessageBytes", "maxReceiveMessageBytes"]) {
+        const echo = yield* clientOf(adapter, [address], { connector: { [limit]: 1000 } })
+        const said = yield* saidOf(echo.echo({ payload: new Uint8Array(2000) }))
+        assert.match(said, /^\[RESOURCE_EXHAUSTED\] .*1000/, limit)
+      }
+    })
+  )
+})
