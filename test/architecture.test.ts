@@ -16,26 +16,34 @@ interface Room {
 }
 
 const rooms: Readonly<Record<string, Room>> = {
-  status: { floor: 0, answers: "how a call can end", mayImport: [] },
+  status: { floor: 0, answers: "how a call can end, and what that says about the peer", mayImport: [] },
   discovery: { floor: 1, answers: "which endpoints exist now", mayImport: ["status"] },
+  introspection: {
+    floor: 0,
+    answers: "what a program can say of itself: snapshots of pools, clients and channels",
+    mayImport: []
+  },
   call: { floor: 1, answers: "what a call is", mayImport: ["status"] },
+  debugpage: { floor: 1, answers: "the page that shows snapshots", mayImport: ["introspection"] },
   transport: {
     floor: 2,
     answers: "what carries a call; what opens a connection",
     mayImport: ["call", "discovery", "status"]
   },
-  retry: { floor: 2, answers: "whether, when and how much to try again", mayImport: ["call", "status"] },
-  observe: { floor: 2, answers: "seeing it", mayImport: ["call", "status"] },
-  server: { floor: 3, answers: "serving handlers", mayImport: ["observe", "call", "status"] },
-  client: {
-    floor: 3,
-    answers: "typed methods from a service",
-    mayImport: ["transport", "retry", "observe", "call", "status"]
-  },
+  interceptors: { floor: 2, answers: "what stands in front of calls, ready made", mayImport: ["call", "status"] },
+  telemetry: { floor: 2, answers: "metrics and traces by OpenTelemetry's names", mayImport: ["call", "status"] },
+  retry: { floor: 2, answers: "whether, when and how much to try again: pure policies", mayImport: ["call", "status"] },
+  policy: { floor: 3, answers: "policies as data: service configs", mayImport: ["retry", "call", "status"] },
+  server: { floor: 3, answers: "serving handlers", mayImport: ["telemetry", "call", "status"] },
   peer: {
     floor: 3,
-    answers: "one backend and all that is known of it",
+    answers: "one backend and its connection",
     mayImport: ["transport", "discovery", "call", "status"]
+  },
+  affinity: {
+    floor: 3,
+    answers: "keys that bind calls to peers and channels",
+    mayImport: ["telemetry", "call", "status"]
   },
   session: {
     floor: 3,
@@ -47,6 +55,16 @@ const rooms: Readonly<Record<string, Room>> = {
     answers: "a socket to an endpoint, through proxy and TLS",
     mayImport: ["transport", "discovery"]
   },
+  attempts: {
+    floor: 4,
+    answers: "the engine that tries again: retries, hedges, resumed streams",
+    mayImport: ["policy", "retry", "call", "status"]
+  },
+  signals: {
+    floor: 4,
+    answers: "what speaks against a peer that is connected",
+    mayImport: ["peer", "transport", "call", "status"]
+  },
   grpcjs: {
     floor: 4,
     answers: "the only importer of `@grpc/grpc-js`",
@@ -54,46 +72,97 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   http2: {
     floor: 4,
-    answers: "the same wire straight on `node:http2`",
+    answers: "the same wire straight on `node:http2`: connector and server",
     mayImport: ["session", "socket", "transport", "server", "discovery", "call", "status"]
   },
-  picker: {
+  channelpool: {
     floor: 4,
-    answers: "which peer takes this call",
-    // `Watched`, for policies that run policies on parts of the peers.
-    mayImport: ["peer", "transport", "discovery", "call", "status"]
+    answers: "several connections to one endpoint: a connector around a connector",
+    mayImport: ["peer", "affinity", "telemetry", "transport", "introspection", "discovery", "call", "status"]
   },
-  services: {
-    floor: 4,
-    answers: "the standard gRPC services, both sides",
-    mayImport: ["server", "client", "peer", "transport", "call", "status"]
+  client: {
+    floor: 5,
+    answers: "typed methods from a service",
+    mayImport: ["attempts", "policy", "retry", "transport", "telemetry", "introspection", "call", "status"]
+  },
+  picker: {
+    floor: 5,
+    answers: "which peer takes this call",
+    mayImport: ["signals", "peer", "transport", "discovery", "call", "status"]
   },
   registries: {
-    floor: 4,
+    floor: 6,
     answers: "endpoints from the systems clusters run",
     mayImport: ["client", "discovery", "call", "status"]
   },
-  pool: {
-    floor: 5,
-    answers: "peers + picker = a Transport",
-    mayImport: ["picker", "peer", "observe", "transport", "discovery", "call", "status"]
+  balancer: {
+    floor: 6,
+    answers: "peers + picker = a transport",
+    mayImport: [
+      "picker",
+      "signals",
+      "peer",
+      "affinity",
+      "telemetry",
+      "transport",
+      "introspection",
+      "discovery",
+      "call",
+      "status"
+    ]
+  },
+  services: {
+    floor: 6,
+    answers: "the standard gRPC services, both sides: health, reflection, load reports",
+    mayImport: ["server", "client", "signals", "peer", "transport", "call", "status"]
+  },
+  google: {
+    floor: 6,
+    answers: "what Google's APIs add: operations, pages, GAPIC and channel pool configs",
+    mayImport: ["client", "channelpool", "affinity", "policy", "retry", "transport", "call", "status"]
+  },
+  multiendpoint: {
+    floor: 7,
+    answers: "named lists of endpoints with failover: a transport of transports",
+    mayImport: ["balancer", "picker", "peer", "telemetry", "transport", "introspection", "discovery", "call", "status"]
   },
   testing: {
-    floor: 6,
+    floor: 7,
     answers: "what users test with (`trunkline/testing`)",
-    // Anything below, adapters excepted.
-    // oxfmt-ignore
     mayImport: [
-      "pool", "services", "picker", "peer", "client",
-      "observe", "server", "retry", "transport", "call", "discovery", "status"
+      "balancer",
+      "services",
+      "picker",
+      "signals",
+      "peer",
+      "client",
+      "server",
+      "attempts",
+      "retry",
+      "transport",
+      "telemetry",
+      "call",
+      "discovery",
+      "status"
     ]
   },
   cli: {
-    floor: 7,
+    floor: 8,
     answers: "what people run: `npx trunkline`",
-    // An application of the library, and the only one within it: nothing imports it, and it chooses an adapter.
-    // oxfmt-ignore
-    mayImport: ["pool", "picker", "peer", "services", "grpcjs", "retry", "observe", "discovery", "call", "status"]
+    mayImport: [
+      "balancer",
+      "picker",
+      "peer",
+      "services",
+      "google",
+      "grpcjs",
+      "policy",
+      "retry",
+      "introspection",
+      "discovery",
+      "call",
+      "status"
+    ]
   }
 }
 
@@ -113,7 +182,7 @@ const doors: ReadonlyArray<{ readonly party: RegExp; readonly only: ReadonlyArra
     // oxfmt-ignore
     only: [
       "status/ErrorDetails.ts", "status/gen/", "call/", "services/",
-      "client/Paging.ts", "client/Operation.ts", "client/gen/"
+      "google/Paging.ts", "google/Operation.ts", "google/gen/"
     ]
   },
   {
@@ -126,7 +195,7 @@ const doors: ReadonlyArray<{ readonly party: RegExp; readonly only: ReadonlyArra
       "socket/",
       "registries/",
       "discovery/NodeDns.ts",
-      "observe/NodeDebugPage.ts",
+      "debugpage/NodeDebugPage.ts",
       "cli/"
     ]
   }
@@ -135,7 +204,7 @@ const doors: ReadonlyArray<{ readonly party: RegExp; readonly only: ReadonlyArra
 /** Time, chance and waiting come from the context, except where the outside world has its own. */
 const banned = [/\bDate\.now\(/, /\bMath\.random\(/, /\bsetTimeout\(/, /\basync\s/]
 // The script runs in a browser, which has no other clock.
-const mayUseBanned = ["grpcjs/", "http2/", "session/", "discovery/NodeDns.ts", "observe/DebugPageScript.ts"]
+const mayUseBanned = ["grpcjs/", "http2/", "session/", "discovery/NodeDns.ts", "debugpage/Script.ts"]
 
 const maxCodeLines = 350
 
@@ -304,13 +373,13 @@ describe("each rule can say no", () => {
         "retry/Retry.ts": `
           import * as Call from "../call/Call.ts"
           import type { Peer } from "../peer/Peer.ts"
-          export type Pool = import("../pool/PeerPool.ts").PeerPool
+          export type Pool = import("../balancer/PeerPool.ts").PeerPool
         `,
         "status/Code.ts": `export * from "../index.ts"`
       }),
       [
         "retry/Retry.ts imports peer/Peer.ts: retry/ may import call status",
-        "retry/Retry.ts imports pool/PeerPool.ts: retry/ may import call status",
+        "retry/Retry.ts imports balancer/PeerPool.ts: retry/ may import call status",
         "status/Code.ts imports index.ts: status/ may import nothing"
       ]
     ))
@@ -328,14 +397,14 @@ describe("each rule can say no", () => {
     assert.deepStrictEqual(
       violations(thirdParties, {
         "grpcjs/GrpcJsConnector.ts": `import * as Grpc from "@grpc/grpc-js"; import * as Net from "node:net"`,
-        "pool/Balancer.ts": `import { Effect } from "effect"; import type { Channel } from "@grpc/grpc-js"`,
+        "balancer/Balancer.ts": `import { Effect } from "effect"; import type { Channel } from "@grpc/grpc-js"`,
         "discovery/FileDiscovery.ts": `import * as Fs from "node:fs"`,
         "status/ErrorDetails.ts": `import { fromBinary } from "@bufbuild/protobuf"`,
         "status/Code.ts": `const lodash = await import("lodash")`
       }),
       [
-        "pool/Balancer.ts imports @grpc/grpc-js: it stops at grpcjs/",
-        "discovery/FileDiscovery.ts imports node:fs: it stops at grpcjs/ http2/ session/ socket/ registries/ discovery/NodeDns.ts observe/NodeDebugPage.ts cli/",
+        "balancer/Balancer.ts imports @grpc/grpc-js: it stops at grpcjs/",
+        "discovery/FileDiscovery.ts imports node:fs: it stops at grpcjs/ http2/ session/ socket/ registries/ discovery/NodeDns.ts debugpage/NodeDebugPage.ts cli/",
         "status/Code.ts imports lodash: not a dependency on record"
       ]
     ))

@@ -4,8 +4,8 @@
 import { readFile } from "node:fs/promises"
 import { Console, Data, Effect, Predicate } from "effect"
 import { Argument, Command } from "effect/cli"
-import * as GapicConfig from "../retry/GapicConfig.ts"
-import * as ServiceConfig from "../retry/ServiceConfig.ts"
+import * as GapicConfig from "../google/GapicConfig.ts"
+import * as ServiceConfig from "../policy/ServiceConfig.ts"
 import { parseJson } from "./CallCommand.ts"
 
 /** A file that is not what it should be. */

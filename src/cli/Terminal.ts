@@ -6,9 +6,9 @@
  */
 import { stdout } from "node:process"
 import { Effect } from "effect"
-import * as Amount from "../observe/Amount.ts"
-import { spanMillis } from "../observe/LastMinute.ts"
-import { isReady, type Peer, type Pool, type Snapshot } from "../observe/Snapshot.ts"
+import * as Format from "../introspection/Format.ts"
+import { spanMillis } from "../introspection/LastMinute.ts"
+import { isReady, type Peer, type Pool, type Snapshot } from "../introspection/Snapshot.ts"
 
 /** Text without anything that a terminal would obey. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "\ufffd")
@@ -43,12 +43,12 @@ const row = (peer: Peer, { at, intervalMillis }: Snapshot): ReadonlyArray<string
   return [
     peer.id,
     stateOf(peer),
-    Amount.span(at - peer.since),
-    Amount.count(peer.pending),
-    Amount.count(peer.started),
-    Amount.count(peer.failed),
-    Amount.percent(share),
-    latencyMillis === null ? "-" : Amount.latency(latencyMillis),
+    Format.span(at - peer.since),
+    Format.count(peer.pending),
+    Format.count(peer.started),
+    Format.count(peer.failed),
+    Format.percent(share),
+    latencyMillis === null ? "-" : Format.latency(latencyMillis),
     sparkline(latencies, spanMillis / intervalMillis),
     (isReady(peer) ? undefined : (peer.standing?.cause ?? peer.cause)) ?? peer.lastError?.text ?? ""
   ].map(printable)
@@ -77,18 +77,18 @@ const drawPool = (pool: Pool, snapshot: Snapshot): ReadonlyArray<string> => {
 export const draw = (snapshot: Snapshot): string => {
   const { at, channelPools = [], clients, multiEndpoints, pools } = snapshot
   return [
-    `backends as of ${Amount.instant(at).slice(11, 19)} UTC`,
+    `backends as of ${Format.instant(at).slice(11, 19)} UTC`,
     ...(pools.length === 0 ? ["no targets yet"] : []),
     ...pools.flatMap((pool) => drawPool(pool, snapshot)),
     ...(multiEndpoints.length === 0 ? [] : [""]),
     ...multiEndpoints.map(({ current, name }) => printable(`multi-endpoint ${name}: ${current}`)),
     ...(channelPools.length === 0 ? [] : [""]),
     ...channelPools.map(({ endpoint, load, max, ready }) =>
-      printable(`channels to ${endpoint}: ${ready} ready of at most ${max}, ${Amount.count(load)} calls under way`)
+      printable(`channels to ${endpoint}: ${ready} ready of at most ${max}, ${Format.count(load)} calls under way`)
     ),
     ...(clients.length === 0 ? [] : [""]),
     ...clients.map(({ budget: { balance, exhaustions, withdrawals }, service }) => {
-      const left = balance === "unlimited" ? balance : Amount.count(balance)
+      const left = balance === "unlimited" ? balance : Format.count(balance)
       return printable(`client ${service}: ${left} retries left, ${withdrawals} made, ${exhaustions} refused`)
     })
   ].join("\n")

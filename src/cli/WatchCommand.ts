@@ -3,7 +3,7 @@
  */
 import { Console, Data, Duration, Effect, Schedule } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as Snapshot from "../observe/Snapshot.ts"
+import * as Snapshot from "../introspection/Snapshot.ts"
 import * as Arguments from "./Arguments.ts"
 import * as Terminal from "./Terminal.ts"
 

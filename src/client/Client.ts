@@ -14,15 +14,15 @@ import * as Interceptor from "../call/Interceptor.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
-import * as Tracing from "../observe/Tracing.ts"
-import * as Attempts from "../retry/Attempts.ts"
-import * as MethodPolicy from "../retry/MethodPolicy.ts"
-import * as Resume from "../retry/Resume.ts"
+import * as Tracing from "../telemetry/Tracing.ts"
+import * as RetryInterceptor from "../attempts/RetryInterceptor.ts"
+import * as MethodPolicy from "../policy/MethodPolicy.ts"
+import * as Resume from "../attempts/Resume.ts"
 import * as RetryBudget from "../retry/RetryBudget.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Transport } from "../transport/Transport.ts"
 import * as ClientMetrics from "./ClientMetrics.ts"
-import * as ClientReading from "./ClientReading.ts"
+import * as ClientSnapshot from "./ClientSnapshot.ts"
 
 type Failure = RpcError.RpcError
 
@@ -224,9 +224,9 @@ export const make = Effect.fnUntraced(function* <S extends Service_.Input>(
   const tracing = yield* Tracing.Current
   const shared = yield* RetryBudget.Current
   const budget = shared ?? (yield* RetryBudget.make())
-  yield* ClientReading.register({ service: service.typeName, policies, budget, shared: shared !== undefined })
+  yield* ClientSnapshot.register({ service: service.typeName, policies, budget, shared: shared !== undefined })
   const measured = yield* ClientMetrics.make(service, transport.target, budget)
-  const attempts = yield* Effect.provideService(Attempts.make(policies), RetryBudget.Current, budget)
+  const attempts = yield* Effect.provideService(RetryInterceptor.make(policies), RetryBudget.Current, budget)
   const inner = [measured.calls, yield* Interceptor.Current, attempts, measured.attempts]
   const traced = [Tracing.calls(transport.target), ...inner, Tracing.attempts(tracing, transport.picker)]
 

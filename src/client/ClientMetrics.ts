@@ -5,9 +5,9 @@ import { Clock, Effect, Option, Scope } from "effect"
 import * as Deadline from "../call/Deadline.ts"
 import * as Interceptor from "../call/Interceptor.ts"
 import type { Service } from "../call/Service.ts"
-import * as Instruments from "../observe/Instruments.ts"
-import * as Metrics from "../observe/Metrics.ts"
-import * as Sampled from "../observe/Sampled.ts"
+import * as MetricDefinitions from "../telemetry/MetricDefinitions.ts"
+import * as Metrics from "../telemetry/Metrics.ts"
+import * as ObservableMetric from "../telemetry/ObservableMetric.ts"
 import type { RetryBudget, State } from "../retry/RetryBudget.ts"
 
 const off: Metrics.ForClient = { calls: Interceptor.identity, attempts: Interceptor.identity }
@@ -20,16 +20,16 @@ const reportBudget = Effect.fnUntraced(function* (name: string, budget: RetryBud
   const labels = { "trunkline.client": name }
   const read = (f: (state: State) => number) => () => f(budget.state(Deadline.nowUnsafe(clock)))
   yield* Effect.all([
-    Sampled.gauge(
-      Instruments.budgetBalance(labels),
+    ObservableMetric.gauge(
+      MetricDefinitions.budgetBalance(labels),
       read(({ balance }) => balance)
     ),
-    Sampled.counter(
-      Instruments.budgetWithdrawals(labels),
+    ObservableMetric.counter(
+      MetricDefinitions.budgetWithdrawals(labels),
       read(({ withdrawals }) => withdrawals)
     ),
-    Sampled.counter(
-      Instruments.budgetExhaustions(labels),
+    ObservableMetric.counter(
+      MetricDefinitions.budgetExhaustions(labels),
       read(({ exhaustions }) => exhaustions)
     )
   ]).pipe(Scope.provide(scope.value))

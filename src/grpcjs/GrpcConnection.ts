@@ -12,8 +12,8 @@ import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Keepalive, type KeepaliveTimes } from "../session/Keepalive.ts"
 import { Watchdog } from "../session/Watchdog.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
-import * as Loss from "../transport/Loss.ts"
-import * as Watched from "../transport/Watched.ts"
+import * as Disconnect from "../transport/Disconnect.ts"
+import * as StateRef from "../transport/StateRef.ts"
 import { isGraceful, SessionStreams } from "./SessionStreams.ts"
 
 /** A call as `Channel.createCall` returns it. */
@@ -41,7 +41,7 @@ const farewellMillis = 500
 export class GrpcConnection {
   readonly endpoint: Endpoint
   readonly limits: Limits
-  readonly states: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
+  readonly states: StateRef.Writable<Connectivity> = StateRef.make<Connectivity>(Connectivity.Idle())
   readonly active = new Set<Occupant>()
   #channel: grpc.Channel | undefined
   #session: ClientHttp2Session | undefined
@@ -50,7 +50,7 @@ export class GrpcConnection {
   #watchdog: Watchdog | undefined
   #keepalive: Keepalive | undefined
   #problem: string | undefined
-  #error: Loss.DisconnectError | undefined
+  #error: Disconnect.DisconnectError | undefined
   #closed = false
 
   constructor(endpoint: Endpoint, limits: Limits) {
@@ -88,7 +88,7 @@ export class GrpcConnection {
   }
 
   /** Why the connection is ready no more; `undefined` while it is. */
-  get loss(): Loss.Loss | undefined {
+  get loss(): Disconnect.Loss | undefined {
     return this.isReady ? undefined : { error: this.#error ?? "unknown", cause: this.#problem ?? "connection lost" }
   }
 
@@ -145,7 +145,7 @@ export class GrpcConnection {
   }
 
   /** No call may begin any more; those under way go on. */
-  retire(problem: string, error?: Loss.DisconnectError): void {
+  retire(problem: string, error?: Disconnect.DisconnectError): void {
     this.#problem ??= problem
     this.#error ??= error
     if (!this.isReady) return
@@ -154,17 +154,17 @@ export class GrpcConnection {
   }
 
   #goodbye(code: number, lastStreamId: number, debug: Uint8Array | undefined): void {
-    const name = Loss.http2ErrorCodes[code] ?? "unknown"
+    const name = Disconnect.http2ErrorCodes[code] ?? "unknown"
     const text = debug === undefined ? "" : Buffer.from(debug).toString("latin1")
     this.limits.keepalive?.blamed(this.endpoint.id, code, text)
     this.#streams?.goodbye(code, lastStreamId)
     const problem = isGraceful(code) ? "connection lost" : `the server said goodbye with code ${code} (${name})`
-    this.retire(problem, Loss.fromGoaway(code))
+    this.retire(problem, Disconnect.fromGoaway(code))
   }
 
   #fail(error: NodeJS.ErrnoException): void {
     this.#streams?.refuseUnsent()
-    this.retire(error.message, Loss.fromSocketCode(error.code))
+    this.retire(error.message, Disconnect.fromSocketCode(error.code))
   }
 
   #gone(): void {
@@ -174,7 +174,7 @@ export class GrpcConnection {
   }
 
   /** Nothing more can come of the connection: it ends here and now. */
-  #giveUp(problem: string, error: Loss.DisconnectError = "connection timed out"): void {
+  #giveUp(problem: string, error: Disconnect.DisconnectError = "connection timed out"): void {
     this.#problem = problem
     this.#error = error
     this.#streams?.refuseUnsent()

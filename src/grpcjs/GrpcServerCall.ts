@@ -13,11 +13,11 @@ import type { Metadata } from "../call/Metadata.ts"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
-import * as Dispatch from "../server/Dispatch.ts"
+import * as ServeCall from "../server/ServeCall.ts"
 import * as FinalStatus from "../server/FinalStatus.ts"
 import type { Handler } from "../server/Handlers.ts"
 import type { OpenCalls } from "../server/OpenCalls.ts"
-import { Inbox } from "../transport/Inbox.ts"
+import { Inbox } from "../transport/ReceiveWindow.ts"
 import { toBuffer } from "./GrpcCall.ts"
 import { fromGrpc, toGrpc } from "./GrpcMetadata.ts"
 
@@ -40,7 +40,7 @@ const toGrpcStatus = ({ code, message, trailers }: FinalStatus.FinalStatus): Par
   metadata: toGrpc(trailers)
 })
 
-const incoming = (wire: Wire, metadata: grpc.Metadata): Dispatch.Incoming => {
+const incoming = (wire: Wire, metadata: grpc.Metadata): ServeCall.Incoming => {
   const deadline = wire.getDeadline()
   return {
     metadata: fromGrpc(metadata),
@@ -67,7 +67,7 @@ const shuttingDown = RpcError.make("UNAVAILABLE", "the server is shutting down")
 
 const deadlineExceeded = RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server")
 
-const outgoing = ({ cutOff, handler, limits: { maxMetadataBytes }, wire }: Served): Dispatch.Outgoing => ({
+const outgoing = ({ cutOff, handler, limits: { maxMetadataBytes }, wire }: Served): ServeCall.Outgoing => ({
   maxMetadataBytes,
   /** grpc-js ends a call at its deadline by itself. */
   get cutOff() {
@@ -130,7 +130,7 @@ export abstract class Served implements Listener {
     this.#fiber?.interruptUnsafe()
   }
 
-  get outgoing(): Dispatch.Outgoing {
+  get outgoing(): ServeCall.Outgoing {
     return outgoing(this)
   }
 
@@ -191,7 +191,7 @@ class ServedUnary extends Served {
   requestsEnded(): void {
     if (isInsideMessage(this.wire)) return this.refuse("the request ended inside a message", grpc.status.INTERNAL)
     if (this.#request === undefined) return this.refuse("expected one request message, received none")
-    this.serve(Dispatch.unary(this.handler, this.#request, incoming(this.wire, this.#metadata), this.outgoing))
+    this.serve(ServeCall.unary(this.handler, this.#request, incoming(this.wire, this.#metadata), this.outgoing))
   }
 }
 
@@ -207,7 +207,7 @@ class ServedStream extends Served {
   begin(metadata: grpc.Metadata): void {
     const requests = Stream.fromPull(Effect.succeed(this.#inbox.pull))
     this.#inbox.request()
-    this.serve(Dispatch.stream(this.handler, requests, incoming(this.wire, metadata), this.outgoing))
+    this.serve(ServeCall.stream(this.handler, requests, incoming(this.wire, metadata), this.outgoing))
   }
 
   onReceiveMessage(message: Uint8Array): void {

@@ -7,7 +7,7 @@
 import * as grpc from "@grpc/grpc-js"
 import { Effect } from "effect"
 import type { Call } from "../call/Call.ts"
-import { decodeResponse, encodeRequest } from "../call/Codec.ts"
+import { decodeResponse, encodeRequest } from "../call/MessageBytes.ts"
 import type { Response, Unary } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"

@@ -15,11 +15,11 @@ import { type Connection, Connector } from "../transport/Connector.ts"
 import type { ProxyOption } from "../transport/HttpProxy.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import { KeepaliveTimes } from "../session/Keepalive.ts"
-import { type CredentialsError, follow, type Rotating } from "./Rotation.ts"
-import { type Options as SessionOptions, Session } from "./Session.ts"
-import { arrows, SessionGroup } from "./SessionGroup.ts"
-import * as StreamExchange from "./StreamExchange.ts"
-import * as UnaryExchange from "./UnaryExchange.ts"
+import { type CredentialsError, follow, type Rotating } from "./CertificateProvider.ts"
+import { type Options as SessionOptions, Session } from "./Http2Connection.ts"
+import { arrows, SessionGroup } from "./ConnectionGroup.ts"
+import * as DuplexStream from "./DuplexStream.ts"
+import * as UnaryStream from "./UnaryStream.ts"
 
 /**
  * How to connect.
@@ -59,8 +59,8 @@ export interface Options {
 
 const arrowsOf = (session: Session): Arrows =>
   Interceptor.apply(CallCredentials.attach({ authority: session.authority, secure: session.scheme === "https" }), {
-    unary: UnaryExchange.make(session),
-    stream: StreamExchange.make(session)
+    unary: UnaryStream.make(session),
+    stream: DuplexStream.make(session)
   })
 
 const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: number) =>

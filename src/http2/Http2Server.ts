@@ -17,9 +17,9 @@ import type * as RpcError from "../status/RpcError.ts"
 import { serverPem } from "../socket/Pem.ts"
 import type { ServerTls } from "../transport/Tls.ts"
 import { format, listen, type Listening } from "./Listener.ts"
-import { follow, type Rotating } from "./Rotation.ts"
+import { follow, type Rotating } from "./CertificateProvider.ts"
 import { connectionWindow, streamWindow } from "./FlowControl.ts"
-import { type Limits, ownFields, refuse, refuseHttp, type Run, serve, type ServedCall } from "./ServedCall.ts"
+import { type Limits, ownFields, refuse, refuseHttp, type Run, serve, type ServedCall } from "./ServerStream.ts"
 import { ServedConnection } from "./ServedConnection.ts"
 
 /**

@@ -11,7 +11,7 @@ import { constants, type ServerHttp2Session } from "node:http2"
 import { PingStrikes } from "../server/PingStrikes.ts"
 import { jitter, type ServerLimits } from "../server/ServerLimits.ts"
 import * as RpcError from "../status/RpcError.ts"
-import type { ServedCall } from "./ServedCall.ts"
+import type { ServedCall } from "./ServerStream.ts"
 
 /** The highest stream id. */
 const everyStream = 2 ** 31 - 1

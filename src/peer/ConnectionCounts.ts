@@ -1,7 +1,7 @@
 /**
  * The connections of one peer, or of several, counted.
  */
-import type { DisconnectError } from "../transport/Loss.ts"
+import type { DisconnectError } from "../transport/Disconnect.ts"
 
 const never: ReadonlyMap<DisconnectError, number> = new Map()
 

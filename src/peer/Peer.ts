@@ -11,8 +11,8 @@ import * as Deadline from "../call/Deadline.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
 import type { Connectivity } from "../transport/Connectivity.ts"
-import * as Watched from "../transport/Watched.ts"
-import { Lane } from "./Lane.ts"
+import * as StateRef from "../transport/StateRef.ts"
+import { Lane } from "./ActiveConnection.ts"
 import { PeerStats } from "./PeerStats.ts"
 import * as PeerStatus from "./PeerStatus.ts"
 
@@ -69,15 +69,15 @@ export class Peer {
   lane: Lane | undefined = undefined
   /** Whether it is closing or closed: nobody holds it any more. @internal */
   closing = false
-  readonly #status: Watched.Writable<PeerStatus.PeerStatus>
+  readonly #status: StateRef.Writable<PeerStatus.PeerStatus>
   /** What was last asked of it, until it is idle again. */
-  readonly #asked: Watched.Writable<Asked> = Watched.make<Asked>("nothing")
-  readonly #closed: Watched.Writable<boolean> = Watched.make(false)
+  readonly #asked: StateRef.Writable<Asked> = StateRef.make<Asked>("nothing")
+  readonly #closed: StateRef.Writable<boolean> = StateRef.make(false)
 
   constructor(endpoint: Endpoint, now: number) {
     this.id = endpoint.id
     this.endpoint = endpoint
-    this.#status = Watched.make(PeerStatus.initial(now))
+    this.#status = StateRef.make(PeerStatus.initial(now))
   }
 
   /** The status now. */
@@ -102,7 +102,7 @@ export class Peer {
 
   /** Completes when nobody holds the peer any more and the last of its calls has ended. */
   get closed(): Effect.Effect<void> {
-    return Effect.asVoid(Watched.until(this.#closed, (closed) => closed))
+    return Effect.asVoid(StateRef.until(this.#closed, (closed) => closed))
   }
 
   /** @internal */
@@ -140,7 +140,7 @@ export class Peer {
   }
 
   #askedFor(asked: Asked): Effect.Effect<void> {
-    return Effect.asVoid(Watched.until(this.#asked, (now) => now === asked))
+    return Effect.asVoid(StateRef.until(this.#asked, (now) => now === asked))
   }
 }
 
@@ -190,7 +190,7 @@ export const make = Effect.fnUntraced(function* (
   /** Waits until a lane is ready. Fails with the reason when it does not get there. */
   const untilReady = Effect.fnUntraced(function* (lane: Lane) {
     yield* lane.connection.connect
-    const settled = yield* Watched.until(
+    const settled = yield* StateRef.until(
       lane.connection.connectivity,
       (state) => state._tag !== "Idle" && state._tag !== "Connecting"
     ).pipe(Effect.timeoutOption(connectTimeout))
@@ -235,7 +235,7 @@ export const make = Effect.fnUntraced(function* (
     peer.lane = lane
     const since = Deadline.nowUnsafe(clock)
     yield* transition({ _tag: "Connected" })
-    const state = yield* Watched.until(lane.connection.connectivity, (state) => state._tag !== "Ready")
+    const state = yield* StateRef.until(lane.connection.connectivity, (state) => state._tag !== "Ready")
     const loss = lane.connection.loss?.()
     peer.lane = undefined
     const cause = loss?.cause ?? describe(state)

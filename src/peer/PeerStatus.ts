@@ -5,7 +5,7 @@
  * connect and tries again by itself after a delay; a peer that is gone was removed, or gave up, and never comes back.
  */
 import { Order } from "effect"
-import type { DisconnectError } from "../transport/Loss.ts"
+import type { DisconnectError } from "../transport/Disconnect.ts"
 
 /**
  * A peer's state.

@@ -8,7 +8,7 @@
  */
 import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
-import { Dice } from "./Dice.ts"
+import { Dice } from "./Sfc32.ts"
 import * as Picker from "./Picker.ts"
 
 /**

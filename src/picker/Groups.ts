@@ -6,8 +6,8 @@
  */
 import { Effect, FiberMap, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
-import * as Timeline from "../peer/Timeline.ts"
-import * as Watched from "../transport/Watched.ts"
+import * as TimedStream from "../signals/TimedStream.ts"
+import * as StateRef from "../transport/StateRef.ts"
 import * as Picker from "./Picker.ts"
 
 /** A group as the choice between groups sees it. */
@@ -59,7 +59,7 @@ const restricted = (set: Picker.PeerSet, isIn: (peer: Peer) => boolean): Picker.
 
 class Member implements Group {
   readonly key: number
-  readonly sets: Watched.Writable<Picker.PeerSet>
+  readonly sets: StateRef.Writable<Picker.PeerSet>
   picker = Picker.empty
   active = false
   /** Since when it is not wanted. */
@@ -67,7 +67,7 @@ class Member implements Group {
 
   constructor(key: number, set: Picker.PeerSet) {
     this.key = key
-    this.sets = Watched.make(set)
+    this.sets = StateRef.make(set)
   }
 
   get set(): Picker.PeerSet {
@@ -90,7 +90,7 @@ export const make = (self: Picker.PickerPolicy, options: Options): Picker.Picker
       Effect.gen(function* () {
         const running = yield* FiberMap.make<number>()
         const choose = options.choice()
-        const woken = Watched.make<void>(undefined)
+        const woken = StateRef.make<void>(undefined)
         let members = new Map<number, Member>()
         /** While some groups are of the new set and some of the old, nothing is chosen. */
         let updating = false
@@ -149,7 +149,7 @@ export const make = (self: Picker.PickerPolicy, options: Options): Picker.Picker
         })
 
         yield* Effect.forkScoped(Stream.runForEach(sets, update), { startImmediately: true })
-        return Timeline.make(woken, look)
+        return TimedStream.make(woken, look)
       })
     )
 })

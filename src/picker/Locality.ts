@@ -16,7 +16,7 @@ import { Duration, Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import * as Groups from "./Groups.ts"
 import type * as Picker from "./Picker.ts"
-import * as Spill from "./Spill.ts"
+import * as Spillover from "./Spillover.ts"
 
 /**
  * Prefers the peers whose endpoints are in a locality, and spills over to the others as the share of its ready peers,
@@ -30,8 +30,8 @@ import * as Spill from "./Spill.ts"
  * @category combinators
  * @since 0.1.0
  */
-export const prefer = (self: Picker.PickerPolicy, locality: string, options?: Spill.Options): Picker.PickerPolicy =>
-  Spill.make(self, (set, peer) => (set.endpointOf(peer).locality === locality ? 0 : 1), options)
+export const prefer = (self: Picker.PickerPolicy, locality: string, options?: Spillover.Options): Picker.PickerPolicy =>
+  Spillover.make(self, (set, peer) => (set.endpointOf(peer).locality === locality ? 0 : 1), options)
 
 /**
  * So many of something in each zone.
@@ -142,9 +142,9 @@ export const aware = (self: Picker.PickerPolicy, locality: string, options?: Awa
             choice: () => (groups) => {
               const names = [...places.keys()]
               const zones = groups.map(({ key }) => names[key]!)
-              const planned = parts(zones, Spill.hopeful(groups))
-              const now = parts(zones, Spill.ready(groups))
-              return Spill.plan(groups, planned, now, random)
+              const planned = parts(zones, Spillover.hopeful(groups))
+              const now = parts(zones, Spillover.ready(groups))
+              return Spillover.plan(groups, planned, now, random)
             }
           }).pickers(sets)
         })

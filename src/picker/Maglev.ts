@@ -9,11 +9,11 @@
  * @see https://research.google/pubs/maglev-a-fast-and-reliable-software-network-load-balancer/
  */
 import type { Peer } from "../peer/Peer.ts"
-import { Dice } from "./Dice.ts"
-import { Hash64 } from "./Hash64.ts"
-import * as HashKey from "./HashKey.ts"
+import { Dice } from "./Sfc32.ts"
+import { Hash64 } from "./hash/Hash64.ts"
+import * as HashKey from "./hash/HashKey.ts"
 import * as Picker from "./Picker.ts"
-import * as Xxh64 from "./Xxh64.ts"
+import * as Xxh64 from "./hash/Xxh64.ts"
 
 const isPrime = (n: number): boolean => {
   for (let d = 2; d * d <= n; d++) if (n % d === 0) return false

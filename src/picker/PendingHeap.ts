@@ -11,7 +11,7 @@
  */
 import type { Peer } from "../peer/Peer.ts"
 import { type PeerStats, type PendingWatcher, quietAfter } from "../peer/PeerStats.ts"
-import type { Dice } from "./Dice.ts"
+import type { Dice } from "./Sfc32.ts"
 import { sharesOf } from "./Picker.ts"
 
 /** Times are counted from 0 again before they are so large that a step is lost in them. */

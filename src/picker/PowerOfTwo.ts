@@ -16,7 +16,7 @@
  * @see Brewer, "A Model of Systematic Sampling with Unequal Probabilities", 1963 (and Brewer and Hanif, 1983, method 1)
  */
 import type { Peer } from "../peer/Peer.ts"
-import { Dice } from "./Dice.ts"
+import { Dice } from "./Sfc32.ts"
 import * as PendingLoad from "./PendingLoad.ts"
 import * as Picker from "./Picker.ts"
 

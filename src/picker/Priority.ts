@@ -16,7 +16,7 @@ import type { Peer } from "../peer/Peer.ts"
 import * as PeerStatus from "../peer/PeerStatus.ts"
 import * as Groups from "./Groups.ts"
 import * as Picker from "./Picker.ts"
-import * as Spill from "./Spill.ts"
+import * as Spillover from "./Spillover.ts"
 
 const priorityOf: Groups.Options["groupOf"] = (set, peer) => set.endpointOf(peer).priority
 
@@ -110,5 +110,5 @@ export const failover = (
  * @category combinators
  * @since 0.1.0
  */
-export const spill = (self: Picker.PickerPolicy, options?: Spill.Options): Picker.PickerPolicy =>
-  Spill.make(self, priorityOf, options)
+export const spill = (self: Picker.PickerPolicy, options?: Spillover.Options): Picker.PickerPolicy =>
+  Spillover.make(self, priorityOf, options)

@@ -1,7 +1,7 @@
 /**
  * Any ready peer, each with the same chance.
  */
-import { Dice } from "./Dice.ts"
+import { Dice } from "./Sfc32.ts"
 import * as Picker from "./Picker.ts"
 
 /**

@@ -7,11 +7,11 @@
  *
  * @see https://www.eecs.umich.edu/techreports/cse/96/CSE-TR-316-96.pdf
  */
-import { Dice } from "./Dice.ts"
-import { Hash64 } from "./Hash64.ts"
-import * as HashKey from "./HashKey.ts"
+import { Dice } from "./Sfc32.ts"
+import { Hash64 } from "./hash/Hash64.ts"
+import * as HashKey from "./hash/HashKey.ts"
 import * as Picker from "./Picker.ts"
-import * as Xxh64 from "./Xxh64.ts"
+import * as Xxh64 from "./hash/Xxh64.ts"
 
 /** Stirs a key's hash and a peer's into 32 bits. */
 const mix = (keyHigh: number, keyLow: number, peerHigh: number, peerLow: number): number => {

@@ -11,14 +11,14 @@
 import type { Random } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Peer } from "../peer/Peer.ts"
-import * as Crc32 from "./Crc32.ts"
-import { Dice } from "./Dice.ts"
-import * as Farm32 from "./Farm32.ts"
-import { type Algorithm, Hash64 } from "./Hash64.ts"
-import * as HashKey from "./HashKey.ts"
+import * as Crc32 from "./hash/Crc32.ts"
+import { Dice } from "./Sfc32.ts"
+import * as Farm32 from "./hash/Farm32.ts"
+import { type Algorithm, Hash64 } from "./hash/Hash64.ts"
+import * as HashKey from "./hash/HashKey.ts"
 import * as Picker from "./Picker.ts"
-import * as Ring from "./Ring.ts"
-import * as Xxh64 from "./Xxh64.ts"
+import * as Ring from "./hash/Ring.ts"
+import * as Xxh64 from "./hash/Xxh64.ts"
 
 /**
  * How peers are placed on a ring: the hash of points and keys, the text a peer's `i`-th point is the hash of, how many

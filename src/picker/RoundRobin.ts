@@ -5,10 +5,10 @@
  * it is kept when the set changes: a peer that comes or goes does not send everybody back to the first.
  */
 import * as Picker from "./Picker.ts"
-import * as Turns from "./Turns.ts"
+import * as RotationOrder from "./RotationOrder.ts"
 
 interface Cursor extends Picker.Picker {
-  readonly turns: ReadonlyArray<Turns.Turn>
+  readonly turns: ReadonlyArray<RotationOrder.Turn>
   /** The place of the last pick. */
   readonly place: () => number
 }
@@ -22,12 +22,15 @@ interface Cursor extends Picker.Picker {
 export const make = (): Picker.PickerPolicy =>
   Picker.overReady<Cursor>(
     (ready, random, previous) => {
-      const turns = Turns.order(ready, previous?.turns ?? [], (peer) => ({ peer, place: random.nextDoubleUnsafe() }))
+      const turns = RotationOrder.order(ready, previous?.turns ?? [], (peer) => ({
+        peer,
+        place: random.nextDoubleUnsafe()
+      }))
       const peers = turns.map(({ peer }) => peer)
-      let next = Turns.after(turns, previous?.place() ?? -1)
+      let next = RotationOrder.after(turns, previous?.place() ?? -1)
       return {
         turns,
-        place: () => Turns.placeBefore(turns, next),
+        place: () => RotationOrder.placeBefore(turns, next),
         pick() {
           const peer = peers[next]!
           next = next + 1 === peers.length ? 0 : next + 1

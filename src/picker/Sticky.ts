@@ -13,8 +13,8 @@
  */
 import { Duration, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
-import type { Key } from "./Hash64.ts"
-import * as HashKey from "./HashKey.ts"
+import type { Key } from "./hash/Hash64.ts"
+import * as HashKey from "./hash/HashKey.ts"
 import type * as Picker from "./Picker.ts"
 
 /**

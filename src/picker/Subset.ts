@@ -14,9 +14,9 @@
  */
 import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
-import { Hash64 } from "./Hash64.ts"
+import { Hash64 } from "./hash/Hash64.ts"
 import { type PeerSet, type PickerPolicy, withoutStandby } from "./Picker.ts"
-import * as Xxh64 from "./Xxh64.ts"
+import * as Xxh64 from "./hash/Xxh64.ts"
 
 /** The shares of a client in peers, above 0 and at most 1; who is not in it is not used. */
 type Shares = ReadonlyMap<Peer, number>

@@ -9,15 +9,15 @@
  * @see https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md
  */
 import { Duration, Effect, type Random, Stream } from "effect"
-import type { Lane } from "../peer/Lane.ts"
+import type { Lane } from "../peer/ActiveConnection.ts"
 import type { Peer } from "../peer/Peer.ts"
-import * as Witness from "../peer/Witness.ts"
+import * as MetricsRecorder from "../signals/MetricsRecorder.ts"
 import * as Picker from "./Picker.ts"
-import * as Turns from "./Turns.ts"
+import * as RotationOrder from "./RotationOrder.ts"
 import type { Weights } from "./Weights.ts"
 
 /** Where a peer is: its place in this client's order, its connection, and what has added up. */
-interface Position extends Turns.Turn {
+interface Position extends RotationOrder.Turn {
   readonly lane: Lane | undefined
   readonly sum: number
 }
@@ -50,7 +50,7 @@ const readReports = (
   reports: Weights,
   now: number,
   into: Float64Array,
-  witness: Witness.Witness | undefined
+  witness: MetricsRecorder.Witness | undefined
 ): void => {
   let reported = 0
   let stale = 0
@@ -70,7 +70,7 @@ const readReports = (
 }
 
 /** The policy, and who is told of weights by report. */
-const over = (reports: Weights | undefined, period: number, witness: Witness.Witness): Picker.PickerPolicy =>
+const over = (reports: Weights | undefined, period: number, witness: MetricsRecorder.Witness): Picker.PickerPolicy =>
   Picker.overReady<Strides>((ready, random: Random.Random, previous, set) => {
     const restart = (peer: Peer): void => {
       if (previous !== undefined) reports?.restart(peer.id)
@@ -79,7 +79,7 @@ const over = (reports: Weights | undefined, period: number, witness: Witness.Wit
       restart(peer)
       return { peer, place: random.nextDoubleUnsafe(), lane: peer.lane, sum: random.nextDoubleUnsafe() }
     }
-    const starts = Turns.order(ready, previous?.positions() ?? [], enter)
+    const starts = RotationOrder.order(ready, previous?.positions() ?? [], enter)
     // Another connection may lead to another process.
     for (const { lane, peer } of starts) if (lane !== peer.lane) restart(peer)
     const peers = starts.map(({ peer }) => peer)
@@ -104,11 +104,11 @@ const over = (reports: Weights | undefined, period: number, witness: Witness.Wit
     }
     update(-Infinity)
 
-    let next = Turns.after(starts, previous?.place() ?? -1)
+    let next = RotationOrder.after(starts, previous?.place() ?? -1)
     let updateAt = -Infinity
     return {
       positions: () => starts.map(({ peer, place }, i) => ({ peer, place, lane: lanes[i], sum: sums[i]! })),
-      place: () => Turns.placeBefore(starts, next),
+      place: () => RotationOrder.placeBefore(starts, next),
       pick(_call, now) {
         if (reports !== undefined && now >= updateAt) {
           update(now)
@@ -153,6 +153,6 @@ export const make = (options?: {
     name: "Weighted",
     load: undefined,
     pickers: (sets) =>
-      Stream.unwrap(Effect.map(Witness.Current, (witness) => over(reports, period, witness).pickers(sets)))
+      Stream.unwrap(Effect.map(MetricsRecorder.Current, (witness) => over(reports, period, witness).pickers(sets)))
   }
 }

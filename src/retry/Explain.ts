@@ -2,7 +2,7 @@
  * What a policy will really do, for people: a few lines for each kind of error that a policy treats alike.
  */
 import { Duration } from "effect"
-import { type Delay, describe, type Rule } from "./Description.ts"
+import { type Delay, describe, type Rule } from "./RetryText.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
 const tellDuration = (self: Duration.Duration): string => {

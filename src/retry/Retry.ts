@@ -42,7 +42,7 @@ export type { RetryPolicy } from "./RetryPolicy.ts"
  * @category explaining
  * @since 0.1.0
  */
-export { type Delay, describe, type Description, type Rule } from "./Description.ts"
+export { type Delay, describe, type Description, type Rule } from "./RetryText.ts"
 export { explain } from "./Explain.ts"
 
 /**

@@ -13,7 +13,7 @@ import type { Call } from "../call/Call.ts"
 import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service from "../call/Service.ts"
-import type { Observation } from "../observe/Observation.ts"
+import type { Observation } from "../call/CallObserver.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { ServerCall } from "./ServerCall.ts"
 

@@ -6,8 +6,8 @@
  */
 import { Context, Data, Effect } from "effect"
 import * as Interceptor from "../call/Interceptor.ts"
-import * as Metrics from "../observe/Metrics.ts"
-import * as Tracing from "../observe/Tracing.ts"
+import * as Metrics from "../telemetry/Metrics.ts"
+import * as Tracing from "../telemetry/Tracing.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Handler, Handlers } from "./Handlers.ts"
 

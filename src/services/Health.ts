@@ -13,12 +13,12 @@
 import { Context, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import * as Client from "../client/Client.ts"
 import { connectionBackoff, type Peer } from "../peer/Peer.ts"
-import type * as Signal from "../peer/Signal.ts"
-import * as Verdict from "../peer/Verdict.ts"
+import type * as Signal from "../signals/Signal.ts"
+import * as HealthVerdict from "../signals/HealthVerdict.ts"
 import * as Handlers from "../server/Handlers.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Transport } from "../transport/Transport.ts"
-import * as Watched from "../transport/Watched.ts"
+import * as StateRef from "../transport/StateRef.ts"
 import {
   Health as HealthService,
   type HealthCheckResponse,
@@ -96,7 +96,7 @@ const statusIn = ({ statuses }: State, service: string): Status => statuses.get(
 export const make = Effect.fnUntraced(function* (
   statuses?: Readonly<Record<string, ServingStatus>>
 ): Effect.fn.Return<Health["Service"], never, Scope.Scope> {
-  const states = Watched.make<State>({
+  const states = StateRef.make<State>({
     phase: "open",
     statuses: new Map(Object.entries({ "": "SERVING", ...statuses }))
   })
@@ -218,10 +218,10 @@ export const watch = (service = ""): Stream.Stream<Status, RpcError.RpcError, Tr
   Stream.unwrap(Effect.map(Client.make(HealthService), (client) => Stream.map(client.watch({ service }), heard)))
 
 /** Of a peer whose server has not said anything yet. */
-const unheard = Verdict.ejected("its server has not said yet whether it serves")
+const unheard = HealthVerdict.ejected("its server has not said yet whether it serves")
 
-const judged = (status: Status): Verdict.Verdict =>
-  status === "SERVING" ? Verdict.well : Verdict.ejected(`its server says ${status}`)
+const judged = (status: Status): HealthVerdict.Verdict =>
+  status === "SERVING" ? HealthVerdict.well : HealthVerdict.ejected(`its server says ${status}`)
 
 /**
  * Sends calls only to peers whose servers say that the service serves, by watching its health on each connection. Grpc-js
@@ -251,10 +251,10 @@ export const signal = (options?: {
 }): Signal.Signal => ({
   name: "health",
   make: Effect.gen(function* () {
-    const verdicts = Watched.make<Signal.Verdicts>(new Map())
+    const verdicts = StateRef.make<Signal.Verdicts>(new Map())
     let told = false
 
-    const say = (peer: Peer, verdict: Verdict.Verdict): void =>
+    const say = (peer: Peer, verdict: HealthVerdict.Verdict): void =>
       verdicts.set(new Map(verdicts.current()).set(peer, verdict))
 
     const unimplemented = Effect.suspend(() => {
@@ -268,7 +268,7 @@ export const signal = (options?: {
         Stream.tap((status) => Effect.sync(() => say(peer, judged(status)))),
         Stream.tapError((error) =>
           Effect.sync(() => {
-            if (error.code !== "UNIMPLEMENTED") say(peer, Verdict.ejected(`health: ${error.message}`))
+            if (error.code !== "UNIMPLEMENTED") say(peer, HealthVerdict.ejected(`health: ${error.message}`))
           })
         ),
         Stream.retry(
@@ -278,7 +278,7 @@ export const signal = (options?: {
         Effect.catchReason("RpcError", "Unimplemented", () =>
           Effect.andThen(
             unimplemented,
-            Effect.sync(() => say(peer, Verdict.well))
+            Effect.sync(() => say(peer, HealthVerdict.well))
           )
         ),
         Effect.ignore

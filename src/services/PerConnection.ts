@@ -7,7 +7,7 @@
 import { Effect, FiberMap, type Scope } from "effect"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Lane } from "../peer/Lane.ts"
+import type { Lane } from "../peer/ActiveConnection.ts"
 import type { Peer } from "../peer/Peer.ts"
 import { Transport } from "../transport/Transport.ts"
 

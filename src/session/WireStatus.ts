@@ -9,7 +9,7 @@
 import { constants } from "node:http2"
 import type { Code } from "../status/Code.ts"
 import type { Progress } from "../status/RpcError.ts"
-import { http2ErrorCodes } from "../transport/Loss.ts"
+import { http2ErrorCodes } from "../transport/Disconnect.ts"
 
 /** What an HTTP status says where there is no `grpc-status`. */
 export const fromHttpStatus = (status: number): Code => {

@@ -11,15 +11,15 @@ import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Arrows } from "../call/Interceptor.ts"
 import * as Endpoint from "../discovery/Endpoint.ts"
-import { Lane } from "../peer/Lane.ts"
+import { Lane } from "../peer/ActiveConnection.ts"
 import { Peer } from "../peer/Peer.ts"
-import * as Verdict from "../peer/Verdict.ts"
+import * as HealthVerdict from "../signals/HealthVerdict.ts"
 import * as PendingLoad from "../picker/PendingLoad.ts"
 import * as Picker from "../picker/Picker.ts"
-import { Lease } from "../pool/Lease.ts"
+import { Lease } from "../balancer/Lease.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
-import * as Watched from "../transport/Watched.ts"
+import * as StateRef from "../transport/StateRef.ts"
 
 /** What can happen to a peer (the `n`-th there can be), to a call under way (the `n`-th there is), and in general. */
 export const Step = Schema.Struct({
@@ -50,13 +50,13 @@ const unused: Arrows = {
   stream: () => Effect.die("nothing is sent here")
 }
 
-const ill = Verdict.ejected("ill")
+const ill = HealthVerdict.ejected("ill")
 
 const failed = Exit.fail(RpcError.make("UNAVAILABLE", "failed"))
 
 const makeLane = (): Lane =>
   new Lane(
-    { transport: unused, connectivity: Watched.make(Connectivity.Ready()), connect: Effect.void },
+    { transport: unused, connectivity: StateRef.make(Connectivity.Ready()), connect: Effect.void },
     Scope.makeUnsafe()
   )
 
@@ -123,7 +123,7 @@ export class World {
       ready,
       endpointOf: (peer) => peer.endpoint,
       weightOf: (peer) => weights.get(peer) ?? peer.endpoint.weight,
-      verdictOf: (peer) => (ejected.has(peer) ? ill : Verdict.well),
+      verdictOf: (peer) => (ejected.has(peer) ? ill : HealthVerdict.well),
       load: this.#load
     }
     return Effect.andThen(Queue.offer(this.#sets, set), settle)

@@ -32,7 +32,7 @@ import { type Cause, Clock, Duration, Effect, Exit, Random, Result, Scope } from
 import * as Discovery from "../discovery/Discovery.ts"
 import * as Endpoint from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
-import * as Watched from "../transport/Watched.ts"
+import * as StateRef from "../transport/StateRef.ts"
 import { check, type InvalidSimulation } from "./SimulationCheck.ts"
 import * as SimulationClient from "./SimulationClient.ts"
 import { SimulationClock } from "./SimulationClock.ts"
@@ -88,7 +88,7 @@ const discover = (servers: ReadonlyArray<Server>, clock: SimulationClock): Disco
   }))
   const present = () =>
     spans.flatMap(({ endpoint, joins, leaves }) => (joins <= clock.now && clock.now < leaves ? [endpoint] : []))
-  const listed = Watched.make(present())
+  const listed = StateRef.make(present())
   for (const at of new Set(spans.flatMap(({ joins, leaves }) => [joins, leaves]))) {
     if (at > 0 && at < Infinity) clock.at(at, () => listed.set(present()))
   }

@@ -12,7 +12,7 @@ import type { Code } from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import type { Connection } from "../transport/Connector.ts"
-import * as Watched from "../transport/Watched.ts"
+import * as StateRef from "../transport/StateRef.ts"
 import type { Alarm, SimulationClock } from "./SimulationClock.ts"
 import type { Log } from "./SimulationLog.ts"
 import type { Job, SimulationServer } from "./SimulationServer.ts"
@@ -63,7 +63,7 @@ export const open = (site: Site): Effect.Effect<Connection, never, Scope.Scope> 
   )
 
 class SimulationConnection implements Connection {
-  readonly connectivity: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
+  readonly connectivity: StateRef.Writable<Connectivity> = StateRef.make<Connectivity>(Connectivity.Idle())
   readonly #site: Site
   readonly #attempts = new Set<Attempt>()
 

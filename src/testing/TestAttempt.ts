@@ -13,7 +13,7 @@ import * as Metadata from "../call/Metadata.ts"
 import * as MetadataField from "../call/MetadataField.ts"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type { Method } from "../call/Method.ts"
-import type * as Dispatch from "../server/Dispatch.ts"
+import type * as ServeCall from "../server/ServeCall.ts"
 import * as FinalStatus from "../server/FinalStatus.ts"
 import type { Handler } from "../server/Handlers.ts"
 import type * as Code from "../status/Code.ts"
@@ -61,7 +61,7 @@ const outOfTime = (call: Call, at: Place, facts?: RpcError.Facts): Failure => {
 }
 
 /** What goes out with an attempt, or why nothing does. */
-export const opening = (call: Call, site: Site): Dispatch.Incoming | Failure => {
+export const opening = (call: Call, site: Site): ServeCall.Incoming | Failure => {
   const timeoutMillis = millisLeft(call)
   if (timeoutMillis === 0) return outOfTime(call, site, { progress: "not_started" })
   const { metadata } = call.options

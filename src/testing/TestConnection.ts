@@ -12,8 +12,8 @@ import type { Response, StreamResponse } from "../call/Interceptor.ts"
 import type { Method } from "../call/Method.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import type { Connection } from "../transport/Connector.ts"
-import type { Loss } from "../transport/Loss.ts"
-import * as Watched from "../transport/Watched.ts"
+import type { Loss } from "../transport/Disconnect.ts"
+import * as StateRef from "../transport/StateRef.ts"
 import { type Failure, local, type Site } from "./TestAttempt.ts"
 import type { TestHost } from "./TestHost.ts"
 import { TestSession } from "./TestSession.ts"
@@ -23,7 +23,7 @@ import * as TestUnary from "./TestUnary.ts"
 class TestConnection {
   readonly host: TestHost
   readonly maxMetadataBytes: number
-  readonly states: Watched.Writable<Connectivity> = Watched.make<Connectivity>(Connectivity.Idle())
+  readonly states: StateRef.Writable<Connectivity> = StateRef.make<Connectivity>(Connectivity.Idle())
   loss: Loss | undefined = undefined
   /** What new calls go on. */
   #session: TestSession | undefined

@@ -4,8 +4,8 @@
 import { Duration, Effect, Exit, type Fiber, FiberSet, Latch, Scope } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Application } from "../server/Server.ts"
-import type { Loss } from "../transport/Loss.ts"
-import * as Watched from "../transport/Watched.ts"
+import type { Loss } from "../transport/Disconnect.ts"
+import * as StateRef from "../transport/StateRef.ts"
 
 /** Runs one call's handler on the host. */
 type Run = <A>(effect: Effect.Effect<A, RpcError>) => Fiber.Fiber<A, RpcError>
@@ -36,7 +36,7 @@ export class TestHost {
   silent = false
   latency: Duration.Duration = Duration.zero
   readonly #attached = new Set<Attached>()
-  readonly #connections = Watched.make(0)
+  readonly #connections = StateRef.make(0)
   #serving: (Serving & { readonly scope: Scope.Closeable }) | undefined
 
   constructor(address: string) {
@@ -105,7 +105,7 @@ export class TestHost {
     return Effect.suspend(() => {
       const end = this.#end()
       this.retire(loss)
-      const deserted = Watched.until(this.#connections, (connections) => connections === 0)
+      const deserted = StateRef.until(this.#connections, (connections) => connections === 0)
       const drained = Duration.isZero(timeout) ? Effect.void : Effect.timeoutOption(deserted, timeout)
       return Effect.andThen(drained, end)
     })

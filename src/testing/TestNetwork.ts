@@ -32,7 +32,7 @@ import { Context, Data, Duration, Effect, Layer, Option, type Scope } from "effe
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import * as Server from "../server/Server.ts"
 import { Connector } from "../transport/Connector.ts"
-import * as Loss from "../transport/Loss.ts"
+import * as Disconnect from "../transport/Disconnect.ts"
 import * as SettledClock from "./SettledClock.ts"
 import * as TestConnection from "./TestConnection.ts"
 import { TestHost } from "./TestHost.ts"
@@ -140,7 +140,7 @@ const bytes = (input: number | undefined): Effect.Effect<number, InvalidTestNetw
       )
 
 /** Goodbye, with no fault. */
-const goodbye = (cause: string): Loss.Loss => ({ error: Loss.fromGoaway(0), cause })
+const goodbye = (cause: string): Disconnect.Loss => ({ error: Disconnect.fromGoaway(0), cause })
 
 /**
  * Makes an empty network and the connector into it, as `make` does, with options.

@@ -3,7 +3,7 @@
  */
 import { Deferred, Effect } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
-import type { Loss } from "../transport/Loss.ts"
+import type { Loss } from "../transport/Disconnect.ts"
 import type { Attached, Serving, TestHost } from "./TestHost.ts"
 
 export class TestSession implements Attached {

@@ -3,13 +3,13 @@
  */
 import { Deferred, Effect, Exit, Fiber, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
-import { decodeResponse, encodeRequest } from "../call/Codec.ts"
+import { decodeResponse, encodeRequest } from "../call/MessageBytes.ts"
 import type { StreamResponse } from "../call/Interceptor.ts"
 import * as Metadata from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
-import * as Dispatch from "../server/Dispatch.ts"
+import * as ServeCall from "../server/ServeCall.ts"
 import * as RpcError from "../status/RpcError.ts"
-import { Inbox } from "../transport/Inbox.ts"
+import { Inbox } from "../transport/ReceiveWindow.ts"
 import { Credits } from "./Credits.ts"
 import { type Failure, handlerOf, headersOf, opening, outcome, type Site, unless, within } from "./TestAttempt.ts"
 
@@ -52,7 +52,7 @@ class TestStream<I, O> {
     return Effect.andThen(Stream.runForEach(requests, send), end)
   }
 
-  get #outgoing(): Dispatch.Outgoing {
+  get #outgoing(): ServeCall.Outgoing {
     const { host, session } = this.#site
     return {
       maxMetadataBytes: session.serving.maxMetadataBytes,
@@ -88,7 +88,7 @@ class TestStream<I, O> {
     yield* host.travel
     const handler = yield* handlerOf(this.#site)
     const received = Stream.fromPull(Effect.succeed(this.#uploads.pull))
-    const fiber = session.serving.run(Dispatch.stream(handler, received, incoming, this.#outgoing))
+    const fiber = session.serving.run(ServeCall.stream(handler, received, incoming, this.#outgoing))
     const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
     yield* host.travel
     return yield* outcome(exit, this.#site, this.#sent)

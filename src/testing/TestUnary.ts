@@ -3,11 +3,11 @@
  */
 import { Deferred, Effect, Fiber, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
-import { decodeResponse, encodeRequest } from "../call/Codec.ts"
+import { decodeResponse, encodeRequest } from "../call/MessageBytes.ts"
 import type { Response } from "../call/Interceptor.ts"
 import * as Metadata from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
-import * as Dispatch from "../server/Dispatch.ts"
+import * as ServeCall from "../server/ServeCall.ts"
 import {
   type Failure,
   handlerOf,
@@ -36,7 +36,7 @@ export const run = <I, O>(
   const given = Deferred.makeUnsafe<never, Failure>()
   const wrongCount = (messages: number) =>
     local("INTERNAL", `expected one response message, received ${messages}`, site, { headers })
-  const outgoing: Dispatch.Outgoing = {
+  const outgoing: ServeCall.Outgoing = {
     maxMetadataBytes: session.serving.maxMetadataBytes,
     headers: (metadata) => {
       headers = headersOf(metadata, site)
@@ -60,8 +60,8 @@ export const run = <I, O>(
     const handler = yield* handlerOf(site)
     const served =
       handler.method.kind === "unary"
-        ? Dispatch.unary(handler, bytes, incoming, outgoing)
-        : Dispatch.stream(handler, Stream.succeed(bytes), incoming, outgoing)
+        ? ServeCall.unary(handler, bytes, incoming, outgoing)
+        : ServeCall.stream(handler, Stream.succeed(bytes), incoming, outgoing)
     const fiber = session.serving.run(served)
     const exit = yield* Effect.onError(Effect.raceFirst(Fiber.await(fiber), Deferred.await(given)), () =>
       Fiber.interrupt(fiber)

@@ -7,8 +7,8 @@ import { Context, type Effect, type Scope } from "effect"
 import type { Arrows } from "../call/Interceptor.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Connectivity } from "./Connectivity.ts"
-import type { Loss } from "./Loss.ts"
-import type { Watched } from "./Watched.ts"
+import type { Loss } from "./Disconnect.ts"
+import type { Watched } from "./StateRef.ts"
 
 /**
  * One connection to one endpoint. It is made idle and connects when asked. It never reconnects by itself after a

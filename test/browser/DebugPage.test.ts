@@ -18,10 +18,10 @@ import {
   StaticDiscovery,
   Transport
 } from "trunkline"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import { peer, pool, snapshot } from "../observe/snapshots.ts"
-import { browser, missing } from "./chromium.ts"
+import { peer, pool, snapshot } from "../support/snapshots.ts"
+import { browser, missing } from "../support/chromium.ts"
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 

@@ -13,8 +13,8 @@ import {
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
-import { adapters } from "../sockets/adapters.ts"
-import { selfSigned } from "../sockets/certificate.ts"
+import { adapters } from "../support/adapters.ts"
+import { selfSigned } from "../support/certificate.ts"
 
 /** Answers with the authorization a call came with. */
 const whoami = Handlers.partial(EchoService, {

@@ -20,8 +20,8 @@ import {
   StaticDiscovery
 } from "trunkline"
 import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../gen/echo_pb.ts"
-import { memory, type Wire, wires } from "../wires.ts"
-import * as Backend from "./backend.ts"
+import { memory, type Wire, wires } from "../support/wires.ts"
+import * as Backend from "../support/backend.ts"
 
 /** Its fields are of kinds that JSON alone does not carry. */
 class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {

@@ -20,7 +20,7 @@ import {
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
-import * as Backend from "./backend.ts"
+import * as Backend from "../support/backend.ts"
 
 const settle = TestClock.adjust(0)
 const record = (metadata: Metadata.Metadata) => Object.fromEntries(metadata)

@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema, Stream } from "effect"
 import { Balancer, Client, Handlers, type Method, RoundRobin, Service, StaticDiscovery } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import { wires } from "../wires.ts"
-import { EchoClient, generic, loaded } from "./descriptions.ts"
+import { wires } from "../support/wires.ts"
+import { EchoClient, generic, loaded } from "../support/descriptions.ts"
 
 const facts = ({ idempotency, kind, name, path, service }: Method.Any) => ({ idempotency, kind, name, path, service })
 const factsOf = (service: Service.Service) => Object.values(service.methods).map(facts)

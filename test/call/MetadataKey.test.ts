@@ -4,7 +4,7 @@ import { create } from "@bufbuild/protobuf"
 import { Effect, Layer, Option, pipe, Result, Schema, Stream } from "effect"
 import { Balancer, CallOptions, Client, Handlers, Metadata, MetadataKey, RoundRobin, StaticDiscovery } from "trunkline"
 import { EchoRequestSchema, EchoService } from "../gen/echo_pb.ts"
-import { wires } from "../wires.ts"
+import { wires } from "../support/wires.ts"
 
 const User = Schema.Struct({ name: Schema.String, since: Schema.Date })
 const zoe = { name: "Zoë 🎈\u007f\ud800", since: new Date(0) }

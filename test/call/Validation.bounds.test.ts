@@ -13,8 +13,8 @@ import {
   StaticDiscovery,
   Validation
 } from "trunkline"
-import { wires } from "../wires.ts"
-import * as Backend from "./backend.ts"
+import { wires } from "../support/wires.ts"
+import * as Backend from "../support/backend.ts"
 
 const Lists = Service.make("demo.Lists", {
   put: Service.unary(Schema.Struct({ words: Schema.Array(Schema.String) }), Schema.Void)

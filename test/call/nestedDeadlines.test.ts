@@ -15,7 +15,7 @@ import {
   Transport
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { type Wire, wires } from "../wires.ts"
+import { type Wire, wires } from "../support/wires.ts"
 
 const seen = Effect.map(CallOptions.Current, (options) => options)
 

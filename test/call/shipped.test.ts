@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Logger, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLogger, ConcurrencyLimit, DefaultMetadata, Interceptor, RpcError, Validation } from "trunkline"
-import * as Backend from "./backend.ts"
+import * as Backend from "../support/backend.ts"
 
 const shipped: ReadonlyArray<[string, Effect.Effect<Interceptor.Interceptor>]> = [
   ["Interceptor.identity", Effect.succeed(Interceptor.identity)],

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Terminal from "../../src/cli/Terminal.ts"
-import { peer, pool, snapshot } from "../observe/snapshots.ts"
+import { peer, pool, snapshot } from "../support/snapshots.ts"
 
 const plain = (text: string) => text.replace(/[\u00a0\u2009]/g, " ")
 

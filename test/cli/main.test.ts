@@ -15,7 +15,7 @@ import {
   Reflection,
   RpcError
 } from "trunkline"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 
 const out = "build/cli"

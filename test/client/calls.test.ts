@@ -1,9 +1,9 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Layer, Stream } from "effect"
 import { Balancer, CallOptions, Client, type Handlers, RoundRobin, type RpcError, StaticDiscovery } from "trunkline"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import { type Wire, wires } from "../wires.ts"
+import { type Wire, wires } from "../support/wires.ts"
 
 class Echo extends Client.Service<Echo>()("test/Echo", EchoService) {}
 

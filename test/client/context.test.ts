@@ -13,7 +13,7 @@ import {
   type Transport
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 
 class Echo extends Client.Service<Echo>()("test/Echo", EchoService) {}

@@ -3,7 +3,7 @@ import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { Balancer, CallOptions, Client, Handlers, RoundRobin, type RpcError, StaticDiscovery } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import { type Wire, wires } from "../wires.ts"
+import { type Wire, wires } from "../support/wires.ts"
 
 type Echo = Client.Client<typeof EchoService>
 

@@ -14,7 +14,7 @@ import {
   StaticDiscovery
 } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import { type Wire, wires } from "../wires.ts"
+import { type Wire, wires } from "../support/wires.ts"
 
 type Echo = Client.Client<typeof EchoService>
 

@@ -3,7 +3,7 @@ import { Effect, Exit, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Balancer, Client, Endpoint, EndpointList, PoolClosed, RoundRobin } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 
 const ids = (list: EndpointList.EndpointList) =>

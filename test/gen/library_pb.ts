@@ -6,8 +6,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { OperationSchema } from "../../src/client/gen/google/longrunning/operations_pb.ts";
-import { file_google_longrunning_operations } from "../../src/client/gen/google/longrunning/operations_pb.ts";
+import type { OperationSchema } from "../../src/google/gen/google/longrunning/operations_pb.ts";
+import { file_google_longrunning_operations } from "../../src/google/gen/google/longrunning/operations_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**

@@ -14,7 +14,7 @@ import {
   StaticDiscovery
 } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import * as Frames from "../http2/frameServer.ts"
+import * as Frames from "../support/frameServer.ts"
 
 type Echo = Client.Client<typeof EchoService>
 type Call = (client: Echo) => Effect.Effect<unknown, RpcError.RpcError>

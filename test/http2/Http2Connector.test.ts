@@ -6,10 +6,10 @@ import * as http2 from "node:http2"
 import * as net from "node:net"
 import { CallOptions, type Client, Http2Server, Metadata, RpcError } from "trunkline"
 import { frame } from "../../src/http2/Framing.ts"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoResponseSchema, type EchoService } from "../gen/echo_pb.ts"
-import { clientOf } from "./client.ts"
-import * as Raw from "./raw.ts"
+import { clientOf } from "../support/http2Client.ts"
+import * as Raw from "../support/rawFrames.ts"
 
 const response = frame(toBinary(EchoResponseSchema, create(EchoResponseSchema, { text: "hello" })), false)
 

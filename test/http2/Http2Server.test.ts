@@ -6,10 +6,10 @@ import type { OutgoingHttpHeaders } from "node:http2"
 import { gzipSync } from "node:zlib"
 import { Handlers, Http2Server } from "trunkline"
 import { frame } from "../../src/http2/Framing.ts"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoRequestSchema, EchoService } from "../gen/echo_pb.ts"
-import { clientOf } from "./client.ts"
-import * as Raw from "./raw.ts"
+import { clientOf } from "../support/http2Client.ts"
+import * as Raw from "../support/rawFrames.ts"
 
 const serveEcho = (options?: Partial<Http2Server.Options<never>>) =>
   Http2Server.make({ handlers: [echoHandlers("a")], drainTimeout: "1 second", ...options })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { CallOptions, Compression, Handlers, Http2Server, RpcError } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import { clientOf } from "./client.ts"
+import { clientOf } from "../support/http2Client.ts"
 
 const text = "a line that repeats itself\n".repeat(100)
 

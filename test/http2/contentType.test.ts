@@ -5,11 +5,11 @@ import { Effect, Exit, Layer, Schema, Stream } from "effect"
 import { Balancer, Client, Handlers, Http2Server, RoundRobin, Service, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { frame } from "../../src/http2/Framing.ts"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoRequestSchema, EchoService } from "../gen/echo_pb.ts"
-import { adapters } from "../sockets/adapters.ts"
-import { wires } from "../wires.ts"
-import * as Raw from "./raw.ts"
+import { adapters } from "../support/adapters.ts"
+import { wires } from "../support/wires.ts"
+import * as Raw from "../support/rawFrames.ts"
 
 const JsonService = Service.make("demo.Json", {
   say: Service.unary(Schema.String, Schema.String),

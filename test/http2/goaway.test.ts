@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { CallOptions, type Client, RpcError } from "trunkline"
 import type { EchoService } from "../gen/echo_pb.ts"
-import { clientOf } from "./client.ts"
-import * as Frames from "./frameServer.ts"
+import { clientOf } from "../support/http2Client.ts"
+import * as Frames from "../support/frameServer.ts"
 
 type Echo = Client.Client<typeof EchoService>
 

@@ -1,8 +1,8 @@
 /** A connection that is closing is still watched: Node sends no more pings on it, and its calls may go on for long. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { clientOf } from "./client.ts"
-import * as Frames from "./frameServer.ts"
+import { clientOf } from "../support/http2Client.ts"
+import * as Frames from "../support/frameServer.ts"
 
 describe("keepalive after a goodbye", () => {
   it.live("gives a connection up whose other end has fallen silent, with its calls", () =>

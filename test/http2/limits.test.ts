@@ -4,9 +4,9 @@ import { Effect, Stream } from "effect"
 import * as http2 from "node:http2"
 import { createRequire, syncBuiltinESMExports } from "node:module"
 import { CallOptions, Http2Server, RpcError } from "trunkline"
-import { echoHandlers } from "../echo.ts"
-import { clientOf } from "./client.ts"
-import * as Frames from "./frameServer.ts"
+import { echoHandlers } from "../support/echo.ts"
+import { clientOf } from "../support/http2Client.ts"
+import * as Frames from "../support/frameServer.ts"
 
 /** Node documents it; its types have forgotten it. */
 type Numbered = http2.ClientHttp2Session & { readonly setNextStreamID: (id: number) => void }

@@ -5,8 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { CallOptions } from "trunkline"
-import { clientOf } from "./client.ts"
-import * as Frames from "./frameServer.ts"
+import { clientOf } from "../support/http2Client.ts"
+import * as Frames from "../support/frameServer.ts"
 
 const { answer, block, data, empty, frame, headers, settings, u32 } = Frames
 

@@ -16,10 +16,10 @@ import {
   type Tls,
   TlsFiles
 } from "trunkline"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import { selfSigned } from "../sockets/certificate.ts"
-import { clientOf } from "./client.ts"
+import { selfSigned } from "../support/certificate.ts"
+import { clientOf } from "../support/http2Client.ts"
 
 const serve = (tls: Http2Server.Options<never>["tls"], handlers: Handlers.Handlers = echoHandlers("a")) =>
   Effect.map(Http2Server.make({ handlers: [handlers], drainTimeout: "1 second", tls }), ({ address }) => ({

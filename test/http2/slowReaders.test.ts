@@ -1,8 +1,8 @@
 /** An answer that has come whole is read whole, though the connection ends before its reader is done. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { clientOf } from "./client.ts"
-import * as Frames from "./frameServer.ts"
+import { clientOf } from "../support/http2Client.ts"
+import * as Frames from "../support/frameServer.ts"
 
 const { data, empty, headers, trailers } = Frames
 

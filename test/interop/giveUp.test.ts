@@ -3,7 +3,7 @@ import { it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { Balancer, Client, PickFirst, StaticDiscovery } from "trunkline"
 import { TestService } from "../gen/interop_pb.ts"
-import { adapters } from "../sockets/adapters.ts"
+import { adapters } from "../support/adapters.ts"
 import * as BadServer from "./BadServer.ts"
 
 it.live.each(adapters)("a call given up in the tick it begins leaves no connection behind: $name", ({ connector }) =>

@@ -3,8 +3,8 @@ import { Effect, Exit, Fiber, Random, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Connector, type Endpoint, Peer } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
-import { endpoint } from "../endpoints.ts"
+import { echoHandlers } from "../support/echo.ts"
+import { endpoint } from "../support/endpoints.ts"
 
 const host = "backend:1"
 const serve = Effect.flatMap(TestNetwork.TestNetwork, (network) =>

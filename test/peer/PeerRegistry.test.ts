@@ -3,8 +3,8 @@ import { Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Balancer, Connector, type Endpoint, type Peer, PeerRegistry, RoundRobin, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
-import { endpoint } from "../endpoints.ts"
+import { echoHandlers } from "../support/echo.ts"
+import { endpoint } from "../support/endpoints.ts"
 
 const host = endpoint("backend:1")
 

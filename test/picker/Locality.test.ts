@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema } from "effect"
-import { Locality, type Peer, RoundRobin, Verdict } from "trunkline"
-import { idle, isAsked, move, ready, run, setOf } from "./sets.ts"
+import { Locality, type Peer, RoundRobin, HealthVerdict } from "trunkline"
+import { idle, isAsked, move, ready, run, setOf } from "../support/peerSets.ts"
 
 describe("prefer", () => {
   const zone = (locality: string | undefined) => ({ locality })
@@ -9,7 +9,7 @@ describe("prefer", () => {
   const far = ["x", "y"].map((name) => ready(name, zone("there")))
   const prefer = Locality.prefer(RoundRobin.make(), "here")
   const ejecting = (peers: ReadonlyArray<Peer.Peer>) =>
-    new Map(peers.map((peer) => [peer, Verdict.ejected("ill")] as const))
+    new Map(peers.map((peer) => [peer, HealthVerdict.ejected("ill")] as const))
 
   it.effect("stays in its zone while that can carry everything", () =>
     Effect.gen(function* () {
@@ -117,7 +117,7 @@ describe("aware", () => {
       const peers = peersOf({ a: 6, b: 3, c: 3 })
       const { counts, set } = yield* run(policy, setOf(peers))
       assert.hasAllKeys(zonesOf(counts(100)), ["a"])
-      const ill = new Map(peers.slice(0, 3).map((peer) => [peer, Verdict.ejected("ill")] as const))
+      const ill = new Map(peers.slice(0, 3).map((peer) => [peer, HealthVerdict.ejected("ill")] as const))
       yield* set(setOf(peers, ill))
       // A third of the backends for half of the clients.
       assert.approximately(zonesOf(counts(9000)).a! / 9000, 2 / 3, 0.02)

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Panic, type Peer, RoundRobin, Verdict } from "trunkline"
-import { idle, ready, run, setOf } from "./sets.ts"
+import { Panic, type Peer, RoundRobin, HealthVerdict } from "trunkline"
+import { idle, ready, run, setOf } from "../support/peerSets.ts"
 
 const policy = Panic.below(RoundRobin.make(), 0.5)
 const peers = ["a", "b", "c", "d"].map((name) => ready(name))
 const ejected = (...names: ReadonlyArray<string>) =>
-  new Map<Peer.Peer, Verdict.Verdict>(
-    peers.filter(({ id }) => names.includes(id.split(":")[0]!)).map((peer) => [peer, Verdict.ejected("ill")])
+  new Map<Peer.Peer, HealthVerdict.Verdict>(
+    peers.filter(({ id }) => names.includes(id.split(":")[0]!)).map((peer) => [peer, HealthVerdict.ejected("ill")])
   )
 
 describe("Panic", () => {
@@ -40,7 +40,7 @@ describe("Panic", () => {
 
   it.effect("does not count a peer on probation as well", () =>
     Effect.gen(function* () {
-      const verdicts = new Map([...ejected("a", "b"), [peers[2]!, Verdict.probe("was ill")]] as const)
+      const verdicts = new Map([...ejected("a", "b"), [peers[2]!, HealthVerdict.probe("was ill")]] as const)
       const { counts } = yield* run(policy, setOf(peers, verdicts))
       assert.hasAllKeys(counts(12), ["a", "b", "c", "d"])
     })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PeakEwma } from "trunkline"
-import { peerAt } from "./peers.ts"
+import { peerAt } from "../support/peers.ts"
 
 const fresh = () => peerAt("a").stats
 

@@ -3,9 +3,9 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Balancer, Client, PickFirst, StaticDiscovery, Transport } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import { callWith, peerAt, picks, setOf, start } from "./peers.ts"
+import { callWith, peerAt, picks, setOf, start } from "../support/peers.ts"
 
 const asked = (peer: ReturnType<typeof peerAt>) =>
   Effect.gen(function* () {

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Priority, RoundRobin, Verdict } from "trunkline"
-import { loads } from "../../src/picker/Spill.ts"
-import { idle, isAsked, move, ready, run, settle, setOf } from "./sets.ts"
+import { Priority, RoundRobin, HealthVerdict } from "trunkline"
+import { loads } from "../../src/picker/Spillover.ts"
+import { idle, isAsked, move, ready, run, settle, setOf } from "../support/peerSets.ts"
 
 const failover = Priority.failover(RoundRobin.make())
 const at = (priority: number) => ({ priority })
@@ -51,7 +51,7 @@ describe("failover", () => {
         const { set } = yield* run(failover, setOf([first, second]))
         assert.isFalse(yield* isAsked(second))
         if (out === "down") move(first, "Down")
-        yield* set(setOf([first, second], new Map(out === "down" ? [] : [[first, Verdict.ejected("ill")]])))
+        yield* set(setOf([first, second], new Map(out === "down" ? [] : [[first, HealthVerdict.ejected("ill")]])))
         assert.isTrue(yield* isAsked(second), out)
       }
     })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema, Stream } from "effect"
 import { type Peer, type Picker, Weighted, Weights } from "trunkline"
-import { peerAt, pickersOf, picks, setOf } from "./peers.ts"
+import { peerAt, pickersOf, picks, setOf } from "../support/peers.ts"
 
 const weighted = (...weights: ReadonlyArray<number>) => weights.map((weight, i) => peerAt(`p${i}`, "Ready", weight))
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { HashKey, Maglev, type Peer, type Picker, Rendezvous, RingHash } from "trunkline"
-import { callWith, peerAt, pickersOf, setOf, share } from "./peers.ts"
+import { callWith, peerAt, pickersOf, setOf, share } from "../support/peers.ts"
 
 const hosts = (count: number): ReadonlyArray<Peer.Peer> =>
   Array.from({ length: count }, (_, i) => peerAt(`10.1.${i >> 8}.${i & 255}`))

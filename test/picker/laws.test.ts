@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random as Chance, Stream } from "effect"
 import {
   Balancer,
-  Dispatch,
+  RoutePicker,
   ExcludeTried,
   LeastPending,
   Locality,
@@ -85,7 +85,7 @@ const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> 
   ],
   [
     "Dispatch",
-    Dispatch.make({ otherwise: RoundRobin.make(), keyed: Rendezvous.make() }),
+    RoutePicker.make({ otherwise: RoundRobin.make(), keyed: Rendezvous.make() }),
     { fairWithin: 1.01, takesTurns: true, keepsKeys: 0 }
   ]
 ]

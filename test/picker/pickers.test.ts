@@ -12,7 +12,7 @@ import {
   Random,
   RoundRobin
 } from "trunkline"
-import { callWith, peerAt, pickersOf, picks, setOf, share, start } from "./peers.ts"
+import { callWith, peerAt, pickersOf, picks, setOf, share, start } from "../support/peers.ts"
 
 const policies: ReadonlyArray<[string, Picker.PickerPolicy]> = [
   ["RoundRobin", RoundRobin.make()],

@@ -6,10 +6,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallOptions, Hedge, Replay, Retry, RetryBudget, RpcError } from "trunkline"
+import { CallOptions, Hedge, RetryBuffer, Retry, RetryBudget, RpcError } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { backends, hosts, settle } from "./backends.ts"
-import { atOnce, everySecond, failure, scripted } from "./scripted.ts"
+import { backends, hosts, settle } from "../support/retryBackends.ts"
+import { atOnce, everySecond, failure, scripted } from "../support/scripted.ts"
 
 const inMemory = Effect.provide(TestNetwork.layer)
 const unavailable = RpcError.make("UNAVAILABLE", "try later")
@@ -93,7 +93,7 @@ describe("gRFC A6", () => {
     Effect.gen(function* () {
       const { letters, served } = yield* backends({
         sum: (_, requests) => Effect.andThen(Stream.runDrain(requests), unavailable)
-      }).pipe(Effect.provide(Replay.layer({ perCallBytes: 10 })))
+      }).pipe(Effect.provide(RetryBuffer.layer({ perCallBytes: 10 })))
       const call = letters.sum(Stream.make("aaa", "bbb", "ccc")).pipe(CallOptions.replayable)
       const error = yield* Effect.flip(call).pipe(Retry.withPolicy(atOnce))
       assert.deepStrictEqual([error.stopped, served.length], ["committed", 1])

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Pull, Random, Schedule } from "effect"
 import { Backoff, Jitter, Retry, RpcError } from "trunkline"
-import { always, highest as envelope } from "./timeline.ts"
+import { always, highest as envelope } from "../support/timeline.ts"
 
 /** The next delays of a schedule, in milliseconds. */
 const delays = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unknown>, count: number) {

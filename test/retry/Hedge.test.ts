@@ -3,9 +3,9 @@ import { Clock, Effect, Exit, Fiber, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Call, CallOptions, Deadline, Hedge, RetryBudget, RpcError } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import * as HedgeRace from "../../src/retry/HedgeRace.ts"
-import { backends, hosts, settle } from "./backends.ts"
-import { failure, scripted } from "./scripted.ts"
+import * as HedgeRace from "../../src/attempts/HedgeRace.ts"
+import { backends, hosts, settle } from "../support/retryBackends.ts"
+import { failure, scripted } from "../support/scripted.ts"
 
 const inMemory = Effect.provide(TestNetwork.layer)
 const unavailable = RpcError.make("UNAVAILABLE", "try later")

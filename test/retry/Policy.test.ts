@@ -16,7 +16,7 @@ import {
 } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, Code, HttpStatus, Jitter, Retry, RpcError } from "trunkline"
-import { always, highest, timeline } from "./timeline.ts"
+import { always, highest, timeline } from "../support/timeline.ts"
 
 const fail = (code: Code.Code, message = "x") => RpcError.make(code, message, { origin: "remote" })
 const unavailable = fail("UNAVAILABLE")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Schedule } from "effect"
 import { Backoff, Code, ErrorDetails, Jitter, Pushback, Retry, RpcError } from "trunkline"
-import { timeline } from "./timeline.ts"
+import { timeline } from "../support/timeline.ts"
 
 const unavailable = RpcError.make("UNAVAILABLE", "busy", { origin: "remote" })
 const trailer = (...values: ReadonlyArray<string | Uint8Array>) =>

@@ -3,7 +3,7 @@ import { Effect, Fiber, Layer, Ref, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Balancer, CallOptions, Client, Code, Handlers, Retry, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 
 const everySecond = Schedule.spaced("1 second")

@@ -4,8 +4,8 @@ import { Effect, Fiber, Random, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Backoff, CallOptions, Jitter, Resume, Retry, RetryBudget, RpcError, type ServerCall } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { backends } from "./backends.ts"
-import { everySecond, unavailable } from "./scripted.ts"
+import { backends } from "../support/retryBackends.ts"
+import { everySecond, unavailable } from "../support/scripted.ts"
 
 const growing = Retry.onCodes(
   ["UNAVAILABLE"],

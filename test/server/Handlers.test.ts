@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema, Stream } from "effect"
 import { Balancer, Client, Handlers, RoundRobin, type RpcError, Server, Service, StaticDiscovery } from "trunkline"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import { wires } from "../wires.ts"
+import { wires } from "../support/wires.ts"
 
 const connect = (address: string) =>
   Effect.flatMap(

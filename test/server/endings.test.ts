@@ -16,10 +16,10 @@ import {
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { frame } from "../../src/http2/Framing.ts"
-import * as Raw from "../http2/raw.ts"
-import { measured, numbers } from "../observe/numbers.ts"
-import { adapters } from "../sockets/adapters.ts"
-import { memory, sockets, type Wire } from "../wires.ts"
+import * as Raw from "../support/rawFrames.ts"
+import { measured, numbers } from "../support/numbers.ts"
+import { adapters } from "../support/adapters.ts"
+import { memory, sockets, type Wire } from "../support/wires.ts"
 
 const Shop = Service.make("demo.Shop", {
   buy: Service.unary(Schema.String, Schema.NonEmptyString),

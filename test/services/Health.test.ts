@@ -13,7 +13,7 @@ import {
   type Transport
 } from "trunkline"
 import type { HealthCheckResponse_ServingStatus } from "../../src/services/gen/grpc/health/v1/health_pb.ts"
-import { memory, type Wire, wires } from "../wires.ts"
+import { memory, type Wire, wires } from "../support/wires.ts"
 
 const poolOf = (address: string) =>
   Layer.orDie(Balancer.layer({ discovery: StaticDiscovery.make([address]), picker: RoundRobin.make() }))

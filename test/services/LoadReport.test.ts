@@ -14,7 +14,7 @@ import {
 } from "trunkline"
 import { OrcaLoadReportSchema } from "../../src/services/gen/xds/data/orca/v3/orca_load_report_pb.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import { type Wire, wires } from "../wires.ts"
+import { type Wire, wires } from "../support/wires.ts"
 
 const full: LoadReport.LoadReport = {
   cpuUtilization: 1.25,

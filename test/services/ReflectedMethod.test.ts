@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { Balancer, Handlers, ReflectedMethod, Reflection, RoundRobin, StaticDiscovery } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { file_orchard_orchard, Orchard } from "../gen/orchard/orchard_pb.ts"
 

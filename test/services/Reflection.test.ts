@@ -15,13 +15,13 @@ import {
   type RpcError,
   StaticDiscovery
 } from "trunkline"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { file_orchard_cellar } from "../gen/orchard/cellar_pb.ts"
 import { file_orchard_fruit } from "../gen/orchard/fruit_pb.ts"
 import { file_orchard_label } from "../gen/orchard/label_pb.ts"
 import { file_orchard_orchard, Orchard } from "../gen/orchard/orchard_pb.ts"
-import { type Wire, wires } from "../wires.ts"
+import { type Wire, wires } from "../support/wires.ts"
 
 const handlers = Reflection.handlers([Orchard, EchoService], { files: [file_orchard_cellar] })
 

@@ -12,8 +12,8 @@ import {
   StaticDiscovery,
   type Transport
 } from "trunkline"
-import { adapters } from "../sockets/adapters.ts"
-import { memory, type Wire, wires } from "../wires.ts"
+import { adapters } from "../support/adapters.ts"
+import { memory, type Wire, wires } from "../support/wires.ts"
 
 const poolOf = (address: string) =>
   Layer.orDie(Balancer.layer({ discovery: StaticDiscovery.make([address]), picker: RoundRobin.make() }))

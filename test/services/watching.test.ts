@@ -14,7 +14,7 @@ import {
   StaticDiscovery
 } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 
 const settle = Effect.repeat(TestClock.adjust(0), { times: 5 })

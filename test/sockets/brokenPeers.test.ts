@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { CallOptions, type Client, RpcError } from "trunkline"
 import type { EchoService } from "../gen/echo_pb.ts"
-import * as Frames from "../http2/frameServer.ts"
-import { adapters } from "./adapters.ts"
-import { clientOf } from "./client.ts"
+import * as Frames from "../support/frameServer.ts"
+import { adapters } from "../support/adapters.ts"
+import { clientOf } from "../support/socketClient.ts"
 
 type Echo = Client.Client<typeof EchoService>
 

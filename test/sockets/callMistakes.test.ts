@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { CallOptions, Handlers } from "trunkline"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import { type Adapter, adapters } from "./adapters.ts"
-import { clientOf } from "./client.ts"
-import { closedPort } from "./peers.ts"
-import { mute } from "./mute.ts"
+import { type Adapter, adapters } from "../support/adapters.ts"
+import { clientOf } from "../support/socketClient.ts"
+import { closedPort } from "../support/hostilePeers.ts"
+import { mute } from "../support/muteServer.ts"
 
 const hide = (text: string) => text.replace(/127\.0\.0\.1:\d+/g, "SERVER").replace(/waited \d+ ms/g, "waited")
 

@@ -6,11 +6,11 @@ import * as net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { CallOptions, Connector } from "trunkline"
-import { endpoint } from "../endpoints.ts"
-import * as Frames from "../http2/frameServer.ts"
-import { adapters } from "./adapters.ts"
-import { selfSigned } from "./certificate.ts"
-import { clientOf } from "./client.ts"
+import { endpoint } from "../support/endpoints.ts"
+import * as Frames from "../support/frameServer.ts"
+import { adapters } from "../support/adapters.ts"
+import { selfSigned } from "../support/certificate.ts"
+import { clientOf } from "../support/socketClient.ts"
 
 /** What is thrown in callbacks while an effect runs, and for a moment after it. */
 const uncaught = <A, E, R>(self: Effect.Effect<A, E, R>) =>

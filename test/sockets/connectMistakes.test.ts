@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { CallOptions, Endpoint, RpcError, StaticDiscovery } from "trunkline"
-import { echoHandlers } from "../echo.ts"
-import { type Adapter, adapters, type ConnectorOptions } from "./adapters.ts"
-import { issued, root } from "./authority.ts"
-import { clientOf } from "./client.ts"
-import { closedPort, hangingUp, http1, https1, proxy } from "./peers.ts"
+import { echoHandlers } from "../support/echo.ts"
+import { type Adapter, adapters, type ConnectorOptions } from "../support/adapters.ts"
+import { issued, root } from "../support/certificateAuthority.ts"
+import { clientOf } from "../support/socketClient.ts"
+import { closedPort, hangingUp, http1, https1, proxy } from "../support/hostilePeers.ts"
 
 interface Mistake {
   readonly address: string

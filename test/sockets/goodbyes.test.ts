@@ -4,8 +4,8 @@ import { Effect, Exit, Layer, Stream } from "effect"
 import type * as http2 from "node:http2"
 import { Balancer, CallOptions, Client, PickFirst, RoundRobin, StaticDiscovery } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import * as raw from "../http2/raw.ts"
-import { adapters } from "./adapters.ts"
+import * as raw from "../support/rawFrames.ts"
+import { adapters } from "../support/adapters.ts"
 
 /** An empty message, and the status. */
 const answer = (stream: http2.ServerHttp2Stream): void => {

@@ -13,7 +13,7 @@ import {
   StaticDiscovery
 } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import { type Adapter, adapters } from "./adapters.ts"
+import { type Adapter, adapters } from "../support/adapters.ts"
 
 type Serve = (call: ServerCall.ServerCall) => Effect.Effect<void, RpcError.RpcError>
 

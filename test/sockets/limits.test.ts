@@ -7,8 +7,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Handlers } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import { type Adapter, adapters, type ServerOptions } from "./adapters.ts"
-import { block, client, flags, frame, goAway, portOf, request, types } from "./frames.ts"
+import { type Adapter, adapters, type ServerOptions } from "../support/adapters.ts"
+import { block, client, flags, frame, goAway, portOf, request, types } from "../support/handFrames.ts"
 
 const echo = Handlers.partial(EchoService, {
   echo: () => Effect.succeed({ text: "hello" }),

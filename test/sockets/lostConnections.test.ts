@@ -8,10 +8,10 @@ import { join } from "node:path"
 import * as tls from "node:tls"
 import { CallOptions, type Client, type RpcError } from "trunkline"
 import type { EchoService } from "../gen/echo_pb.ts"
-import * as Frames from "../http2/frameServer.ts"
-import { adapters } from "./adapters.ts"
-import { selfSigned } from "./certificate.ts"
-import { clientOf } from "./client.ts"
+import * as Frames from "../support/frameServer.ts"
+import { adapters } from "../support/adapters.ts"
+import { selfSigned } from "../support/certificate.ts"
+import { clientOf } from "../support/socketClient.ts"
 
 type Echo = Client.Client<typeof EchoService>
 

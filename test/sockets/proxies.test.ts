@@ -1,11 +1,11 @@
 /** Connections through proxies, on both wires. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { echoHandlers } from "../echo.ts"
-import { adapters } from "./adapters.ts"
-import { issued, root } from "./authority.ts"
-import { clientOf } from "./client.ts"
-import { proxy } from "./peers.ts"
+import { echoHandlers } from "../support/echo.ts"
+import { adapters } from "../support/adapters.ts"
+import { issued, root } from "../support/certificateAuthority.ts"
+import { clientOf } from "../support/socketClient.ts"
+import { proxy } from "../support/hostilePeers.ts"
 
 const names = ["grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy"]
 

@@ -4,9 +4,9 @@ import { Deferred, Effect, Stream } from "effect"
 import * as http2 from "node:http2"
 import { Handlers } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
-import { request } from "../http2/raw.ts"
-import { adapters } from "./adapters.ts"
-import { block, client, flags, frame, portOf, request as fields, types } from "./frames.ts"
+import { request } from "../support/rawFrames.ts"
+import { adapters } from "../support/adapters.ts"
+import { block, client, flags, frame, portOf, request as fields, types } from "../support/handFrames.ts"
 
 const path = (method: string) => ({ ":path": `/trunkline.test.EchoService/${method}` })
 const empty = Buffer.alloc(5)

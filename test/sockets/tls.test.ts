@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { Endpoint, type Tls, StaticDiscovery } from "trunkline"
-import { echoHandlers } from "../echo.ts"
-import { type Adapter, adapters } from "./adapters.ts"
-import { between, issued, root } from "./authority.ts"
-import { clientOf } from "./client.ts"
+import { echoHandlers } from "../support/echo.ts"
+import { type Adapter, adapters } from "../support/adapters.ts"
+import { between, issued, root } from "../support/certificateAuthority.ts"
+import { clientOf } from "../support/socketClient.ts"
 
 const serve = (adapter: Adapter, tls: Tls.ServerTls, host?: string) =>
   Effect.map(adapter.serve({ handlers: [echoHandlers("a")], tls, host }), ({ address }) => {

@@ -16,13 +16,13 @@ import {
   Service,
   StaticDiscovery
 } from "trunkline"
-import { echoHandlers } from "../echo.ts"
-import { endpoint } from "../endpoints.ts"
+import { echoHandlers } from "../support/echo.ts"
+import { endpoint } from "../support/endpoints.ts"
 import { EchoService } from "../gen/echo_pb.ts"
-import * as Raw from "../http2/raw.ts"
-import { adapters, type ConnectorOptions, type ServerOptions } from "./adapters.ts"
-import { selfSigned } from "./certificate.ts"
-import { mute } from "./mute.ts"
+import * as Raw from "../support/rawFrames.ts"
+import { adapters, type ConnectorOptions, type ServerOptions } from "../support/adapters.ts"
+import { selfSigned } from "../support/certificate.ts"
+import { mute } from "../support/muteServer.ts"
 
 const quick = Schedule.spaced("50 millis")
 

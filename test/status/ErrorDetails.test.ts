@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Stream } from "effect"
 import { Balancer, Client, type Code, ErrorDetails, Handlers, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
 import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../gen/echo_pb.ts"
-import { type Wire, wires } from "../wires.ts"
+import { type Wire, wires } from "../support/wires.ts"
 
 const key = "grpc-status-details-bin"
 

@@ -3,7 +3,7 @@ import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Balancer, CallOptions, Client, RoundRobin, StaticDiscovery, Transport } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
-import { echoHandlers } from "../echo.ts"
+import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 
 const host = "backend:1"

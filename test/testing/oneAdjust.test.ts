@@ -9,7 +9,7 @@ import {
   ChannelPool,
   Client,
   type Connector,
-  Dispatch,
+  RoutePicker,
   Handlers,
   Jitter,
   LeastPending,
@@ -44,7 +44,7 @@ const leaves: ReadonlyArray<readonly [string, () => Picker.PickerPolicy]> = [
 ]
 type Wrap = (self: Picker.PickerPolicy) => Picker.PickerPolicy
 const wraps: ReadonlyArray<readonly [string, Wrap]> = [
-  ["Dispatch", (self) => Dispatch.make({ otherwise: self, keyed: RingHash.make() })],
+  ["Dispatch", (self) => RoutePicker.make({ otherwise: self, keyed: RingHash.make() })],
   ["Priority", (self) => Priority.failover(self)],
   ["Spill", (self) => Priority.spill(self)],
   ["Locality", (self) => Locality.prefer(self, "here")],

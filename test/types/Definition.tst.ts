@@ -9,7 +9,7 @@ import {
   loaded,
   type Request,
   type Response
-} from "../call/descriptions.ts"
+} from "../support/descriptions.ts"
 
 type Failing = RpcError.RpcError
 

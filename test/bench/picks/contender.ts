@@ -4,7 +4,7 @@
  * A call is picked for and counted; the one picked for 64 calls before has ended, and is counted off and measured.
  */
 import { Clock, Effect, Stream } from "effect"
-import { Call, CallOptions, Endpoint, Peer, PendingLoad, type Picker, Verdict } from "trunkline"
+import { Call, CallOptions, Endpoint, Peer, PendingLoad, type Picker, HealthVerdict } from "trunkline"
 import { performance } from "node:perf_hooks"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -41,7 +41,7 @@ const setOf = (ready: ReadonlyArray<Peer.Peer>): Picker.PeerSet => ({
   ready,
   endpointOf: (peer) => peer.endpoint,
   weightOf: (peer) => peer.endpoint.weight,
-  verdictOf: () => Verdict.well,
+  verdictOf: () => HealthVerdict.well,
   load
 })
 

@@ -1,0 +1,132 @@
+/**
+ * Several connections to one endpoint behind one peer.
+ *
+ * One HTTP/2 connection carries as many calls at one time as its server allows, and one socket uses one core of what it
+ * leads to. A channel pool is a connector made of a connector: what looks like one connection to a peer, its pool and its
+ * pickers is a group of channels that grows and shrinks with the load, so any balancer gets it by a layer below it.
+ *
+ * The HTTP/2 connector can open further connections by itself (gRFC A105, `SessionGroup`): it fills one up to the server's
+ * limit before it opens the next, makes calls wait meanwhile and never closes one while the first lives. Here calls are
+ * spread over all connections at any load, by power of two choices, connections are opened before a limit is met and closed
+ * when they are too many, one that fails or goes silent gets less or is exchanged, and calls can be bound to one by a key.
+ * It needs nothing from the connector below, whatever that is.
+ */
+import { Clock, Config, Context, Effect, Layer, Option, Random, Scope } from "effect"
+import * as Introspection from "../introspection/Introspection.ts"
+import { Connector } from "../transport/Connector.ts"
+import * as Affinity from "../affinity/Affinity.ts"
+import * as Arrows from "./ChannelLease.ts"
+import type { Channel } from "./Channel.ts"
+import { ChannelGroup } from "./ChannelGroup.ts"
+import * as ChannelPoolMetrics from "./ChannelPoolMetrics.ts"
+import { type InvalidChannelPool, type Options, read } from "./ChannelPoolOptions.ts"
+import * as Penalty from "./Penalty.ts"
+import * as ChannelPoolSnapshot from "./ChannelPoolSnapshot.ts"
+import type { ChannelSnapshot, Snapshot } from "./ChannelPoolSnapshot.ts"
+
+/**
+ * The connections of one endpoint as they are now, and what has happened to them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { ChannelSnapshot, Snapshot } from "./ChannelPoolSnapshot.ts"
+
+/**
+ * The groups of connections there are now.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class ChannelPool extends Context.Service<
+  ChannelPool,
+  { readonly snapshot: Effect.Effect<ReadonlyArray<Snapshot>> }
+>()("trunkline/pool/ChannelPool") {}
+
+const snapshotChannel = (group: ChannelGroup, channel: Channel): ChannelSnapshot => ({
+  id: channel.id,
+  ready: channel.isReady,
+  draining: channel.draining,
+  load: channel.load,
+  calls: channel.calls,
+  keys: channel.keys,
+  penalty: Penalty.forPick(channel.penalty, group.settings.penalty, group.now)
+})
+
+const snapshot = (group: ChannelGroup): Snapshot => ({
+  ...group.counts.totals,
+  endpoint: group.endpoint.id,
+  channels: [...group.active, ...group.draining.channels].map((channel) => snapshotChannel(group, channel)),
+  size: group.active.length,
+  max: group.settings.max,
+  ready: group.active.filter((channel) => channel.isReady).length,
+  load: group.load,
+  keys: group.keys.size,
+  fallbacks: group.keys.fallbacks,
+  failedFallbacks: group.keys.failedFallbacks
+})
+
+const build = Effect.fnUntraced(function* (
+  options: Options | undefined
+): Effect.fn.Return<Context.Context<Connector | ChannelPool>, InvalidChannelPool, Connector | Scope.Scope> {
+  const settings = yield* Effect.fromResult(read(options))
+  const connector = yield* Connector
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const affinity = Option.getOrElse(yield* Effect.serviceOption(Affinity.Affinity), () => Affinity.none)
+  const measure = yield* ChannelPoolMetrics.make
+  const groups = new Set<ChannelGroup>()
+
+  const pooled = Connector.of({
+    connect: Effect.fnUntraced(function* (endpoint) {
+      // Connections close at the same time.
+      const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+      const meter = measure.meterOf(endpoint)
+      const { isHeld } = affinity
+      const group = new ChannelGroup(endpoint, settings, { connector, clock, random, scope, isHeld, meter })
+      yield* Effect.acquireRelease(
+        Effect.sync(() => groups.add(group)),
+        () => Effect.sync(() => groups.delete(group))
+      )
+      yield* measure.report(group)
+      yield* affinity.join(group.keys)
+      yield* group.run
+      return { transport: Arrows.make(group, affinity), connectivity: group.states, connect: group.connect }
+    })
+  })
+  const service = ChannelPool.of({ snapshot: Effect.sync(() => [...groups].map(snapshot)) })
+  const shown = Effect.map(service.snapshot, (groups) => groups.map(ChannelPoolSnapshot.make))
+  yield* Introspection.register({ _tag: "ChannelPool", read: shown })
+  return Context.make(Connector, pooled).pipe(Context.add(ChannelPool, service))
+})
+
+/**
+ * Makes every connection of the connector below this layer a group of connections. An `Affinity` in the context says which
+ * calls belong together.
+ *
+ * @example
+ * import { Layer } from "effect"
+ * import { Balancer, ChannelPool, GrpcJsConnector, RoundRobin, StaticDiscovery } from "trunkline"
+ *
+ * const Backends = Balancer.layer({ discovery: StaticDiscovery.make(["10.0.0.1:50051"]), picker: RoundRobin.make() }).pipe(
+ *   Layer.provide(ChannelPool.layer({ min: 2, max: 10, maxLoad: 25 })),
+ *   Layer.provide(GrpcJsConnector.layer())
+ * )
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Connector | ChannelPool, InvalidChannelPool, Connector> =>
+  // Fresh, because what it makes depends on where it is provided.
+  Layer.fresh(Layer.effectContext(build(options)))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Connector | ChannelPool, InvalidChannelPool | Config.ConfigError, Connector> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

@@ -1,0 +1,176 @@
+/**
+ * The configuration file of Google's clients for channel pools and affinity (grpc-gcp's `ApiConfig`, as JSON).
+ *
+ * It says how many channels there are, when there are more, and which methods bind, use and unbind keys. Names may be as in
+ * the proto file or in camel case, as JSON of protobuf allows. What is not written is not 0: a pool without a watermark gets
+ * the usual one, where a reader that takes the missing number for 0 opens a channel for every call.
+ *
+ * @see https://github.com/GoogleCloudPlatform/grpc-gcp-go/blob/main/grpcgcp/grpc_gcp/grpc_gcp.proto
+ */
+import { Data, Effect, Layer, Schema, SchemaIssue, String } from "effect"
+import type { Connector } from "../transport/Connector.ts"
+import * as Affinity from "../affinity/Affinity.ts"
+import type { InvalidAffinity, MethodAffinity, ServiceDescriptor } from "../affinity/AffinityRule.ts"
+import * as ChannelPool from "../channelpool/ChannelPool.ts"
+import type * as ChannelPoolOptions from "../channelpool/ChannelPoolOptions.ts"
+
+/**
+ * A file that cannot be read. `path` is where the problem is, such as `method[0].affinity.command`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidApiConfig extends Data.TaggedError("InvalidApiConfig")<{
+  readonly path: string
+  readonly problem: string
+}> {
+  override get message(): string {
+    return `API config${this.path === "" ? "" : `, ${this.path}`}: ${this.problem}`
+  }
+}
+
+/**
+ * What a file says, in the words of `ChannelPool` and `Affinity`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ApiConfig {
+  readonly channelPool: ChannelPoolOptions.Options
+  readonly affinity: Pick<Affinity.Options, "onBind"> & { readonly methods: ReadonlyArray<MethodAffinity> }
+}
+
+/** 64-bit numbers are texts in JSON of protobuf. */
+const Count = Schema.Union([Schema.Int, Schema.NumberFromString.pipe(Schema.check(Schema.isInt()))]).pipe(
+  Schema.check(Schema.isGreaterThanOrEqualTo(0))
+)
+
+const File = Schema.Struct({
+  channelPool: Schema.optional(
+    Schema.Struct({
+      maxSize: Schema.optional(Count),
+      minSize: Schema.optional(Count),
+      maxConcurrentStreamsLowWatermark: Schema.optional(Count),
+      fallbackToReady: Schema.optional(Schema.Boolean),
+      unresponsiveDetectionMs: Schema.optional(Count),
+      unresponsiveCalls: Schema.optional(Count),
+      bindPickStrategy: Schema.optional(Schema.Literals(["UNSPECIFIED", "LEAST_ACTIVE_STREAMS", "ROUND_ROBIN"])),
+      // Nobody has ever used it.
+      idleTimeout: Schema.optional(Count)
+    })
+  ),
+  method: Schema.optional(
+    Schema.Array(
+      Schema.Struct({
+        name: Schema.Array(Schema.NonEmptyString),
+        affinity: Schema.optional(
+          Schema.Struct({
+            command: Schema.Literals(["BIND", "BOUND", "UNBIND"]),
+            affinityKey: Schema.NonEmptyString
+          })
+        )
+      })
+    )
+  )
+})
+
+const camelCase = (json: unknown): unknown =>
+  Array.isArray(json)
+    ? json.map(camelCase)
+    : typeof json === "object" && json !== null
+      ? Object.fromEntries(Object.entries(json).map(([key, value]) => [String.snakeToCamel(key), camelCase(value)]))
+      : json
+
+const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
+  path.reduce<string>(
+    (text, key) =>
+      typeof key === "number" ? `${text}[${key}]` : text === "" ? key.toString() : `${text}.${key.toString()}`,
+    ""
+  )
+
+const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
+
+type Pool = NonNullable<(typeof File)["Type"]["channelPool"]>
+
+const unresponsive = ({ unresponsiveCalls, unresponsiveDetectionMs }: Pool) =>
+  unresponsiveCalls !== undefined &&
+  unresponsiveCalls > 0 &&
+  unresponsiveDetectionMs !== undefined &&
+  unresponsiveDetectionMs > 0
+    ? { failures: unresponsiveCalls, silence: unresponsiveDetectionMs }
+    : undefined
+
+const poolOf = (pool: Pool): ChannelPoolOptions.Options => {
+  const { fallbackToReady, maxConcurrentStreamsLowWatermark: watermark, maxSize, minSize } = pool
+  // No size, as proto3 writes it, is the usual one.
+  const max = maxSize === undefined || maxSize === 0 ? 10 : maxSize
+  const common = {
+    max,
+    unresponsive: unresponsive(pool),
+    whenHomeNotReady: fallbackToReady === undefined ? undefined : fallbackToReady ? "fallback" : "fail"
+  } as const
+  // Written as 0, every call opens another until there are no more: all of them from the start.
+  return watermark === 0
+    ? { ...common, min: max, initial: max }
+    : { ...common, min: minSize === undefined ? undefined : Math.max(1, minSize), maxLoad: watermark }
+}
+
+/**
+ * Reads a file from parsed JSON. Fails with the place of the first problem.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { ApiConfig } from "trunkline"
+ *
+ * const { affinity, channelPool } = Effect.runSync(
+ *   ApiConfig.decode({
+ *     channelPool: { maxSize: 4 },
+ *     method: [{ name: ["shop.Carts/Open"], affinity: { command: "BIND", affinityKey: "cart.name" } }]
+ *   })
+ * )
+ * channelPool.max // => 4
+ * affinity.methods // => [{ method: "shop.Carts/Open", command: "BIND", key: "cart.name" }]
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const decode = (json: unknown): Effect.Effect<ApiConfig, InvalidApiConfig> =>
+  Schema.decodeUnknownEffect(File)(camelCase(json), { onExcessProperty: "error" }).pipe(
+    Effect.mapError((error) => {
+      const issue = issuesOf(error.issue).issues[0]
+      const path = pathOf((issue?.path ?? []) as ReadonlyArray<PropertyKey>)
+      return new InvalidApiConfig({ path, problem: issue?.message ?? error.message })
+    }),
+    Effect.map(({ channelPool, method }) => ({
+      channelPool: channelPool === undefined ? {} : poolOf(channelPool),
+      affinity: {
+        onBind: channelPool?.bindPickStrategy === "ROUND_ROBIN" ? "round_robin" : undefined,
+        methods: (method ?? []).flatMap(({ affinity, name }) =>
+          affinity === undefined
+            ? []
+            : name.map((method) => ({ method, command: affinity.command, key: affinity.affinityKey }))
+        )
+      }
+    }))
+  )
+
+/**
+ * The channel pool and the affinity of a file, over the connector below this layer. `services` are those the methods of the
+ * file belong to.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  json: unknown,
+  services: ReadonlyArray<ServiceDescriptor>
+): Layer.Layer<
+  Connector | ChannelPool.ChannelPool | Affinity.Affinity,
+  InvalidApiConfig | InvalidAffinity | ChannelPoolOptions.InvalidChannelPool,
+  Connector
+> =>
+  Layer.unwrap(
+    Effect.map(decode(json), ({ affinity, channelPool }) =>
+      ChannelPool.layer(channelPool).pipe(Layer.provideMerge(Affinity.layer({ ...affinity, services })))
+    )
+  )

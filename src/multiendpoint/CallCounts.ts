@@ -1,0 +1,84 @@
+/**
+ * How many calls of each endpoint there were, and how many failed.
+ *
+ * The numbers only grow; whoever judges them keeps what they were the last time.
+ */
+import { Cause, Effect, Exit, Stream } from "effect"
+import type { Arrows } from "../call/Interceptor.ts"
+import type { Code } from "../status/Code.ts"
+import * as Outcome from "../status/Outcome.ts"
+import type { RpcError } from "../status/RpcError.ts"
+import type { Tally } from "./ErrorRate.ts"
+
+interface Counts {
+  calls: number
+  failures: number
+  arrows: Arrows | undefined
+  counted: Arrows | undefined
+}
+
+/** The calls of each endpoint by id. Nothing is counted unless somebody looks. */
+export class Tallies {
+  counting = false
+  readonly #failures: ReadonlySet<Code>
+  readonly #byId = new Map<string, Counts>()
+
+  constructor(failures: ReadonlyArray<Code>) {
+    this.#failures = new Set(failures)
+  }
+
+  readonly of = (id: string): Tally => {
+    const { calls, failures } = this.#byId.get(id) ?? { calls: 0, failures: 0 }
+    return { calls, failures }
+  }
+
+  /** Forgets endpoints that are not named any more. */
+  retain(named: ReadonlyMap<string, unknown>): void {
+    for (const id of this.#byId.keys()) if (!named.has(id)) this.#byId.delete(id)
+  }
+
+  /** Arrows that count their calls. A call its caller gave up says nothing. */
+  counted(id: string, arrows: Arrows): Arrows {
+    let counts = this.#byId.get(id)
+    if (counts === undefined)
+      this.#byId.set(id, (counts = { calls: 0, failures: 0, arrows: undefined, counted: undefined }))
+    if (counts.arrows !== arrows || counts.counted === undefined) {
+      counts.arrows = arrows
+      counts.counted = this.#counting(counts, arrows)
+    }
+    return counts.counted
+  }
+
+  #counting(counts: Counts, arrows: Arrows): Arrows {
+    const ended = (exit: Exit.Exit<unknown, RpcError>): void => {
+      const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason) : undefined
+      if (Exit.isFailure(exit) && failure === undefined) return
+      // What this process cannot send or read says nothing of where it was to go.
+      if (failure !== undefined && failure.error.origin === "local" && Outcome.blamed(failure.error) === "caller")
+        return
+      counts.calls++
+      if (failure !== undefined && this.#failures.has(failure.error.code)) counts.failures++
+    }
+    const onExit = (exit: Exit.Exit<unknown, RpcError>) => {
+      ended(exit)
+      return undefined
+    }
+    return {
+      unary: (method, request, call) => Effect.onExitPrimitive(arrows.unary(method, request, call), onExit),
+      stream: (method, requests, call) =>
+        arrows.stream(method, requests, call).pipe(
+          Effect.tapError((error) => Effect.sync(() => ended(Exit.fail(error)))),
+          Effect.map((response) => ({
+            ...response,
+            messages: response.messages.pipe(
+              Stream.tapCause((cause) => Effect.sync(() => ended(Exit.failCause(cause)))),
+              Stream.onEnd(Effect.sync(() => ended(Exit.void)))
+            )
+          }))
+        )
+    }
+  }
+}
+
+/** Makes tallies in which these codes are failures. */
+export const make = (failures: ReadonlyArray<Code>): Tallies => new Tallies(failures)

@@ -1,0 +1,62 @@
+/**
+ * Where a call of a multi-endpoint goes.
+ *
+ * To the current endpoint of its list, looked up when an attempt begins, so that a retry goes where calls go by then. A call
+ * that finds nobody ready there does not wait for a backend that has been given up: when its list moves, so does the call.
+ */
+import { Effect, Option, Stream } from "effect"
+import type { Call } from "../call/Call.ts"
+import type { Arrows } from "../call/Interceptor.ts"
+import * as RpcError from "../status/RpcError.ts"
+import type { Lists } from "./Lists.ts"
+import type { EndpointPool } from "./EndpointPools.ts"
+import type { Running } from "./Driver.ts"
+
+/**
+ * The arrows of all lists. A call that names no list goes to the default one, and so does one that names a list there is
+ * not if `unknownToDefault`.
+ */
+export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Arrows => {
+  const { tallies } = lists
+
+  const listOf = ({ options: { multiEndpoint } }: Call): Running | undefined =>
+    lists.find(multiEndpoint) ?? (unknownToDefault ? lists.find(undefined) : undefined)
+
+  const arrowsOf = ({ arrows, endpoint }: EndpointPool): Arrows =>
+    tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
+
+  const refuse = ({ options }: Call, method: string) => {
+    const cause = lists.unknown(options.multiEndpoint!)
+    return Effect.fail(RpcError.make("INVALID_ARGUMENT", cause.message, { cause, method, progress: "not_started" }))
+  }
+
+  /** Ends when calls go elsewhere and this one still has no peer. */
+  const elsewhere = (list: Running, pool: EndpointPool, call: Call): Effect.Effect<void> =>
+    list.moved.changes.pipe(
+      Stream.filter(() => call.peer === undefined && (listOf(call) !== list || lists.poolOf(list) !== pool)),
+      Stream.runHead,
+      Effect.asVoid
+    )
+
+  const onCurrent = <A, R>(
+    method: string,
+    call: Call,
+    attempt: (arrows: Arrows) => Effect.Effect<A, RpcError.RpcError, R>
+  ): Effect.Effect<A, RpcError.RpcError, R> =>
+    Effect.suspend(() => {
+      const list = listOf(call)
+      if (list === undefined) return refuse(call, method)
+      const pool = lists.poolOf(list)
+      const here = attempt(arrowsOf(pool))
+      if (pool.isReady || call.options.whenNotReady === "fail") return here
+      return Effect.flatMap(
+        Effect.raceFirst(Effect.map(here, Option.some<A>), Effect.as(elsewhere(list, pool, call), Option.none<A>())),
+        Option.match({ onNone: () => onCurrent(method, call, attempt), onSome: Effect.succeed })
+      )
+    })
+
+  return {
+    unary: (method, request, call) => onCurrent(method.path, call, (arrows) => arrows.unary(method, request, call)),
+    stream: (method, requests, call) => onCurrent(method.path, call, (arrows) => arrows.stream(method, requests, call))
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * What can be decided about the calls of one method, as gRPC's method config has it.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/service_config.md
+ */
+import type { CallOptions } from "../call/CallOptions.ts"
+import type { Hedge } from "../retry/Hedge.ts"
+import type { RetryPolicy } from "../retry/RetryPolicy.ts"
+
+/**
+ * What holds for the calls of one method that do not say otherwise. A method is retried or hedged; with both, it is
+ * hedged.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MethodPolicy {
+  /** Milliseconds for the whole call, if the call has no deadline of its own. */
+  readonly deadlineMillis?: number | undefined
+  /** Milliseconds for the first attempt and how that grows, as in `CallOptions`, if the call has no such limit of its own. */
+  readonly timeoutMillis?: number | undefined
+  readonly timeoutMultiplier?: number | undefined
+  readonly maxTimeoutMillis?: number | undefined
+  readonly whenNotReady?: CallOptions["whenNotReady"]
+  readonly retry?: RetryPolicy | undefined
+  readonly hedge?: Hedge | undefined
+  /** Bytes of the largest message to send and to receive, if the call has no limits of its own. */
+  readonly maxSendBytes?: number | undefined
+  readonly maxReceiveBytes?: number | undefined
+}
