@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { configDefaults, defineConfig } from "vitest/config"
 
@@ -20,6 +21,13 @@ addMissing(Map, "groupBy", groupBy)
 addMissing(Object, "groupBy", (...args: Parameters<typeof groupBy>) => Object.fromEntries(groupBy(...args) as never))
 addMissing(Promise, "withResolvers", withResolvers)
 
+const { exports } = JSON.parse(readFileSync("package.json", "utf8")) as {
+  readonly exports: Readonly<Record<string, string | { readonly default: string }>>
+}
+
+/** The source of a file of `dist`. */
+const sourceOf = (built: string) => built.replace("./dist/", "src/").replace(/\.js$/, ".ts")
+
 // These look at what was built, so they build first.
 const built = ["test/package.test.ts"]
 
@@ -29,10 +37,11 @@ export default defineConfig({
       {
         // `trunkline` means the sources, as it does for the type checker.
         resolve: {
-          alias: [
-            { find: /^trunkline$/, replacement: resolve("src/index.ts") },
-            { find: /^trunkline\/testing$/, replacement: resolve("src/testing/index.ts") }
-          ]
+          alias: Object.entries(exports).flatMap(([entry, target]) =>
+            typeof target === "string"
+              ? []
+              : [{ find: new RegExp(`^trunkline${entry.slice(1)}$`), replacement: resolve(sourceOf(target.default)) }]
+          )
         },
         test: {
           name: "unit",

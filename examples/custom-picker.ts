@@ -8,7 +8,8 @@
  *   npm run -s build && npm run -s build:programs && node build/examples/custom-picker.js
  */
 import { Effect, Layer, Schedule, Schema } from "effect"
-import { Balancer, Client, Handlers, Picker, Retry, Service, StaticDiscovery } from "trunkline"
+import { Balancer, Client, Handlers, Retry, Service, StaticDiscovery } from "trunkline"
+import { Picker } from "trunkline/extend"
 import { PickerLaws, TestNetwork } from "trunkline/testing"
 
 /** Turns, among the peers whose address starts with the zone; among all of them when it has none. */

@@ -10,17 +10,16 @@ import {
   Balancer,
   Client,
   FailureAccrual,
-  GrpcJsConnector,
-  GrpcJsServer,
   Handlers,
   Introspection,
-  NodeDebugPage,
   PowerOfTwo,
   Retry,
   RpcError,
   Service,
   StaticDiscovery
 } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
+import { NodeDebugPage } from "trunkline/debug-page"
 
 const ShopService = Service.make("demo.Shop", { price: Service.unary(Schema.String, Schema.Finite) })
 

@@ -4,18 +4,8 @@
  *   npm run -s build && npm run -s build:programs && node build/examples/errors.js
  */
 import { Effect, Layer, Schema } from "effect"
-import {
-  Balancer,
-  Client,
-  DeclaredError,
-  GrpcJsConnector,
-  GrpcJsServer,
-  Handlers,
-  RoundRobin,
-  Server,
-  Service,
-  StaticDiscovery
-} from "trunkline"
+import { Balancer, Client, DeclaredError, Handlers, RoundRobin, Server, Service, StaticDiscovery } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
 
 class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", { again: Schema.Date }) {}
 class NotYours extends Schema.TaggedError<NotYours>()("NotYours", { owner: Schema.String }) {}

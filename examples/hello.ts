@@ -8,8 +8,6 @@ import {
   Balancer,
   CallOptions,
   Client,
-  GrpcJsConnector,
-  GrpcJsServer,
   Handlers,
   RoundRobin,
   RpcError,
@@ -17,6 +15,7 @@ import {
   Service,
   StaticDiscovery
 } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
 
 const GreeterService = Service.make("demo.Greeter", {
   sayHello: Service.unary(Schema.Struct({ name: Schema.NonEmptyString }), Schema.Struct({ message: Schema.String }))

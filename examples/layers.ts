@@ -4,19 +4,8 @@
  *   npm run -s build:programs && node build/examples/layers.js
  */
 import { Effect, Layer } from "effect"
-import {
-  Backoff,
-  Balancer,
-  CallOptions,
-  Client,
-  DnsDiscovery,
-  GrpcJsConnector,
-  GrpcJsServer,
-  Handlers,
-  PeakEwma,
-  PowerOfTwo,
-  Retry
-} from "trunkline"
+import { Backoff, Balancer, CallOptions, Client, DnsDiscovery, Handlers, PeakEwma, PowerOfTwo, Retry } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
 import { Greeter as GreeterService } from "../test/gen/greeter_pb.ts"
 
 class Greeter extends Client.Service<Greeter>()("app/Greeter", GreeterService) {}

@@ -8,18 +8,8 @@
  *   npm run -s build && npm run -s build:programs && node build/examples/multi-endpoint.js
  */
 import { Effect, Exit, Fiber, Latch, Layer, Result, Schedule, Schema, Scope, Stream } from "effect"
-import {
-  CallOptions,
-  Client,
-  Endpoint,
-  GrpcJsConnector,
-  GrpcJsServer,
-  Handlers,
-  MultiEndpoint,
-  Retry,
-  Service,
-  StaticDiscovery
-} from "trunkline"
+import { CallOptions, Client, Endpoint, Handlers, MultiEndpoint, Retry, Service, StaticDiscovery } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
 
 const WhoService = Service.make("demo.Who", { answers: Service.unary(Schema.Void, Schema.String) })
 

@@ -9,7 +9,8 @@
 import { create } from "@bufbuild/protobuf"
 import { anyPack, Int32ValueSchema, StringValueSchema } from "@bufbuild/protobuf/wkt"
 import { Effect, Layer, Schedule, Stream } from "effect"
-import { Balancer, Client, Handlers, Operation, Paging, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
+import { Balancer, Client, Handlers, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
+import { Operation, Paging } from "trunkline/google"
 import { TestNetwork } from "trunkline/testing"
 
 const { OperationsService } = Operation

@@ -8,7 +8,8 @@
  *   npm run -s build && npm run -s build:programs && node build/examples/simulation.js
  */
 import { Console, Effect } from "effect"
-import { type Balancer, CallOptions, Picker, RoundRobin } from "trunkline"
+import { type Balancer, CallOptions, RoundRobin } from "trunkline"
+import { Picker } from "trunkline/extend"
 import { Simulation } from "trunkline/testing"
 
 /** Stays where it is, as long as nobody has so many calls fewer. */

@@ -12,8 +12,6 @@ import {
   Backoff,
   Balancer,
   Client,
-  GrpcJsConnector,
-  GrpcJsServer,
   Handlers,
   RequestId,
   Retry,
@@ -23,6 +21,7 @@ import {
   Service,
   StaticDiscovery
 } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
 
 const GreeterService = Service.make("demo.Greeter", { sayHello: Service.unary(Schema.String, Schema.String) })
 

@@ -1,41 +1,44 @@
 /**
- * Functional RPC for TypeScript: gRPC calls as Effect values over load-balanced, self-healing peers.
+ * Functional RPC for TypeScript: gRPC calls as Effect values over load-balanced, self-healing backends.
+ *
+ * This is what an application names. The wires are `trunkline/http2` and `trunkline/grpc-js`; what pickers, signals, discoveries
+ * and connectors are made of is `trunkline/extend`.
  */
 
 // How a call can end.
 export * as Code from "./status/Code.ts"
 export * as ErrorDetails from "./status/ErrorDetails.ts"
-export * as Outcome from "./status/Outcome.ts"
-export * as RetryAfter from "./status/RetryAfter.ts"
 export * as RpcError from "./status/RpcError.ts"
 
 // What a call is.
-export * as Call from "./call/Call.ts"
 export * as CallCredentials from "./call/CallCredentials.ts"
-export * as CallLogger from "./interceptors/CallLogger.ts"
 export * as CallOptions from "./call/CallOptions.ts"
 export * as Compression from "./call/Compression.ts"
-export * as ConcurrencyLimit from "./interceptors/ConcurrencyLimit.ts"
 export * as Deadline from "./call/Deadline.ts"
 export * as DeclaredError from "./call/DeclaredError.ts"
 export * as DefaultMetadata from "./call/DefaultMetadata.ts"
 export * as Interceptor from "./call/Interceptor.ts"
 export * as Metadata from "./call/Metadata.ts"
 export * as MetadataKey from "./call/MetadataKey.ts"
-export * as MetadataLimit from "./call/MetadataLimit.ts"
 export * as Method from "./call/Method.ts"
 export * as Service from "./call/Service.ts"
+
+// What stands in front of calls.
+export * as CallLogger from "./interceptors/CallLogger.ts"
+export * as ConcurrencyLimit from "./interceptors/ConcurrencyLimit.ts"
+export * as ErrorMapper from "./interceptors/ErrorMapper.ts"
+export * as RequestId from "./interceptors/RequestId.ts"
 export * as Validation from "./interceptors/Validation.ts"
 
 // Calling and serving.
 export * as Client from "./client/Client.ts"
-export * as Operation from "./google/Operation.ts"
-export * as Paging from "./google/Paging.ts"
-export * as ErrorMapper from "./interceptors/ErrorMapper.ts"
 export * as Handlers from "./server/Handlers.ts"
+export * as HttpProxy from "./transport/HttpProxy.ts"
 export * as Server from "./server/Server.ts"
-export * as ServerLimits from "./server/ServerLimits.ts"
 export * as ServerCall from "./server/ServerCall.ts"
+export * as ServerLimits from "./server/ServerLimits.ts"
+export * as Tls from "./transport/Tls.ts"
+export * as Transport from "./transport/Transport.ts"
 
 // The standard services.
 export * as Health from "./services/Health.ts"
@@ -47,110 +50,60 @@ export * as ServerLoad from "./services/ServerLoad.ts"
 
 // Whether and when to try again.
 export * as Backoff from "./retry/Backoff.ts"
-export * as GapicConfig from "./google/GapicConfig.ts"
 export * as Hedge from "./retry/Hedge.ts"
-export * as HttpStatus from "./retry/HttpStatus.ts"
-export * as Jitter from "./retry/Jitter.ts"
 export * as MethodPolicy from "./policy/MethodPolicy.ts"
 export * as Pushback from "./retry/Pushback.ts"
-export * as RetryBuffer from "./attempts/RetryBuffer.ts"
 export * as Resume from "./attempts/Resume.ts"
 export * as Retry from "./retry/Retry.ts"
 export * as RetryBudget from "./retry/RetryBudget.ts"
+export * as RetryBuffer from "./attempts/RetryBuffer.ts"
 export * as ServiceConfig from "./policy/ServiceConfig.ts"
 
-// Seeing it.
-export * as ChannelPoolMetricDefinitions from "./channelpool/ChannelPoolMetricDefinitions.ts"
-export * as DebugPage from "./debugpage/DebugPage.ts"
-export * as MetricDefinitions from "./telemetry/MetricDefinitions.ts"
-export * as Introspection from "./introspection/Introspection.ts"
-export * as Metrics from "./telemetry/Metrics.ts"
-export * as NodeDebugPage from "./debugpage/NodeDebugPage.ts"
-export * as RequestId from "./interceptors/RequestId.ts"
-export * as ObservableMetric from "./telemetry/ObservableMetric.ts"
-export * as Snapshot from "./introspection/Snapshot.ts"
-export * as TraceContext from "./telemetry/TraceContext.ts"
-export * as Tracing from "./telemetry/Tracing.ts"
-
-// Which endpoints exist now.
-export * as Discovery from "./discovery/Discovery.ts"
+// Which backends exist.
 export * as DnsDiscovery from "./discovery/DnsDiscovery.ts"
 export * as Endpoint from "./discovery/Endpoint.ts"
 export * as EndpointList from "./discovery/EndpointList.ts"
-export * as NodeDns from "./discovery/NodeDns.ts"
 export * as StaticDiscovery from "./discovery/StaticDiscovery.ts"
+export * as Target from "./discovery/Target.ts"
 
-// What carries a call.
-export * as Connectivity from "./transport/Connectivity.ts"
-export * as Connector from "./transport/Connector.ts"
-export * as HttpProxy from "./transport/HttpProxy.ts"
-export * as Disconnect from "./transport/Disconnect.ts"
-export * as Tls from "./transport/Tls.ts"
-export * as Transport from "./transport/Transport.ts"
-export * as StateRef from "./transport/StateRef.ts"
-
-// One backend and all that is known of it.
-export * as FailureAccrual from "./signals/FailureAccrual.ts"
-export * as OutlierDetection from "./signals/OutlierDetection.ts"
-export * as Peer from "./peer/Peer.ts"
-export * as PeerRegistry from "./peer/PeerRegistry.ts"
-export * as PeerStats from "./peer/PeerStats.ts"
-export * as PeerStatus from "./peer/PeerStatus.ts"
-export * as Signal from "./signals/Signal.ts"
-export * as SlowStart from "./signals/SlowStart.ts"
-export * as HealthVerdict from "./signals/HealthVerdict.ts"
-export * as MetricsRecorder from "./signals/MetricsRecorder.ts"
-
-// Which peer takes this call.
-export * as RoutePicker from "./picker/RoutePicker.ts"
+// Which backend takes a call.
 export * as ExcludeTried from "./picker/ExcludeTried.ts"
-export * as Hash64 from "./picker/hash/Hash64.ts"
 export * as HashKey from "./picker/hash/HashKey.ts"
 export * as LeastPending from "./picker/LeastPending.ts"
 export * as Locality from "./picker/Locality.ts"
-export * as Panic from "./picker/Panic.ts"
 export * as Maglev from "./picker/Maglev.ts"
+export * as Panic from "./picker/Panic.ts"
 export * as PeakEwma from "./picker/PeakEwma.ts"
-export * as PeerRefused from "./picker/PeerRefused.ts"
 export * as PendingLoad from "./picker/PendingLoad.ts"
 export * as PickFirst from "./picker/PickFirst.ts"
-export * as Picker from "./picker/Picker.ts"
 export * as PowerOfTwo from "./picker/PowerOfTwo.ts"
 export * as Priority from "./picker/Priority.ts"
 export * as Random from "./picker/Random.ts"
 export * as Rendezvous from "./picker/Rendezvous.ts"
 export * as RingHash from "./picker/RingHash.ts"
 export * as RoundRobin from "./picker/RoundRobin.ts"
+export * as RoutePicker from "./picker/RoutePicker.ts"
 export * as Sticky from "./picker/Sticky.ts"
 export * as Subset from "./picker/Subset.ts"
 export * as Weighted from "./picker/Weighted.ts"
-export * as Weights from "./picker/Weights.ts"
 
-// Peers and a picker: a transport.
+// What speaks against a backend.
+export * as FailureAccrual from "./signals/FailureAccrual.ts"
+export * as OutlierDetection from "./signals/OutlierDetection.ts"
+export * as SlowStart from "./signals/SlowStart.ts"
+
+// Backends as one transport.
 export * as Affinity from "./affinity/Affinity.ts"
-export * as AffinityRule from "./affinity/AffinityRule.ts"
-export * as ApiConfig from "./google/ApiConfig.ts"
 export * as Balancer from "./balancer/Balancer.ts"
 export * as ChannelPool from "./channelpool/ChannelPool.ts"
-export * as ChannelPoolOptions from "./channelpool/ChannelPoolOptions.ts"
 export * as MultiEndpoint from "./multiendpoint/MultiEndpoint.ts"
-export * as MultiEndpointConfig from "./multiendpoint/MultiEndpointConfig.ts"
-export * as MultiEndpointError from "./multiendpoint/MultiEndpointError.ts"
-export * as ErrorRate from "./multiendpoint/ErrorRate.ts"
-export * as PriorityList from "./multiendpoint/PriorityList.ts"
-export * as MultiEndpointSnapshot from "./multiendpoint/MultiEndpointSnapshot.ts"
-export * as MultiEndpointState from "./multiendpoint/MultiEndpointState.ts"
 export * as NoPeerReady from "./balancer/NoPeerReady.ts"
-export * as PeerLogger from "./balancer/PeerLogger.ts"
-export * as PeerPool from "./balancer/PeerPool.ts"
 export * as PoolClosed from "./balancer/PoolClosed.ts"
-export * as PoolMetrics from "./balancer/PoolMetrics.ts"
-export * as PoolStats from "./balancer/PoolStats.ts"
+export * as PeerRefused from "./picker/PeerRefused.ts"
 
-// The wire.
-export * as GrpcJsConnector from "./grpcjs/GrpcJsConnector.ts"
-export * as GrpcJsServer from "./grpcjs/GrpcJsServer.ts"
-export * as Http2Connector from "./http2/Http2Connector.ts"
-export * as Http2Server from "./http2/Http2Server.ts"
-export * as CertificateProvider from "./http2/CertificateProvider.ts"
-export * as TlsFiles from "./http2/TlsFiles.ts"
+// Seeing it.
+export * as Introspection from "./introspection/Introspection.ts"
+export * as Metrics from "./telemetry/Metrics.ts"
+export * as PeerLogger from "./balancer/PeerLogger.ts"
+export * as TraceContext from "./telemetry/TraceContext.ts"
+export * as Tracing from "./telemetry/Tracing.ts"

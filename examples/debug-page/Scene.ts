@@ -1,5 +1,5 @@
 /** A moment of a program in which everything happens at once that the debug page can show, the same each time. */
-import type { Snapshot } from "trunkline"
+import type { Snapshot } from "trunkline/extend"
 
 const at = Date.UTC(2026, 10, 21, 14, 2, 11)
 

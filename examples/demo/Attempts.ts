@@ -5,7 +5,8 @@
  * each backend is sent.
  */
 import { Effect, Exit, Layer, Stream } from "effect"
-import { Connector, Interceptor } from "trunkline"
+import { Interceptor } from "trunkline"
+import { Connector } from "trunkline/extend"
 import type { Journal } from "./Journal.ts"
 
 const counted = (journal: Journal, peer: string): Interceptor.Interceptor => ({

@@ -5,7 +5,8 @@
  * their numbers as they are now; it neither connects them nor keeps a call from any.
  */
 import { Effect, Stream } from "effect"
-import { type Endpoint, type Peer, PeerRegistry, type PeerStatus } from "trunkline"
+import type { Endpoint } from "trunkline"
+import { type Peer, PeerRegistry, type PeerStatus } from "trunkline/extend"
 import type { Journal } from "./Journal.ts"
 
 /** A peer, with the name the demo has for it and what it has been through. */

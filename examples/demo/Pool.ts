@@ -6,17 +6,15 @@ import {
   Backoff,
   Balancer,
   CallOptions,
-  type Connector,
-  type Discovery,
   type Endpoint,
-  GrpcJsConnector,
   PeakEwma,
-  PeerRegistry,
   PowerOfTwo,
   Retry,
   StaticDiscovery,
   type Transport
 } from "trunkline"
+import { GrpcJsConnector } from "trunkline/grpc-js"
+import { type Connector, type Discovery, PeerRegistry } from "trunkline/extend"
 import * as Attempts from "./Attempts.ts"
 import type { Journal } from "./Journal.ts"
 

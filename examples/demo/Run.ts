@@ -1,6 +1,7 @@
 /** One run: a question asked so many times a second, and everybody who watches. */
 import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
-import type { Connector, Endpoint, PeerRegistry, RpcError } from "trunkline"
+import type { Endpoint, RpcError } from "trunkline"
+import type { Connector, PeerRegistry } from "trunkline/extend"
 import type { BackendError } from "./Backends.ts"
 import * as Faults from "./Faults.ts"
 import type { Histogram } from "./Histogram.ts"

@@ -1,5 +1,5 @@
 /** A run as it is now, in text: a table for a terminal, a line for a log. */
-import type { PeerStatus } from "trunkline"
+import type { PeerStatus } from "trunkline/extend"
 import type { Paint } from "./Paint.ts"
 
 /** One backend. Latencies are milliseconds. */

@@ -3,7 +3,8 @@
  * to 5 ms for each greeting.
  */
 import { Effect, Random } from "effect"
-import { GrpcJsServer, Handlers } from "trunkline"
+import { Handlers } from "trunkline"
+import { GrpcJsServer } from "trunkline/grpc-js"
 import { Greeter } from "../../test/gen/greeter_pb.ts"
 
 const [backend = "backend", port = "0"] = process.argv.slice(2)

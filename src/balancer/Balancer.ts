@@ -204,7 +204,8 @@ const makePool = Effect.fnUntraced(function* <R>(
  *
  * @example
  * import { Layer } from "effect"
- * import { Balancer, DnsDiscovery, GrpcJsConnector, PeakEwma, PowerOfTwo } from "trunkline"
+ * import { Balancer, DnsDiscovery, PeakEwma, PowerOfTwo } from "trunkline"
+ * import { GrpcJsConnector } from "trunkline/grpc-js"
  *
  * const Backends = Balancer.layer({
  *   discovery: DnsDiscovery.make("greeter:50051"),

@@ -106,7 +106,8 @@ const build = Effect.fnUntraced(function* (
  *
  * @example
  * import { Layer } from "effect"
- * import { Balancer, ChannelPool, GrpcJsConnector, RoundRobin, StaticDiscovery } from "trunkline"
+ * import { Balancer, ChannelPool, RoundRobin, StaticDiscovery } from "trunkline"
+ * import { GrpcJsConnector } from "trunkline/grpc-js"
  *
  * const Backends = Balancer.layer({ discovery: StaticDiscovery.make(["10.0.0.1:50051"]), picker: RoundRobin.make() }).pipe(
  *   Layer.provide(ChannelPool.layer({ min: 2, max: 10, maxLoad: 25 })),

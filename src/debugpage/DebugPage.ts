@@ -184,7 +184,8 @@ const nowhere: Answer = text(404, "there is nothing here\n")
  * @example
  * import { Effect, Layer } from "effect"
  * import { HttpRouter } from "effect/http"
- * import { DebugPage, Introspection } from "trunkline"
+ * import { Introspection } from "trunkline"
+ * import { DebugPage } from "trunkline/debug-page"
  *
  * const Debug = DebugPage.layer({
  *   authorize: (request) => Effect.succeed(request.header("authorization") === "Bearer letmein")

@@ -98,7 +98,8 @@ const broken = (response: Http.ServerResponse): void => {
  * @example
  * import { createServer } from "node:http"
  * import { Effect } from "effect"
- * import { Introspection, NodeDebugPage } from "trunkline"
+ * import { Introspection } from "trunkline"
+ * import { NodeDebugPage } from "trunkline/debug-page"
  *
  * const program = Effect.gen(function*() {
  *   const handler = yield* NodeDebugPage.handler()

@@ -120,7 +120,7 @@ const poolOf = (pool: Pool): ChannelPoolOptions.Options => {
  *
  * @example
  * import { Effect } from "effect"
- * import { ApiConfig } from "trunkline"
+ * import { ApiConfig } from "trunkline/google"
  *
  * const { affinity, channelPool } = Effect.runSync(
  *   ApiConfig.decode({

@@ -184,7 +184,7 @@ const strangers = (base: Interfaces, over: Interfaces): ReadonlyArray<PolicyJson
  *
  * @example
  * import { Result } from "effect"
- * import { GapicConfig } from "trunkline"
+ * import { GapicConfig } from "trunkline/google"
  *
  * const config = GapicConfig.make({
  *   interfaces: { "demo.Echo": { methods: { Say: { timeout_millis: 1000, retry_codes_name: "idempotent" } } } }
@@ -261,7 +261,7 @@ export const explain = ({ methods, unused }: GapicConfig): string =>
  * The policies of the clients above this layer. A config that is wrong does not build.
  *
  * @example
- * import { GapicConfig } from "trunkline"
+ * import { GapicConfig } from "trunkline/google"
  *
  * const Policies = GapicConfig.layer({
  *   interfaces: {

@@ -224,7 +224,7 @@ export const start: {
  * @example
  * import { EmptySchema } from "@bufbuild/protobuf/wkt"
  * import { Effect } from "effect"
- * import { Operation } from "trunkline"
+ * import { Operation } from "trunkline/google"
  *
  * const finished = Operation.attach("operations/42", { response: EmptySchema, metadata: EmptySchema }).pipe(
  *   Effect.flatMap(Operation.result),
@@ -398,7 +398,7 @@ const cancelTimeoutMillis = 5000
  * at most, and does not fail if it cannot be told.
  *
  * @example
- * import { Operation } from "trunkline"
+ * import { Operation } from "trunkline/google"
  *
  * const orStop = <A, M>(operation: Operation.Operation<A, M>) =>
  *   Operation.result(operation).pipe(Operation.cancelOnInterrupt(operation))

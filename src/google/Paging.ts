@@ -181,7 +181,7 @@ export const fields = <I extends DescMessage, O extends DescMessage, K extends L
  * The conventional fields of a method. A method that is not paged throws `PagingError` where the program is written.
  *
  * @example
- * import { Operation, Paging } from "trunkline"
+ * import { Operation, Paging } from "trunkline/google"
  *
  * const paged = Paging.fieldsUnsafe(Operation.OperationsService.method.listOperations)
  * paged.token({ name: "operations", pageToken: "p2" }) // => "p2"
@@ -253,7 +253,7 @@ export const pages: {
  *
  * @example
  * import { Effect, Stream } from "effect"
- * import { Paging } from "trunkline"
+ * import { Paging } from "trunkline/google"
  *
  * const fields: Paging.Fields<{ readonly token: string }, { readonly words: string; readonly next: string }, string> = {
  *   token: (request) => request.token,

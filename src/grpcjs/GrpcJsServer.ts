@@ -206,7 +206,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
  *
  * @example
  * import { Effect, Schema } from "effect"
- * import { GrpcJsServer, Handlers, Service } from "trunkline"
+ * import { Handlers, Service } from "trunkline"
+ * import { GrpcJsServer } from "trunkline/grpc-js"
  *
  * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String) })
  * const EchoServer = GrpcJsServer.layer({

@@ -243,7 +243,8 @@ export const make = Effect.fnUntraced(function* <R = never>(
  *
  * @example
  * import { Effect, Schema } from "effect"
- * import { Handlers, Http2Server, Service } from "trunkline"
+ * import { Handlers, Service } from "trunkline"
+ * import { Http2Server } from "trunkline/http2"
  *
  * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String) })
  * const EchoServer = Http2Server.layer({

@@ -41,7 +41,7 @@ const equal = (a: Readonly<Record<string, Uint8Array>>, b: Readonly<Record<strin
  * are logged, and the files are tried again.
  *
  * @example
- * import { Http2Server, TlsFiles } from "trunkline"
+ * import { Http2Server, TlsFiles } from "trunkline/http2"
  *
  * const server = Http2Server.layer({
  *   port: 50051,

@@ -163,7 +163,8 @@ export const register = (source: Source): Effect.Effect<void, never, Scope.Scope
  *
  * @example
  * import { Layer } from "effect"
- * import { Balancer, GrpcJsConnector, Introspection, PowerOfTwo, StaticDiscovery } from "trunkline"
+ * import { Balancer, Introspection, PowerOfTwo, StaticDiscovery } from "trunkline"
+ * import { GrpcJsConnector } from "trunkline/grpc-js"
  *
  * const Backends = Balancer.layer({
  *   discovery: StaticDiscovery.make(["10.0.0.1:50051", "10.0.0.2:50051"]),

@@ -181,7 +181,8 @@ const serviceOf = <R>(
  *
  * @example
  * import { Effect, Layer } from "effect"
- * import { CallOptions, GrpcJsConnector, MultiEndpoint } from "trunkline"
+ * import { CallOptions, MultiEndpoint } from "trunkline"
+ * import { GrpcJsConnector } from "trunkline/grpc-js"
  *
  * const Backends = MultiEndpoint.layer({
  *   multiEndpoints: [

@@ -279,7 +279,7 @@ export const avoidingTried = (
  * the one it picked.
  *
  * @example
- * import { Picker } from "trunkline"
+ * import { Picker } from "trunkline/extend"
  *
  * const first = Picker.overReady((ready) => ({ pick: () => ready[0]! }))
  *

@@ -131,7 +131,8 @@ const over = (reports: Weights | undefined, period: number, witness: MetricsReco
  * milliseconds).
  *
  * @example
- * import { Weighted, Weights } from "trunkline"
+ * import { Weighted } from "trunkline"
+ * import { Weights } from "trunkline/extend"
  *
  * const byDiscovery = Weighted.make()
  *

@@ -53,7 +53,7 @@ interface Entry {
  * 0 if it says nothing.
  *
  * @example
- * import { Weights } from "trunkline"
+ * import { Weights } from "trunkline/extend"
  *
  * Weights.weigh({ queriesPerSecond: 100, utilization: 0.5 }) // => 200
  * Weights.weigh({ queriesPerSecond: 100, errorsPerSecond: 50, utilization: 0.5 }) // => 100

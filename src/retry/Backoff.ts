@@ -106,7 +106,8 @@ const growing = (initial: number, max: number, multiplier: number, jitter: Jitte
  * the first.
  *
  * @example
- * import { Backoff, Jitter } from "trunkline"
+ * import { Backoff } from "trunkline"
+ * import { Jitter } from "trunkline/extend"
  *
  * const backoff = Backoff.exponential({ initial: "100 millis", max: "5 seconds", jitter: Jitter.equal })
  *
@@ -185,7 +186,8 @@ export const goma = (options?: Exponential): Backoff =>
  *
  * @example
  * import { Schedule } from "effect"
- * import { Backoff, Jitter } from "trunkline"
+ * import { Backoff } from "trunkline"
+ * import { Jitter } from "trunkline/extend"
  *
  * const spread = Schedule.spaced("1 second").pipe(Backoff.jittered(Jitter.proportional(0.1)))
  *

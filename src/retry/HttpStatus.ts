@@ -36,7 +36,7 @@ const classes: ReadonlyMap<number, Code.Status> = new Map([
  * The code for an HTTP status.
  *
  * @example
- * import { HttpStatus } from "trunkline"
+ * import { HttpStatus } from "trunkline/extend"
  *
  * HttpStatus.toCode(404) // => "NOT_FOUND"
  * HttpStatus.toCode(508) // => "INTERNAL"

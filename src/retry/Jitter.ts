@@ -47,7 +47,7 @@ export const none: Jitter = (nanos) => nanos
  * Uniform around the delay, by so great a part of it to either side: 0.2 is ±20 %. The part is held to [0, 1].
  *
  * @example
- * import { Jitter } from "trunkline"
+ * import { Jitter } from "trunkline/extend"
  *
  * const jitter = Jitter.proportional(0.25)
  * jitter(1000, 0, 0) // => 750

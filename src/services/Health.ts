@@ -145,7 +145,8 @@ export const layer = (statuses?: Readonly<Record<string, ServingStatus>>): Layer
  *
  * @example
  * import { Effect, Layer, Schema } from "effect"
- * import { GrpcJsServer, Handlers, Health, Service } from "trunkline"
+ * import { Handlers, Health, Service } from "trunkline"
+ * import { GrpcJsServer } from "trunkline/grpc-js"
  *
  * const Echo = Service.make("demo.Echo", { say: Service.unary(Schema.String, Schema.String) })
  * const EchoHandlers = Handlers.make(Echo, { say: (text) => Effect.succeed(text) })

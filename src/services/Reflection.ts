@@ -116,7 +116,8 @@ const answer = (index: DescriptorIndex.DescriptorIndex, services: ReadonlyArray<
  * reach the server can read all of it.
  *
  * @example
- * import { GrpcJsServer, Health, Reflection } from "trunkline"
+ * import { Health, Reflection } from "trunkline"
+ * import { GrpcJsServer } from "trunkline/grpc-js"
  *
  * const HealthServer = GrpcJsServer.layer({
  *   handlers: [Health.handlers, ...Reflection.handlers([Health.v1])]

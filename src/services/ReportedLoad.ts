@@ -98,7 +98,8 @@ export const summarize = (report: LoadReport.LoadReport, options?: Options): Sum
  *
  * @example
  * import { Layer } from "effect"
- * import { Balancer, ReportedLoad, StaticDiscovery, Transport, Weighted, Weights } from "trunkline"
+ * import { Balancer, ReportedLoad, StaticDiscovery, Transport, Weighted } from "trunkline"
+ * import { Weights } from "trunkline/extend"
  *
  * const weights = Weights.make()
  * const Backends = Transport.intercept(ReportedLoad.perCall(weights)).pipe(
@@ -150,7 +151,8 @@ export const perCall = (sink: Sink, options?: Options): Interceptor => {
  * watch that broke is taken up again with the backoff of connections.
  *
  * @example
- * import { Balancer, ReportedLoad, StaticDiscovery, Weighted, Weights } from "trunkline"
+ * import { Balancer, ReportedLoad, StaticDiscovery, Weighted } from "trunkline"
+ * import { Weights } from "trunkline/extend"
  *
  * const weights = Weights.make()
  * const Backends = Balancer.layer({

@@ -103,7 +103,8 @@ export const layer = (input?: Input): Layer.Layer<ServerLoad, LoadReport.MetricE
  *
  * @example
  * import { Layer } from "effect"
- * import { Http2Server, ServerLoad } from "trunkline"
+ * import { ServerLoad } from "trunkline"
+ * import { Http2Server } from "trunkline/http2"
  *
  * const Server = Http2Server.layer({ handlers: [ServerLoad.handlers({ minInterval: "10 seconds" })] }).pipe(
  *   Layer.provide(ServerLoad.layer({ cpuUtilization: 0.5 }))

@@ -90,7 +90,7 @@ const isWorse = (a: Verdict, b: Verdict): boolean => {
  * Both verdicts together: the worse status with its cause, and the product of the weights.
  *
  * @example
- * import { HealthVerdict } from "trunkline"
+ * import { HealthVerdict } from "trunkline/extend"
  *
  * const both = HealthVerdict.merge(HealthVerdict.ejected("5 failures in a row"), HealthVerdict.weighted(0.5, "new"))
  * both.status // => "Ejected"

@@ -94,7 +94,8 @@ export const fromCode = (code: Code): Outcome => outcomes[code]
  * What an error says about the peer of its attempt.
  *
  * @example
- * import { Outcome, RpcError } from "trunkline"
+ * import { RpcError } from "trunkline"
+ * import { Outcome } from "trunkline/extend"
  *
  * Outcome.of(RpcError.make("INTERNAL", "out of disk", { origin: "remote" })) // => "failure"
  * Outcome.of(RpcError.make("INTERNAL", "cannot encode the request", { origin: "local" })) // => "ignorable"

@@ -42,7 +42,8 @@ const parse = (values: ReadonlyArray<string | Uint8Array>): number | undefined =
  * What the server says with this error; `undefined` if it says nothing.
  *
  * @example
- * import { RetryAfter, RpcError } from "trunkline"
+ * import { RpcError } from "trunkline"
+ * import { RetryAfter } from "trunkline/extend"
  *
  * const error = RpcError.make("UNAVAILABLE", "busy", { trailers: new Map([["grpc-retry-pushback-ms", ["1500"]]]) })
  * RetryAfter.of(error) // => { never: false, millis: 1500 }

@@ -42,7 +42,8 @@ export const Current = Context.Reference<Options | undefined>("trunkline/observe
  *
  * @example
  * import { Layer } from "effect"
- * import { Balancer, Client, GrpcJsConnector, Metrics, RoundRobin, Service, StaticDiscovery } from "trunkline"
+ * import { Balancer, Client, Metrics, RoundRobin, Service, StaticDiscovery } from "trunkline"
+ * import { GrpcJsConnector } from "trunkline/grpc-js"
  *
  * class Echo extends Client.Service<Echo>()("app/Echo", Service.make("demo.Echo", {})) {}
  *

@@ -7,7 +7,7 @@
  *
  * @example
  * import { Effect } from "effect"
- * import { Picker } from "trunkline"
+ * import { Picker } from "trunkline/extend"
  * import { PickerLaws } from "trunkline/testing"
  *
  * const mine = Picker.overReady((ready) => ({ pick: () => ready[0]! }))

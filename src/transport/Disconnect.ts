@@ -44,7 +44,7 @@ const bySocketCode: Readonly<Record<string, DisconnectError>> = {
  * What the code of a socket's error, such as `ECONNRESET`, stands for.
  *
  * @example
- * import { Disconnect } from "trunkline"
+ * import { Disconnect } from "trunkline/extend"
  *
  * Disconnect.fromSocketCode("ECONNRESET") // => "connection reset"
  * Disconnect.fromSocketCode("EHOSTUNREACH") // => "socket error"
@@ -80,7 +80,7 @@ export const http2ErrorCodes: ReadonlyArray<string> = [
  * What a server's goodbye (GOAWAY) with an HTTP/2 error code stands for.
  *
  * @example
- * import { Disconnect } from "trunkline"
+ * import { Disconnect } from "trunkline/extend"
  *
  * Disconnect.fromGoaway(0) // => "GOAWAY NO_ERROR"
  * Disconnect.fromGoaway(4711) // => "GOAWAY UNKNOWN"

@@ -3,18 +3,17 @@ import { Context, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effe
 import { TestClock } from "effect/testing"
 import {
   Affinity,
-  AffinityRule,
-  ApiConfig,
   Balancer,
   CallOptions,
   ChannelPool,
-  type ChannelPoolOptions,
   Client,
   Handlers,
   RoundRobin,
   Service,
   StaticDiscovery
 } from "trunkline"
+import { ApiConfig } from "trunkline/google"
+import { AffinityRule, type ChannelPoolOptions } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -6,20 +6,18 @@ import {
   CallOptions,
   Client,
   Deadline,
-  Discovery,
   type Endpoint,
   ErrorDetails,
   Handlers,
   NoPeerReady,
-  PeerRegistry,
   PickFirst,
-  Picker,
   PowerOfTwo,
   RoundRobin,
   RpcError,
   StaticDiscovery,
   Transport
 } from "trunkline"
+import { Discovery, PeerRegistry, Picker } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint } from "../support/endpoints.ts"

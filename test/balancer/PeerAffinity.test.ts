@@ -1,20 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Random, Schedule, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Affinity,
-  type AffinityRule,
-  Balancer,
-  CallOptions,
-  ChannelPool,
-  Client,
-  Discovery,
-  MultiEndpoint,
-  Picker,
-  Retry,
-  RoundRobin,
-  StateRef
-} from "trunkline"
+import { Affinity, Balancer, CallOptions, ChannelPool, Client, MultiEndpoint, Retry, RoundRobin } from "trunkline"
+import { type AffinityRule, Discovery, Picker, StateRef } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint as endpointOf } from "../support/endpoints.ts"

@@ -13,9 +13,9 @@ import {
   RoundRobin,
   RpcError,
   StaticDiscovery,
-  Weighted,
-  Weights
+  Weighted
 } from "trunkline"
+import { Weights } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -6,23 +6,25 @@ import {
   Balancer,
   CallOptions,
   Client,
-  Connectivity,
-  Connector,
-  Discovery,
   NoPeerReady,
-  PeerPool,
-  PeerRegistry,
   PickFirst,
-  Picker,
   Priority,
   RoundRobin,
   type RpcError,
-  type Signal,
   StaticDiscovery,
-  Subset,
+  Subset
+} from "trunkline"
+import {
+  Connectivity,
+  Connector,
+  Discovery,
+  PeerPool,
+  PeerRegistry,
+  Picker,
+  type Signal,
   HealthVerdict,
   StateRef
-} from "trunkline"
+} from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint } from "../support/endpoints.ts"

@@ -11,7 +11,6 @@ import {
   Handlers,
   OutlierDetection,
   PeakEwma,
-  PeerPool,
   PowerOfTwo,
   Retry,
   RetryBudget,
@@ -19,6 +18,7 @@ import {
   Service,
   StaticDiscovery
 } from "trunkline"
+import { PeerPool } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 
 const describing = <N extends Schema.Codec<string>, C extends Schema.Codec<string | number>>(name: N, count: C) =>

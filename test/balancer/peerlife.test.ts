@@ -12,23 +12,18 @@ import {
   Balancer,
   CallOptions,
   Client,
-  type Connector,
-  Discovery,
   RoutePicker,
   Endpoint,
   EndpointList,
   LeastPending,
   NoPeerReady,
-  PeerPool,
   PeerRefused,
-  PeerRegistry,
-  PeerStatus,
   PickFirst,
-  Picker,
   PoolClosed,
   RoundRobin,
   StaticDiscovery
 } from "trunkline"
+import { type Connector, Discovery, PeerPool, PeerRegistry, PeerStatus, Picker } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint } from "../support/endpoints.ts"

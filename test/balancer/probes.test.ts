@@ -5,17 +5,14 @@ import { TestClock } from "effect/testing"
 import {
   Balancer,
   Client,
-  Connector,
   FailureAccrual,
   Handlers,
-  PeerPool,
   RoundRobin,
   RpcError,
   type ServerCall,
-  type Signal,
-  StaticDiscovery,
-  HealthVerdict
+  StaticDiscovery
 } from "trunkline"
+import { Connector, PeerPool, type Signal, HealthVerdict } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
 

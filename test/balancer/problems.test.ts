@@ -6,19 +6,13 @@ import {
   Balancer,
   CallOptions,
   Client,
-  Connector,
-  Discovery,
   type Endpoint,
   EndpointList,
   Introspection,
-  PeerPool,
-  PeerRegistry,
-  Picker,
   RoundRobin,
-  Signal,
-  StaticDiscovery,
-  HealthVerdict
+  StaticDiscovery
 } from "trunkline"
+import { Connector, Discovery, PeerPool, PeerRegistry, Picker, Signal, HealthVerdict } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint } from "../support/endpoints.ts"

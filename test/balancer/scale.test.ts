@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, FailureAccrual, PeerPool, SlowStart, StaticDiscovery } from "trunkline"
+import { Balancer, FailureAccrual, SlowStart, StaticDiscovery } from "trunkline"
+import { PeerPool } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 

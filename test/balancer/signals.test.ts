@@ -2,19 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Balancer,
-  CallOptions,
-  Client,
-  LeastPending,
-  NoPeerReady,
-  PeerPool,
-  RoundRobin,
-  Signal,
-  StaticDiscovery,
-  HealthVerdict,
-  StateRef
-} from "trunkline"
+import { Balancer, CallOptions, Client, LeastPending, NoPeerReady, RoundRobin, StaticDiscovery } from "trunkline"
+import { PeerPool, Signal, HealthVerdict, StateRef } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -8,13 +8,12 @@ import {
   Handlers,
   LeastPending,
   PeakEwma,
-  PeerPool,
   PendingLoad,
-  type Picker,
   PowerOfTwo,
   Service,
   StaticDiscovery
 } from "trunkline"
+import { PeerPool, type Picker } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 
 const Watching = Service.make("test.Watching", {

@@ -12,15 +12,14 @@ import {
   LeastPending,
   OutlierDetection,
   Panic,
-  PeerPool,
   PowerOfTwo,
   Priority,
   RoundRobin,
   RpcError,
   SlowStart,
-  Endpoint,
-  Discovery
+  Endpoint
 } from "trunkline"
+import { PeerPool, Discovery } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { endpoint } from "../support/endpoints.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -6,7 +6,6 @@ import {
   Balancer,
   CallOptions,
   Client,
-  Discovery,
   Endpoint,
   LeastPending,
   Locality,
@@ -14,22 +13,18 @@ import {
   NoPeerReady,
   Panic,
   PeakEwma,
-  PeerPool,
   PickFirst,
-  type Picker,
   PowerOfTwo,
   Priority,
   Random,
   Rendezvous,
   RingHash,
   RoundRobin,
-  Signal,
   Sticky,
   Subset,
-  HealthVerdict,
-  StateRef,
   Weighted
 } from "trunkline"
+import { Discovery, PeerPool, type Picker, Signal, HealthVerdict, StateRef } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -11,7 +11,6 @@ import { Clock, Effect, Stream } from "effect"
 import { getHeapStatistics } from "node:v8"
 import {
   Backoff,
-  Call,
   CallOptions,
   Client,
   Deadline,
@@ -22,6 +21,7 @@ import {
   Tracing,
   Transport
 } from "trunkline"
+import { Call } from "trunkline/extend"
 import { EchoService } from "../gen/echo_pb.ts"
 import * as Statistics from "./Statistics.ts"
 

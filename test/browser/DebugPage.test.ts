@@ -4,20 +4,10 @@ import { Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
-import {
-  Backoff,
-  Balancer,
-  Client,
-  GrpcJsConnector,
-  GrpcJsServer,
-  Introspection,
-  NodeDebugPage,
-  Retry,
-  RoundRobin,
-  type Snapshot,
-  StaticDiscovery,
-  Transport
-} from "trunkline"
+import { Backoff, Balancer, Client, Introspection, Retry, RoundRobin, StaticDiscovery, Transport } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
+import { NodeDebugPage } from "trunkline/debug-page"
+import type { Snapshot } from "trunkline/extend"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { peer, pool, snapshot } from "../support/snapshots.ts"

@@ -11,7 +11,6 @@ import {
   ErrorDetails,
   Handlers,
   Interceptor,
-  Outcome,
   Retry,
   RoundRobin,
   RpcError,
@@ -19,6 +18,7 @@ import {
   Service,
   StaticDiscovery
 } from "trunkline"
+import { Outcome } from "trunkline/extend"
 import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../gen/echo_pb.ts"
 import { memory, type Wire, wires } from "../support/wires.ts"
 import * as Backend from "../support/backend.ts"

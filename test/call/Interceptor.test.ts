@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Stream } from "effect"
-import { Call, CallOptions, Interceptor, Metadata, RpcError, Service } from "trunkline"
+import { CallOptions, Interceptor, Metadata, RpcError, Service } from "trunkline"
+import { Call } from "trunkline/extend"
 import { EchoService } from "../gen/echo_pb.ts"
 
 const { echo, expand } = Service.from(EchoService).methods

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Metadata, MetadataLimit } from "trunkline"
+import { Metadata } from "trunkline"
+import { MetadataLimit } from "trunkline/extend"
 
 describe("the size of metadata", () => {
   it("is name, value and 32 for each value; bytes count as base64", () => {

@@ -4,7 +4,6 @@ import { Effect, Fiber, Random, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Balancer,
-  Call,
   CallOptions,
   Client,
   Deadline,
@@ -14,6 +13,7 @@ import {
   StaticDiscovery,
   Transport
 } from "trunkline"
+import { Call } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { type Wire, wires } from "../support/wires.ts"
 

@@ -1,16 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Random, Ref, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Balancer,
-  CallOptions,
-  ChannelPool,
-  type ChannelPoolOptions,
-  Client,
-  Connector,
-  RoundRobin,
-  StaticDiscovery
-} from "trunkline"
+import { Balancer, CallOptions, ChannelPool, Client, RoundRobin, StaticDiscovery } from "trunkline"
+import { type ChannelPoolOptions, Connector } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -1,17 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  CallOptions,
-  ChannelPool,
-  Client,
-  Connector,
-  type Endpoint,
-  Introspection,
-  Metrics,
-  Snapshot,
-  Transport
-} from "trunkline"
+import { CallOptions, ChannelPool, Client, type Endpoint, Introspection, Metrics, Transport } from "trunkline"
+import { Connector, Snapshot } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint } from "../support/endpoints.ts"

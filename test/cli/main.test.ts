@@ -5,16 +5,10 @@ import { execFile, execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import {
-  type Call,
-  GrpcJsServer,
-  type Interceptor,
-  Introspection,
-  type Metadata,
-  NodeDebugPage,
-  Reflection,
-  RpcError
-} from "trunkline"
+import { type Interceptor, Introspection, type Metadata, Reflection, RpcError } from "trunkline"
+import { GrpcJsServer } from "trunkline/grpc-js"
+import { NodeDebugPage } from "trunkline/debug-page"
+import type { Call } from "trunkline/extend"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 

@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Random, Stream } from "effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Http from "node:http"
-import { DebugPage, Introspection, NodeDebugPage, Snapshot } from "trunkline"
+import { Introspection } from "trunkline"
+import { DebugPage, NodeDebugPage } from "trunkline/debug-page"
+import { Snapshot } from "trunkline/extend"
 
 /** What came back. */
 interface Reply {

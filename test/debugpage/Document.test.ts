@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import type { Snapshot } from "trunkline"
+import type { Snapshot } from "trunkline/extend"
 import * as Document from "../../src/debugpage/Document.ts"
 import { peer, pool, snapshot } from "../support/snapshots.ts"
 

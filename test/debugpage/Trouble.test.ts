@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Snapshot } from "trunkline"
+import type { Snapshot } from "trunkline/extend"
 import * as Document from "../../src/debugpage/Document.ts"
 import * as Trouble from "../../src/debugpage/Trouble.ts"
 import { peer, pool, snapshot } from "../support/snapshots.ts"

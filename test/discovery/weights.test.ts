@@ -1,7 +1,8 @@
 /** Weights are refused where an endpoint is made, and add up where one is listed twice. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { Discovery, Endpoint, EndpointList, StaticDiscovery } from "trunkline"
+import { Endpoint, EndpointList, StaticDiscovery } from "trunkline"
+import { Discovery } from "trunkline/extend"
 
 const address = (host: string) => Endpoint.Address.Tcp({ host, port: 1 })
 const made = (host: string, attributes?: Endpoint.Attributes) => Endpoint.make(address(host), attributes)

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Fiber, Layer, Random, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { CallOptions, GapicConfig, type Method, Retry, RetryBudget } from "trunkline"
+import { CallOptions, type Method, Retry, RetryBudget } from "trunkline"
+import { GapicConfig } from "trunkline/google"
 import { failure, scripted } from "../support/scripted.ts"
 
 const numbers = {

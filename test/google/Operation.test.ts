@@ -12,12 +12,12 @@ import {
   Deadline,
   ErrorDetails,
   Handlers,
-  Operation,
   Retry,
   RoundRobin,
   RpcError,
   StaticDiscovery
 } from "trunkline"
+import { Operation } from "trunkline/google"
 import { TestNetwork } from "trunkline/testing"
 import { BookSchema, DigitizingSchema, Library } from "../gen/library_pb.ts"
 

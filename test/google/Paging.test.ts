@@ -2,18 +2,8 @@ import { create } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Ref, Result, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Balancer,
-  CallOptions,
-  Client,
-  Handlers,
-  Operation,
-  Paging,
-  Retry,
-  RoundRobin,
-  RpcError,
-  StaticDiscovery
-} from "trunkline"
+import { Balancer, CallOptions, Client, Handlers, Retry, RoundRobin, RpcError, StaticDiscovery } from "trunkline"
+import { Operation, Paging } from "trunkline/google"
 import { TestNetwork } from "trunkline/testing"
 import { Library, ListBooksRequestSchema } from "../gen/library_pb.ts"
 

@@ -3,16 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
 import http2 from "node:http2"
 import { vi } from "vitest"
-import {
-  Balancer,
-  CallOptions,
-  Client,
-  GrpcJsConnector,
-  Metadata,
-  RoundRobin,
-  type RpcError,
-  StaticDiscovery
-} from "trunkline"
+import { Balancer, CallOptions, Client, Metadata, RoundRobin, type RpcError, StaticDiscovery } from "trunkline"
+import { GrpcJsConnector } from "trunkline/grpc-js"
 import { EchoService } from "../gen/echo_pb.ts"
 import * as Frames from "../support/frameServer.ts"
 

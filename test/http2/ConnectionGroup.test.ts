@@ -1,7 +1,8 @@
 /** More connections where the server takes few calls on each. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue, Stream } from "effect"
-import { CallOptions, Handlers, Http2Server } from "trunkline"
+import { CallOptions, Handlers } from "trunkline"
+import { Http2Server } from "trunkline/http2"
 import { EchoService } from "../gen/echo_pb.ts"
 import { clientOf } from "../support/http2Client.ts"
 

@@ -1,7 +1,8 @@
 /** Compression between our client and our server, message by message. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { CallOptions, Compression, Handlers, Http2Server, RpcError } from "trunkline"
+import { CallOptions, Compression, Handlers, RpcError } from "trunkline"
+import { Http2Server } from "trunkline/http2"
 import { EchoService } from "../gen/echo_pb.ts"
 import { clientOf } from "../support/http2Client.ts"
 

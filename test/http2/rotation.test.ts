@@ -5,17 +5,8 @@ import { TestClock } from "effect/testing"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import {
-  Balancer,
-  Client,
-  Handlers,
-  Http2Connector,
-  Http2Server,
-  RoundRobin,
-  StaticDiscovery,
-  type Tls,
-  TlsFiles
-} from "trunkline"
+import { Balancer, Client, Handlers, RoundRobin, StaticDiscovery, type Tls } from "trunkline"
+import { Http2Connector, Http2Server, TlsFiles } from "trunkline/http2"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { selfSigned } from "../support/certificate.ts"

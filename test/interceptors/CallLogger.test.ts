@@ -9,12 +9,12 @@ import {
   Code,
   type Handlers,
   Interceptor,
-  Outcome,
   Retry,
   RoundRobin,
   RpcError,
   StaticDiscovery
 } from "trunkline"
+import { Outcome } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

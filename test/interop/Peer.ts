@@ -3,17 +3,16 @@ import { Effect, Layer, Result, type Scope, Stream } from "effect"
 import {
   Balancer,
   Client,
-  type Connector,
-  type Discovery,
   Endpoint,
-  GrpcJsConnector,
-  Http2Connector,
   type LoadReport,
   PickFirst,
   type RpcError,
   ServerLoad,
   StaticDiscovery
 } from "trunkline"
+import { GrpcJsConnector } from "trunkline/grpc-js"
+import { Http2Connector } from "trunkline/http2"
+import type { Connector, Discovery } from "trunkline/extend"
 import { TestService, UnimplementedService } from "../gen/interop_pb.ts"
 import { testCa } from "./certificates.ts"
 import { type ClientFlags, FlagError } from "./flags.ts"

@@ -1,6 +1,7 @@
 /** The interop cases, as calls of our client. */
 import type { Effect } from "effect"
-import type { Discovery, RpcError } from "trunkline"
+import type { RpcError } from "trunkline"
+import type { Discovery } from "trunkline/extend"
 import * as Compression from "./cases/compression.ts"
 import * as GiveUp from "./cases/giveUp.ts"
 import * as Load from "./cases/load.ts"

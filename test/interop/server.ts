@@ -8,7 +8,9 @@
  * until it is told to end.
  */
 import { Cause, Console, Context, Effect, Exit, Fiber, type Scope } from "effect"
-import { GrpcJsServer, Handlers, Http2Server, type Server, ServerLoad } from "trunkline"
+import { Handlers, type Server, ServerLoad } from "trunkline"
+import { GrpcJsServer } from "trunkline/grpc-js"
+import { Http2Server } from "trunkline/http2"
 import { ofServer } from "./certificates.ts"
 import { FlagError, serverFlags } from "./flags.ts"
 import { handlers } from "./TestService.ts"

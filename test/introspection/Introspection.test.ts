@@ -4,17 +4,16 @@ import { TestClock } from "effect/testing"
 import {
   Balancer,
   Client,
-  Discovery,
   FailureAccrual,
   Introspection,
   MethodPolicy,
   Retry,
   RetryBudget,
   RoundRobin,
-  Snapshot,
   StaticDiscovery,
   Transport
 } from "trunkline"
+import { Discovery, Snapshot } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

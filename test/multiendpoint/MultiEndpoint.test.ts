@@ -14,18 +14,8 @@ import {
   Stream
 } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  CallOptions,
-  Client,
-  Connector,
-  Discovery,
-  Introspection,
-  MultiEndpoint,
-  MultiEndpointConfig,
-  MultiEndpointError,
-  type PriorityList,
-  StaticDiscovery
-} from "trunkline"
+import { CallOptions, Client, Introspection, MultiEndpoint, StaticDiscovery } from "trunkline"
+import { Connector, Discovery, MultiEndpointConfig, MultiEndpointError, type PriorityList } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { PeerStatus } from "trunkline"
+import { PeerStatus } from "trunkline/extend"
 
 const at = (state: PeerStatus.State, cause?: string): PeerStatus.PeerStatus => ({
   state,

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema } from "effect"
-import { Locality, type Peer, RoundRobin, HealthVerdict } from "trunkline"
+import { Locality, RoundRobin } from "trunkline"
+import { type Peer, HealthVerdict } from "trunkline/extend"
 import { idle, isAsked, move, ready, run, setOf } from "../support/peerSets.ts"
 
 describe("prefer", () => {

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Panic, type Peer, RoundRobin, HealthVerdict } from "trunkline"
+import { Panic, RoundRobin } from "trunkline"
+import { type Peer, HealthVerdict } from "trunkline/extend"
 import { idle, ready, run, setOf } from "../support/peerSets.ts"
 
 const policy = Panic.below(RoundRobin.make(), 0.5)

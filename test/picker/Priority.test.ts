@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Priority, RoundRobin, HealthVerdict } from "trunkline"
+import { Priority, RoundRobin } from "trunkline"
+import { HealthVerdict } from "trunkline/extend"
 import { loads } from "../../src/picker/Spillover.ts"
 import { idle, isAsked, move, ready, run, settle, setOf } from "../support/peerSets.ts"
 

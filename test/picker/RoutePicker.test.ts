@@ -10,19 +10,16 @@ import {
   Interceptor,
   LeastPending,
   PeakEwma,
-  type Peer,
   PeerRefused,
-  type Picker,
   PowerOfTwo,
   Random,
   RingHash,
   RoundRobin,
   type RpcError,
-  type Signal,
   StaticDiscovery,
-  Transport,
-  HealthVerdict
+  Transport
 } from "trunkline"
+import { type Peer, type Picker, type Signal, HealthVerdict } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

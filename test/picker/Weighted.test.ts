@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema, Stream } from "effect"
-import { type Peer, type Picker, Weighted, Weights } from "trunkline"
+import { Weighted } from "trunkline"
+import { type Peer, type Picker, Weights } from "trunkline/extend"
 import { peerAt, pickersOf, picks, setOf } from "../support/peers.ts"
 
 const weighted = (...weights: ReadonlyArray<number>) => weights.map((weight, i) => peerAt(`p${i}`, "Ready", weight))

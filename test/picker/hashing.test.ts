@@ -1,7 +1,8 @@
 /** The pickers by key: where keys go, how evenly, and which ones move. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
-import { HashKey, Maglev, type Peer, type Picker, Rendezvous, RingHash } from "trunkline"
+import { HashKey, Maglev, Rendezvous, RingHash } from "trunkline"
+import type { Peer, Picker } from "trunkline/extend"
 import { callWith, peerAt, pickersOf, setOf, share } from "../support/peers.ts"
 
 const hosts = (count: number): ReadonlyArray<Peer.Peer> =>

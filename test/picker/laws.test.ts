@@ -9,11 +9,9 @@ import {
   Locality,
   Maglev,
   PeakEwma,
-  type Peer,
   Panic,
   PendingLoad,
   PickFirst,
-  Picker,
   PowerOfTwo,
   Priority,
   Random,
@@ -23,9 +21,9 @@ import {
   RpcError,
   Sticky,
   Subset,
-  Weighted,
-  Weights
+  Weighted
 } from "trunkline"
+import { type Peer, Picker, Weights } from "trunkline/extend"
 import { PickerLaws } from "trunkline/testing"
 
 const shipped: ReadonlyArray<[string, Picker.PickerPolicy, PickerLaws.Options]> = [

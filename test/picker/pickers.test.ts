@@ -1,17 +1,8 @@
 /** What every picker must do, and what makes each one itself. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random as Chance, Stream } from "effect"
-import {
-  LeastPending,
-  PeakEwma,
-  type Peer,
-  PendingLoad,
-  PickFirst,
-  type Picker,
-  PowerOfTwo,
-  Random,
-  RoundRobin
-} from "trunkline"
+import { LeastPending, PeakEwma, PendingLoad, PickFirst, PowerOfTwo, Random, RoundRobin } from "trunkline"
+import type { Peer, Picker } from "trunkline/extend"
 import { callWith, peerAt, pickersOf, picks, setOf, share, start } from "../support/peers.ts"
 
 const policies: ReadonlyArray<[string, Picker.PickerPolicy]> = [

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Pull, Random, Schedule } from "effect"
-import { Backoff, Jitter, Retry, RpcError } from "trunkline"
+import { Backoff, Retry, RpcError } from "trunkline"
+import { Jitter } from "trunkline/extend"
 import { always, highest as envelope } from "../support/timeline.ts"
 
 /** The next delays of a schedule, in milliseconds. */

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Function, Schedule } from "effect"
-import { Backoff, Code, Jitter, Pushback, Retry, type RpcError } from "trunkline"
+import { Backoff, Code, Pushback, Retry, type RpcError } from "trunkline"
+import { Jitter } from "trunkline/extend"
 
 const but = (...codes: ReadonlyArray<Code.Code>) =>
   `Not retried: ${Code.all.filter((code) => !codes.includes(code)).join(", ")}`

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Code, HttpStatus, RpcError } from "trunkline"
+import { type Code, RpcError } from "trunkline"
+import { HttpStatus } from "trunkline/extend"
 
 describe("HttpStatus", () => {
   it.each<[number, Code.Status]>([

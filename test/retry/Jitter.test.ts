@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
-import { Jitter } from "trunkline"
+import { Jitter } from "trunkline/extend"
 
 describe("Jitter", () => {
   it.each<[string, Jitter.Jitter, low: number, middle: number, high: number]>([

@@ -15,7 +15,8 @@ import {
   Schema
 } from "effect"
 import { TestClock } from "effect/testing"
-import { Backoff, Code, HttpStatus, Jitter, Retry, RpcError } from "trunkline"
+import { Backoff, Code, Retry, RpcError } from "trunkline"
+import { HttpStatus, Jitter } from "trunkline/extend"
 import { always, highest, timeline } from "../support/timeline.ts"
 
 const fail = (code: Code.Code, message = "x") => RpcError.make(code, message, { origin: "remote" })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Schedule } from "effect"
-import { Backoff, Code, ErrorDetails, Jitter, Pushback, Retry, RpcError } from "trunkline"
+import { Backoff, Code, ErrorDetails, Pushback, Retry, RpcError } from "trunkline"
+import { Jitter } from "trunkline/extend"
 import { timeline } from "../support/timeline.ts"
 
 const unavailable = RpcError.make("UNAVAILABLE", "busy", { origin: "remote" })

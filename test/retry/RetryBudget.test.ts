@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Random } from "effect"
-import { type Outcome, RetryBudget } from "trunkline"
+import { RetryBudget } from "trunkline"
+import type { Outcome } from "trunkline/extend"
 
 const take = (budget: RetryBudget.RetryBudget, times: number, now: number): number =>
   Array.from({ length: times }, () => budget.withdraw(now)).filter(Boolean).length

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Random } from "effect"
-import { Backoff, Jitter, Retry, RpcError } from "trunkline"
+import { Backoff, Retry, RpcError } from "trunkline"
+import { Jitter } from "trunkline/extend"
 import { always, highest, timeline } from "../support/timeline.ts"
 
 const backoff = Backoff.exponential({ initial: 100, max: 400 })

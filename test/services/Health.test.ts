@@ -1,17 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Balancer,
-  CallOptions,
-  GrpcJsConnector,
-  GrpcJsServer,
-  Handlers,
-  Health,
-  RoundRobin,
-  StaticDiscovery,
-  type Transport
-} from "trunkline"
+import { Balancer, CallOptions, Handlers, Health, RoundRobin, StaticDiscovery, type Transport } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
 import type { HealthCheckResponse_ServingStatus } from "../../src/services/gen/grpc/health/v1/health_pb.ts"
 import { memory, type Wire, wires } from "../support/wires.ts"
 

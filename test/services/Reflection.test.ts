@@ -4,17 +4,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Queue, Stream } from "effect"
 import { execFile } from "node:child_process"
 import { resolve } from "node:path"
-import {
-  Balancer,
-  Client,
-  GrpcJsServer,
-  Handlers,
-  Health,
-  Reflection,
-  RoundRobin,
-  type RpcError,
-  StaticDiscovery
-} from "trunkline"
+import { Balancer, Client, Handlers, Health, Reflection, RoundRobin, type RpcError, StaticDiscovery } from "trunkline"
+import { GrpcJsServer } from "trunkline/grpc-js"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { file_orchard_cellar } from "../gen/orchard/cellar_pb.ts"

@@ -7,16 +7,14 @@ import {
   Handlers,
   type Interceptor,
   LoadReport,
-  PeerPool,
   ReportedLoad,
   RpcError,
   ServerLoad,
-  type Signal,
   StaticDiscovery,
   Transport,
-  Weighted,
-  Weights
+  Weighted
 } from "trunkline"
+import { PeerPool, type Signal, Weights } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
 

@@ -2,17 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Schedule } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Balancer,
-  CallOptions,
-  Client,
-  Deadline,
-  Health,
-  NoPeerReady,
-  PeerPool,
-  RoundRobin,
-  StaticDiscovery
-} from "trunkline"
+import { Balancer, CallOptions, Client, Deadline, Health, NoPeerReady, RoundRobin, StaticDiscovery } from "trunkline"
+import { PeerPool } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { FailureAccrual, type Outcome } from "trunkline"
+import { FailureAccrual } from "trunkline"
+import type { Outcome } from "trunkline/extend"
 import { Breaker, delay } from "../../src/signals/Breaker.ts"
 import { connect, connected, detect, disconnect, settle } from "../support/detect.ts"
 

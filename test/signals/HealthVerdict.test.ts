@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, pipe, Schema } from "effect"
-import { HealthVerdict } from "trunkline"
+import { HealthVerdict } from "trunkline/extend"
 
 /** What a signal may say. Weights are powers of two, so that products are exact whatever the order. */
 const said = Schema.Struct({

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { OutlierDetection, type Peer } from "trunkline"
+import { OutlierDetection } from "trunkline"
+import type { Peer } from "trunkline/extend"
 import { connected, detect, settle } from "../support/detect.ts"
 
 const tally = (succeeded: number, failed: number): OutlierDetection.Tally => ({ succeeded, failed })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Peer, Signal, HealthVerdict, StateRef } from "trunkline"
+import { Peer, Signal, HealthVerdict, StateRef } from "trunkline/extend"
 import { endpoint } from "../support/endpoints.ts"
 
 const settle = TestClock.adjust(0)

@@ -3,19 +3,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import {
   Balancer,
-  Call,
   CallOptions,
   Client,
-  Connector,
   Deadline,
   Handlers,
-  PeerRegistry,
   Retry,
   RoundRobin,
   RpcError,
   Service,
   StaticDiscovery
 } from "trunkline"
+import { Call, Connector, PeerRegistry } from "trunkline/extend"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint } from "../support/endpoints.ts"
 import { EchoService } from "../gen/echo_pb.ts"

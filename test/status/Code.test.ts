@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Code, Outcome } from "trunkline"
+import { Code } from "trunkline"
+import { Outcome } from "trunkline/extend"
 
 describe("Code", () => {
   it.each([

@@ -1,6 +1,7 @@
 /** Who is blamed for every code, by whom it was said and how far the attempt got, cell by cell. */
 import { assert, describe, it } from "@effect/vitest"
-import { Code, Outcome, RpcError } from "trunkline"
+import { Code, RpcError } from "trunkline"
+import { Outcome } from "trunkline/extend"
 
 type Cell = `${Outcome.Blamed} ${Outcome.Outcome}`
 

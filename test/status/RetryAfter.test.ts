@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ErrorDetails, RetryAfter, RpcError } from "trunkline"
+import { ErrorDetails, RpcError } from "trunkline"
+import { RetryAfter } from "trunkline/extend"
 
 const error = (...pushback: ReadonlyArray<string>) =>
   RpcError.make("UNAVAILABLE", "busy", {

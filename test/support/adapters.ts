@@ -1,14 +1,9 @@
 /** The adapters for real sockets, which every socket test runs on. */
 import type { Effect, Layer, Scope } from "effect"
-import {
-  type Connector,
-  GrpcJsConnector,
-  GrpcJsServer,
-  Http2Connector,
-  Http2Server,
-  type CertificateProvider,
-  type Server
-} from "trunkline"
+import type { Server } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
+import { Http2Connector, Http2Server } from "trunkline/http2"
+import type { Connector, CertificateProvider } from "trunkline/extend"
 
 /** Options that every adapter understands. */
 export interface ServerOptions extends GrpcJsServer.Options<never> {}

@@ -1,7 +1,6 @@
 /** What an interceptor stands in front of: arrows whose calls end when a test says so, and the calls to make on them. */
 import { Cause, Clock, Deferred, Effect, Exit, Stream } from "effect"
 import {
-  Call,
   CallOptions,
   Deadline,
   type Handlers,
@@ -11,6 +10,7 @@ import {
   type RpcError,
   Service
 } from "trunkline"
+import { Call } from "trunkline/extend"
 import { EchoService } from "../gen/echo_pb.ts"
 
 export const methods = Service.from(EchoService).methods

@@ -1,17 +1,8 @@
 /** A channel pool under a test's control. */
 import { Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Affinity,
-  Balancer,
-  ChannelPool,
-  type ChannelPoolOptions,
-  Client,
-  Connector,
-  type Endpoint,
-  RoundRobin,
-  StaticDiscovery
-} from "trunkline"
+import { Affinity, Balancer, ChannelPool, Client, type Endpoint, RoundRobin, StaticDiscovery } from "trunkline"
+import { type ChannelPoolOptions, Connector } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "./echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

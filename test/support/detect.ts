@@ -1,7 +1,8 @@
 /** A signal at work on peers that the test moves by hand. */
 import { Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Deadline, type Outcome, Peer, type Signal, type HealthVerdict, StateRef } from "trunkline"
+import { Deadline } from "trunkline"
+import { type Outcome, Peer, type Signal, type HealthVerdict, StateRef } from "trunkline/extend"
 import { Lane } from "../../src/peer/ActiveConnection.ts"
 import { endpoint } from "./endpoints.ts"
 

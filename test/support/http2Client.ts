@@ -1,6 +1,7 @@
 /** A client over the HTTP/2 connector. */
 import { Effect, Layer, Schedule } from "effect"
-import { Balancer, Client, Http2Connector, RoundRobin, StaticDiscovery } from "trunkline"
+import { Balancer, Client, RoundRobin, StaticDiscovery } from "trunkline"
+import { Http2Connector } from "trunkline/http2"
 import { EchoService } from "../gen/echo_pb.ts"
 
 export const clientOf = (addresses: ReadonlyArray<string>, options?: Http2Connector.Options) =>

@@ -1,7 +1,8 @@
 /** Lists of endpoints under a test's control, as the rules alone and as the real thing on a test clock. */
 import { Context, Effect, Layer, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Discovery, Endpoint, MultiEndpoint, MultiEndpointState as State, StateRef } from "trunkline"
+import { Endpoint, MultiEndpoint } from "trunkline"
+import { Discovery, MultiEndpointState as State, StateRef } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 
 /** What a timeline does to a list, and what it looks at. */

@@ -1,7 +1,8 @@
 /** Peers and sets of peers that a test makes by hand, and what policies make of them. */
 import { Clock, Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Call, CallOptions, Endpoint, Peer, PendingLoad, Picker, HealthVerdict, StateRef } from "trunkline"
+import { CallOptions, Endpoint, PendingLoad } from "trunkline"
+import { Call, Peer, Picker, HealthVerdict, StateRef } from "trunkline/extend"
 
 /** Lets everything that is ready to run do so. */
 export const settle = Effect.repeat(TestClock.adjust(0), { times: 3 })

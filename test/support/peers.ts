@@ -1,6 +1,7 @@
 /** Peers in the state a test wants, and what pickers make of them. */
 import { Clock, Effect, Queue, Stream } from "effect"
-import { Call, CallOptions, Peer, PendingLoad, type Picker, HealthVerdict } from "trunkline"
+import { CallOptions, PendingLoad } from "trunkline"
+import { Call, Peer, type Picker, HealthVerdict } from "trunkline/extend"
 import { endpoint } from "./endpoints.ts"
 
 /** A call made with these options. */

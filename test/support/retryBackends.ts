@@ -1,16 +1,8 @@
 /** Three backends on the network in memory that answer as the test says, a client of them, and what they saw. */
 import { Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Balancer,
-  Client,
-  Handlers,
-  PeerPool,
-  RoundRobin,
-  type RpcError,
-  type ServerCall,
-  StaticDiscovery
-} from "trunkline"
+import { Balancer, Client, Handlers, RoundRobin, type RpcError, type ServerCall, StaticDiscovery } from "trunkline"
+import { PeerPool } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { Letters } from "./scripted.ts"
 

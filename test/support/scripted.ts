@@ -1,6 +1,7 @@
 /** A client over a transport that answers attempts as the test says, and what that transport saw of them. */
 import { Effect, Schedule, Schema, Stream } from "effect"
-import { type Call, Client, type Interceptor, type Method, Retry, RpcError, Service, Transport } from "trunkline"
+import { Client, type Interceptor, type Method, Retry, RpcError, Service, Transport } from "trunkline"
+import type { Call } from "trunkline/extend"
 
 /** The service, which says of its unary method whether calling it twice is harmless. */
 const lettersThat = (idempotency: Method.Idempotency) =>

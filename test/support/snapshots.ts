@@ -1,5 +1,5 @@
 /** Snapshots to render, made of little. */
-import type { Snapshot } from "trunkline"
+import type { Snapshot } from "trunkline/extend"
 
 /** A peer that nothing is wrong with, unless something is said. */
 export const peer = (facts?: Partial<Snapshot.Peer>): Snapshot.Peer => ({

@@ -1,6 +1,7 @@
 /** A tracer that keeps what it was told, and the calls that tests of spans make. */
 import { Effect, Layer, Option, type Scope, Tracer } from "effect"
-import { Balancer, Client, type Connector, RoundRobin, StaticDiscovery } from "trunkline"
+import { Balancer, Client, RoundRobin, StaticDiscovery } from "trunkline"
+import type { Connector } from "trunkline/extend"
 import { EchoService } from "../gen/echo_pb.ts"
 
 export interface Recorder {

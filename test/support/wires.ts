@@ -2,15 +2,10 @@
 import { it } from "@effect/vitest"
 import { type Duration, Effect, Layer, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  type Connector,
-  GrpcJsConnector,
-  GrpcJsServer,
-  type Handlers,
-  Http2Connector,
-  Http2Server,
-  type Server
-} from "trunkline"
+import type { Handlers, Server } from "trunkline"
+import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
+import { Http2Connector, Http2Server } from "trunkline/http2"
+import type { Connector } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 
 /** Starts a server and says where it is. */

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit } from "effect"
-import { Call, CallOptions, Deadline, ErrorDetails, RpcError } from "trunkline"
+import { CallOptions, Deadline, ErrorDetails, RpcError } from "trunkline"
+import { Call } from "trunkline/extend"
 import * as ErrorType from "../../src/telemetry/ErrorType.ts"
 import * as Spans from "../../src/telemetry/Spans.ts"
 

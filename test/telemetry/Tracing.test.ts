@@ -5,7 +5,6 @@ import {
   Balancer,
   CallOptions,
   Client,
-  type Connector,
   ErrorDetails,
   Handlers,
   Hedge,
@@ -18,6 +17,7 @@ import {
   Tracing,
   Transport
 } from "trunkline"
+import type { Connector } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -1,7 +1,8 @@
 /** That the simulated world is right: what theory says of queues, exact times of what goes wrong, and the same each time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Random } from "effect"
-import { Backoff, CallOptions, Hedge, LeastPending, Picker, Retry, RetryBudget, RoundRobin } from "trunkline"
+import { Backoff, CallOptions, Hedge, LeastPending, Retry, RetryBudget, RoundRobin } from "trunkline"
+import { Picker } from "trunkline/extend"
 import { Simulation } from "trunkline/testing"
 
 const roundRobin = { picker: RoundRobin.make() }

@@ -8,16 +8,13 @@ import {
   CallOptions,
   ChannelPool,
   Client,
-  type Connector,
   RoutePicker,
   Handlers,
-  Jitter,
   LeastPending,
   Locality,
   MultiEndpoint,
   Panic,
   PickFirst,
-  type Picker,
   PowerOfTwo,
   Priority,
   Retry,
@@ -28,6 +25,7 @@ import {
   Sticky,
   type Transport
 } from "trunkline"
+import { type Connector, Jitter, type Picker } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 
 const Who = Service.make("test.Who", { who: Service.unary(Schema.Number, Schema.String) })

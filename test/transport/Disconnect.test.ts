@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import * as net from "node:net"
-import { Http2Connector, Disconnect } from "trunkline"
+import { Http2Connector } from "trunkline/http2"
+import { Disconnect } from "trunkline/extend"
 import { endpoint } from "../support/endpoints.ts"
 
 describe("fromSocketCode", () => {

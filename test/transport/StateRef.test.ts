@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
-import { StateRef } from "trunkline"
+import { StateRef } from "trunkline/extend"
 
 describe("Watched", () => {
   it.effect("begins with the current value and goes on with every later one", () =>

@@ -7,13 +7,13 @@ import {
   Client,
   DefaultMetadata,
   Interceptor,
-  PeerPool,
   Retry,
   RoundRobin,
   type RpcError,
   StaticDiscovery,
   Transport
 } from "trunkline"
+import { PeerPool } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"

@@ -1,6 +1,7 @@
 /** What a page has in it is known from the method's messages. */
 import type { Effect, Stream } from "effect"
-import { type Client, Operation, Paging, type RpcError } from "trunkline"
+import type { Client, RpcError } from "trunkline"
+import { Operation, Paging } from "trunkline/google"
 import { describe, expectTypeOf, it } from "vitest"
 import { type Book, type Digitizing, BookSchema, DigitizingSchema, Library, type Shelf } from "../gen/library_pb.ts"
 

@@ -1,16 +1,9 @@
 /** The promise: everything on. Three backends, power of two over Peak EWMA, a retry policy, both kinds of deadline. */
 import { Effect, Layer } from "effect"
-import {
-  Backoff,
-  Balancer,
-  type Connector,
-  GrpcJsConnector,
-  Http2Connector,
-  PeakEwma,
-  PowerOfTwo,
-  Retry,
-  StaticDiscovery
-} from "trunkline"
+import { Backoff, Balancer, PeakEwma, PowerOfTwo, Retry, StaticDiscovery } from "trunkline"
+import { GrpcJsConnector } from "trunkline/grpc-js"
+import { Http2Connector } from "trunkline/http2"
+import type { Connector } from "trunkline/extend"
 import type { Contender } from "../Contender.ts"
 import * as EchoCalls from "./EchoCalls.ts"
 

@@ -1,6 +1,8 @@
 /** The same client straight over one connection: what is left when balancing and retries are taken away. */
 import { Effect, Layer, Result } from "effect"
-import { Connector, Endpoint, GrpcJsConnector, Transport } from "trunkline"
+import { Endpoint, Transport } from "trunkline"
+import { GrpcJsConnector } from "trunkline/grpc-js"
+import { Connector } from "trunkline/extend"
 import type { Contender } from "../Contender.ts"
 import * as EchoCalls from "./EchoCalls.ts"
 

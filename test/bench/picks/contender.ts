@@ -4,7 +4,8 @@
  * A call is picked for and counted; the one picked for 64 calls before has ended, and is counted off and measured.
  */
 import { Clock, Effect, Stream } from "effect"
-import { Call, CallOptions, Endpoint, Peer, PendingLoad, type Picker, HealthVerdict } from "trunkline"
+import { CallOptions, Endpoint, PendingLoad } from "trunkline"
+import { Call, Peer, type Picker, HealthVerdict } from "trunkline/extend"
 import { performance } from "node:perf_hooks"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"

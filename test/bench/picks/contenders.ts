@@ -4,7 +4,6 @@ import {
   Maglev,
   PeakEwma,
   PendingLoad,
-  type Picker,
   PowerOfTwo,
   Random,
   Rendezvous,
@@ -12,6 +11,7 @@ import {
   RoundRobin,
   Weighted
 } from "trunkline"
+import type { Picker } from "trunkline/extend"
 
 export const policies: Readonly<Record<string, () => Picker.PickerPolicy>> = {
   RoundRobin: () => RoundRobin.make(),

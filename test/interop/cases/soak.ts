@@ -1,6 +1,7 @@
 /** Many calls, one after another, none of which may be slow. */
 import { Duration, Effect } from "effect"
-import type { Client, Discovery, RpcError } from "trunkline"
+import type { Client, RpcError } from "trunkline"
+import type { Discovery } from "trunkline/extend"
 import type { TestService } from "../../gen/interop_pb.ts"
 import * as Expect from "../expect.ts"
 import type { Peer } from "../Peer.ts"

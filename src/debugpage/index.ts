@@ -1,0 +1,5 @@
+/**
+ * A page that shows what a program's backends do, live.
+ */
+export * as DebugPage from "./DebugPage.ts"
+export * as NodeDebugPage from "./NodeDebugPage.ts"
