@@ -148,7 +148,7 @@ class Reading<in out I, in out O, out R> {
   /** Milliseconds to wait after an error, or why the stream ends with it. */
   readonly #decide = Effect.fnUntraced(
     { self: this },
-    function* (error: RpcError.RpcError): Effect.fn.Return<RetryDecision.Verdict> {
+    function* (error: RpcError.RpcError): Effect.fn.Return<RetryDecision.RetryDecision> {
       const { budget, clock, deadline, run } = this.#terms
       // A call that stopped before it began has asked the policy itself.
       if (error.stopped !== undefined && error.stopped !== "committed") return error.stopped

@@ -12,7 +12,7 @@ import * as Retry from "../retry/Retry.ts"
 import type { RetryBudget } from "../retry/RetryBudget.ts"
 
 /** Milliseconds until the next attempt, or why there is none. */
-export type Verdict = number | Stopped
+export type RetryDecision = number | Stopped
 
 /** A policy under way: the milliseconds it says, or `undefined` when it stops. */
 export type Step = (now: number, error: RpcError) => Effect.Effect<number | undefined>
@@ -67,7 +67,7 @@ export const decide = Effect.fnUntraced(function* (
   step: Step,
   budget: RetryBudget,
   committed: boolean
-): Effect.fn.Return<Verdict> {
+): Effect.fn.Return<RetryDecision> {
   if (error.progress === "dropped" || Outcome.isOfTheCall(error)) return "not_retryable"
   const wall = call.clock.currentTimeMillisUnsafe()
   const delay = yield* step(wall, error)

@@ -7,7 +7,7 @@
 import { Config, Context, Effect, Exit, Layer, Option, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
 import * as FailureAccrual from "../signals/FailureAccrual.ts"
 import type * as Peer from "../peer/Peer.ts"
@@ -101,7 +101,7 @@ const waited = (
     return taken
   })
 
-const arrows = (pool: PeerPool.PeerPool["Service"]): Arrows => ({
+const arrows = (pool: PeerPool.PeerPool["Service"]): Invoker => ({
   target: pool.target,
   picker: pool.picker,
 
@@ -155,7 +155,7 @@ const left: Exit.Exit<never> = Exit.interrupt()
  */
 export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>
-): Effect.fn.Return<Arrows, DiscoveryError, R | Connector | Scope.Scope> {
+): Effect.fn.Return<Invoker, DiscoveryError, R | Connector | Scope.Scope> {
   return (yield* build(options)).arrows
 })
 
@@ -163,7 +163,7 @@ export const make = Effect.fnUntraced(function* <R>(
 const build = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<
-  { readonly arrows: Arrows; readonly pool: PeerPool.PeerPool["Service"] },
+  { readonly arrows: Invoker; readonly pool: PeerPool.PeerPool["Service"] },
   DiscoveryError,
   R | Connector | Scope.Scope
 > {

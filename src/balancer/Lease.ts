@@ -7,8 +7,8 @@
 import { Cause, Exit } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Arrows } from "../call/Interceptor.ts"
-import type { Lane } from "../peer/ActiveConnection.ts"
+import type { Invoker } from "../call/Interceptor.ts"
+import type { ActiveConnection } from "../peer/ActiveConnection.ts"
 import type { Peer } from "../peer/Peer.ts"
 import type { Sink } from "../signals/Signal.ts"
 import type { Load } from "../picker/Picker.ts"
@@ -46,7 +46,7 @@ export interface Observers {
  */
 export class Lease {
   readonly #peer: Peer
-  readonly #lane: Lane
+  readonly #lane: ActiveConnection
   readonly #observers: Observers
   readonly #call: Call
   readonly #start: number
@@ -57,7 +57,7 @@ export class Lease {
   #opening = unary
 
   /** Counts a call onto a peer that has a lane. */
-  constructor(peer: Peer, lane: Lane, observers: Observers, call: Call, now: number) {
+  constructor(peer: Peer, lane: ActiveConnection, observers: Observers, call: Call, now: number) {
     this.#peer = peer
     this.#lane = lane
     this.#observers = observers
@@ -99,7 +99,7 @@ export class Lease {
   }
 
   /** The connection the call is to be sent on. */
-  get transport(): Arrows {
+  get transport(): Invoker {
     return this.#lane.transport
   }
 

@@ -5,7 +5,7 @@ import { Data } from "effect"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
 import type { Peer } from "../peer/Peer.ts"
 import type { State } from "../peer/PeerStatus.ts"
-import type { Verdict } from "../signals/HealthVerdict.ts"
+import type { HealthVerdict } from "../signals/HealthVerdict.ts"
 
 /**
  * One peer of the report: its connectivity, or what keeps calls from it though it is connected.
@@ -54,7 +54,10 @@ export class NoPeerReady extends Data.TaggedError("NoPeerReady")<{
  * @category constructors
  * @since 0.1.0
  */
-export const report = (peers: ReadonlyArray<Peer>, verdictOf: (peer: Peer) => Verdict): ReadonlyArray<UnreadyPeer> =>
+export const report = (
+  peers: ReadonlyArray<Peer>,
+  verdictOf: (peer: Peer) => HealthVerdict
+): ReadonlyArray<UnreadyPeer> =>
   peers.map((peer) => {
     const { cause, state } = peer.status
     const verdict = verdictOf(peer)

@@ -9,7 +9,7 @@
 import { Clock, Effect, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import * as MetricDefinitions from "../telemetry/MetricDefinitions.ts"
 import * as Metrics from "../telemetry/Metrics.ts"
 import * as ObservableMetric from "../telemetry/ObservableMetric.ts"
@@ -102,7 +102,7 @@ export class PeerAffinity {
   // -------------------------------------------------------------------------------------------------------------------
 
   /** Applies the rules of methods: a key of a request becomes the call's, those of a response are bound to its peer. */
-  arrows(next: Arrows): Arrows {
+  arrows(next: Invoker): Invoker {
     return {
       ...next,
       unary: (method, request, call) => {

@@ -94,7 +94,7 @@ export const register = Effect.fnUntraced(function* (
 })
 
 /** Counts what is decided about the peers of a target. */
-const witness = (target: string, registry: Context.Context<never>): MetricsRecorder.Witness => {
+const witness = (target: string, registry: Context.Context<never>): MetricsRecorder.MetricsRecorder => {
   const labels = { "grpc.target": target }
   const fallbacks = MetricDefinitions.roundRobinFallbacks(labels)
   const notYetUsables = MetricDefinitions.weightsNotYetUsable(labels)

@@ -35,7 +35,7 @@ const toWall = (clock: Clock.Clock): ((instant: number) => number) => {
 }
 
 const readVerdict = (
-  verdict: HealthVerdict.Verdict,
+  verdict: HealthVerdict.HealthVerdict,
   since: number | undefined,
   wall: (instant: number) => number
 ): Snapshot.Standing | undefined =>

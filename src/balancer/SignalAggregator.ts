@@ -21,7 +21,7 @@ import type { Problems } from "./Problems.ts"
 export interface Judgement {
   /** Those who are told of every attempt. */
   readonly sinks: ReadonlyArray<Signal.Sink>
-  readonly verdictOf: (peer: Peer) => HealthVerdict.Verdict
+  readonly verdictOf: (peer: Peer) => HealthVerdict.HealthVerdict
   /** Since when a peer's verdict has its status, in milliseconds of the wall clock; `undefined` if nobody says a thing. */
   readonly sinceOf: (peer: Peer) => number | undefined
   /** Whether a peer may be sent a call now. */
@@ -55,7 +55,7 @@ export interface Pool {
 
 /** The verdicts that let one call through, and that call if it has come. */
 interface Probation {
-  readonly verdicts: ReadonlyArray<HealthVerdict.Verdict>
+  readonly verdicts: ReadonlyArray<HealthVerdict.HealthVerdict>
   spent: Probe | undefined
 }
 
@@ -90,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Judgement, never, Scope.Scope> {
   const detectors = yield* Effect.forEach(signals, (signal) => signal.make)
   const latest: Array<Signal.Verdicts> = signals.map(() => Signal.nobody)
-  let merged = new Map<Peer, HealthVerdict.Verdict>()
+  let merged = new Map<Peer, HealthVerdict.HealthVerdict>()
   let probations = new Map<Peer, Probation>()
   let since = new Map<Peer, number>()
   const clock = yield* Clock.Clock
@@ -99,8 +99,8 @@ export const make = Effect.fnUntraced(function* (
     Effect.sync(() => {
       if (equal(latest[index]!, verdicts)) return
       latest[index] = verdicts
-      const next = new Map<Peer, HealthVerdict.Verdict>()
-      const probes = new Map<Peer, Array<HealthVerdict.Verdict>>()
+      const next = new Map<Peer, HealthVerdict.HealthVerdict>()
+      const probes = new Map<Peer, Array<HealthVerdict.HealthVerdict>>()
       for (const said of latest) {
         for (const [peer, verdict] of said) {
           next.set(peer, HealthVerdict.merge(next.get(peer) ?? HealthVerdict.well, verdict))
@@ -123,7 +123,7 @@ export const make = Effect.fnUntraced(function* (
       pool.changed(!stands)
     })
 
-  const verdictOf = (peer: Peer): HealthVerdict.Verdict => merged.get(peer) ?? HealthVerdict.well
+  const verdictOf = (peer: Peer): HealthVerdict.HealthVerdict => merged.get(peer) ?? HealthVerdict.well
   const standing = (peer: Peer): HealthVerdict.Status => verdictOf(peer).status
 
   for (const [index, detector] of detectors.entries()) {

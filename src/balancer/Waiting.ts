@@ -17,7 +17,7 @@ import * as Deadline from "../call/Deadline.ts"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as PeerStatus from "../peer/PeerStatus.ts"
-import type { Verdict } from "../signals/HealthVerdict.ts"
+import type { HealthVerdict } from "../signals/HealthVerdict.ts"
 import * as Picker from "../picker/Picker.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as StateRef from "../transport/StateRef.ts"
@@ -29,7 +29,7 @@ export interface Pool {
   readonly target: string
   readonly closed: () => PoolClosed | undefined
   readonly peers: () => ReadonlyArray<Peer>
-  readonly verdictOf: (peer: Peer) => Verdict
+  readonly verdictOf: (peer: Peer) => HealthVerdict
   /** How many peers discovery has listed; `undefined` before it has said anything. */
   readonly listed: () => number | undefined
   readonly discoveryError: () => DiscoveryError | undefined

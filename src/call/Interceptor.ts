@@ -61,7 +61,7 @@ export type Streaming = <I, O>(
  * @category models
  * @since 0.1.0
  */
-export interface Arrows {
+export interface Invoker {
   readonly unary: Unary
   readonly stream: Streaming
   /** What calls go to in the end, as whoever watches them should name it: the target of a pool, for one. */
@@ -114,7 +114,7 @@ export const compose = (interceptors: ReadonlyArray<Interceptor>): Interceptor =
  * @category combinators
  * @since 0.1.0
  */
-export const apply = (self: Interceptor, next: Arrows): Arrows => ({
+export const apply = (self: Interceptor, next: Invoker): Invoker => ({
   unary: self.unary(next.unary),
   stream: self.stream(next.stream),
   target: next.target,

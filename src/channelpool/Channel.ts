@@ -5,7 +5,7 @@
  * another when it does not answer any more. What is bound to a place stays bound to it.
  */
 import { type Effect, Latch } from "effect"
-import type { Lane } from "../peer/ActiveConnection.ts"
+import type { ActiveConnection } from "../peer/ActiveConnection.ts"
 import type { Place } from "../affinity/AffinityTable.ts"
 import * as Penalty from "./Penalty.ts"
 import type { Silence } from "./UnresponsiveDetector.ts"
@@ -34,7 +34,7 @@ export class Channel implements Place {
   }
 
   /** The connection, if there is one. */
-  get lane(): Lane | undefined {
+  get lane(): ActiveConnection | undefined {
     return this.tenant.peer.lane
   }
 

@@ -5,9 +5,9 @@
  * counted off once.
  */
 import { Cause, Effect, Exit, Stream } from "effect"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import type { Method } from "../call/Method.ts"
-import type { Lane } from "../peer/ActiveConnection.ts"
+import type { ActiveConnection } from "../peer/ActiveConnection.ts"
 import * as Outcome from "../status/Outcome.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Affinity } from "../affinity/Affinity.ts"
@@ -28,11 +28,11 @@ const isCharged = (error: Failure): boolean => {
 class Hold {
   readonly channel: Channel
   readonly #group: ChannelGroup
-  readonly #lane: Lane
+  readonly #lane: ActiveConnection
   readonly #started: number
   #ended = false
 
-  constructor(group: ChannelGroup, channel: Channel, lane: Lane, now: number) {
+  constructor(group: ChannelGroup, channel: Channel, lane: ActiveConnection, now: number) {
     this.#group = group
     this.channel = channel
     this.#lane = lane
@@ -41,7 +41,7 @@ class Hold {
     group.enter(channel, now)
   }
 
-  get transport(): Arrows {
+  get transport(): Invoker {
     return this.#lane.transport
   }
 
@@ -75,7 +75,7 @@ class Hold {
 const ended: Exit.Exit<never> = Exit.interrupt()
 
 /** The arrows of a group of channels. */
-export const make = (group: ChannelGroup, affinity: Affinity["Service"]): Arrows => {
+export const make = (group: ChannelGroup, affinity: Affinity["Service"]): Invoker => {
   const nowhere = (method: Method<never, unknown>) =>
     RpcError.make("UNAVAILABLE", `no channel to ${group.endpoint.id} is ready for the call`, {
       method: method.path,

@@ -15,7 +15,7 @@ import { Clock, Config, Context, Effect, Layer, Option, Random, Scope } from "ef
 import * as Introspection from "../introspection/Introspection.ts"
 import { Connector } from "../transport/Connector.ts"
 import * as Affinity from "../affinity/Affinity.ts"
-import * as Arrows from "./ChannelLease.ts"
+import * as Invoker from "./ChannelLease.ts"
 import type { Channel } from "./Channel.ts"
 import { ChannelGroup } from "./ChannelGroup.ts"
 import * as ChannelPoolMetrics from "./ChannelPoolMetrics.ts"
@@ -91,7 +91,7 @@ const build = Effect.fnUntraced(function* (
       yield* measure.report(group)
       yield* affinity.join(group.keys)
       yield* group.run
-      return { transport: Arrows.make(group, affinity), connectivity: group.states, connect: group.connect }
+      return { transport: Invoker.make(group, affinity), connectivity: group.states, connect: group.connect }
     })
   })
   const service = ChannelPool.of({ snapshot: Effect.sync(() => [...groups].map(snapshot)) })

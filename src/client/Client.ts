@@ -11,7 +11,7 @@ import * as CallOptions from "../call/CallOptions.ts"
 import * as DeclaredError from "../call/DeclaredError.ts"
 import * as Deadline from "../call/Deadline.ts"
 import * as Interceptor from "../call/Interceptor.ts"
-import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
+import type { Invoker, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service_ from "../call/Service.ts"
 import * as Tracing from "../telemetry/Tracing.ts"
@@ -112,7 +112,7 @@ const newCall = (fiber: Fiber.Fiber<unknown, unknown>, policy: Policy): Call => 
 }
 
 /** What carries the calls of a fiber. */
-type Carrier = (fiber: Fiber.Fiber<unknown, unknown>) => Arrows
+type Carrier = (fiber: Fiber.Fiber<unknown, unknown>) => Invoker
 
 /**
  * Keeps the caller's own request failure apart from the call's: the wire is told only that the call was given up, and

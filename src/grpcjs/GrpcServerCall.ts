@@ -17,7 +17,7 @@ import * as ServeCall from "../server/ServeCall.ts"
 import * as FinalStatus from "../server/FinalStatus.ts"
 import type { Handler } from "../server/Handlers.ts"
 import type { OpenCalls } from "../server/OpenCalls.ts"
-import { Inbox } from "../transport/ReceiveWindow.ts"
+import { ReceiveWindow } from "../transport/ReceiveWindow.ts"
 import { toBuffer } from "./GrpcCall.ts"
 import { fromGrpc, toGrpc } from "./GrpcMetadata.ts"
 
@@ -197,11 +197,11 @@ class ServedUnary extends Served {
 
 /** A streaming call of any kind runs at once: the wire does not tell them apart. */
 class ServedStream extends Served {
-  readonly #inbox: Inbox<Uint8Array>
+  readonly #inbox: ReceiveWindow<Uint8Array>
 
   constructor(wire: Wire, handler: Handler, run: Run, limits: Limits) {
     super(wire, handler, run, limits)
-    this.#inbox = new Inbox(limits.window, () => wire.startRead())
+    this.#inbox = new ReceiveWindow(limits.window, () => wire.startRead())
   }
 
   begin(metadata: grpc.Metadata): void {

@@ -12,7 +12,7 @@ import type { Streaming, StreamResponse } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
 import { RpcError } from "../status/RpcError.ts"
-import { Inbox } from "../transport/ReceiveWindow.ts"
+import { ReceiveWindow } from "../transport/ReceiveWindow.ts"
 import { callerLeft, cancel, create, type Listener, toBuffer } from "./GrpcCall.ts"
 import type { GrpcCall, GrpcConnection, Occupant } from "./GrpcConnection.ts"
 import { fromGrpc, ofCall } from "./GrpcMetadata.ts"
@@ -25,7 +25,7 @@ class StreamListener<I, O> implements Listener, Occupant {
   unsent = false
   readonly headers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
   readonly trailers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
-  readonly inbox: Inbox<O>
+  readonly inbox: ReceiveWindow<O>
   ended = false
   /** Set when this side gave the call up, which says more than the status that follows. */
   #givenUp: RpcError | undefined
@@ -41,7 +41,7 @@ class StreamListener<I, O> implements Listener, Occupant {
     this.#call = call
     this.grpcCall = grpcCall
     this.look = connection.look
-    this.inbox = new Inbox(call.options.window, () => this.#read())
+    this.inbox = new ReceiveWindow(call.options.window, () => this.#read())
   }
 
   /** grpc-js delivers one message per read, so the next is asked for when the last has come. */

@@ -16,7 +16,7 @@ import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { Deframer, type Frame, FramingProblem } from "./Framing.ts"
 import { FieldProblem, problemOf } from "./RequestFields.ts"
-import type { Session } from "./Http2Connection.ts"
+import type { Http2Connection } from "./Http2Connection.ts"
 import { addTo, field, fromRaw } from "./WireMetadata.ts"
 import { decodeMessage, fromHttpStatus, fromReset } from "../session/WireStatus.ts"
 
@@ -27,7 +27,7 @@ const longestTimer = 2 ** 31 - 1
 
 const exchange = Symbol("trunkline/http2/exchange")
 
-type Owned = http2.ClientHttp2Stream & { [exchange]: Exchange }
+type Owned = http2.ClientHttp2Stream & { [exchange]: ClientStream }
 
 const noFields: ReadonlyArray<string> = []
 
@@ -65,8 +65,8 @@ function onError(this: unknown, error: Error): void {
 type Stage = "before it was sent" | "waiting for headers" | "waiting for messages" | "reading messages"
 
 /** One call. */
-export abstract class Exchange {
-  readonly session: Session
+export abstract class ClientStream {
+  readonly session: Http2Connection
   readonly method: Method.Any
   readonly call: Call
   readonly deframer: Deframer
@@ -84,7 +84,7 @@ export abstract class Exchange {
   #status: { readonly code: number; readonly message: string } | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(session: Session, method: Method.Any, call: Call) {
+  constructor(session: Http2Connection, method: Method.Any, call: Call) {
     this.session = session
     this.method = method
     this.call = call
@@ -367,7 +367,7 @@ export abstract class Exchange {
   }
 }
 
-const expire = (self: Exchange): void => self.giveUp(self.deadlineExceeded())
+const expire = (self: ClientStream): void => self.giveUp(self.deadlineExceeded())
 
 const reset = (stream: http2.ClientHttp2Stream): void => {
   stream.close(http2.constants.NGHTTP2_CANCEL)

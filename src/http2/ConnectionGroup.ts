@@ -9,10 +9,10 @@
  */
 import { Effect } from "effect"
 import type { Call } from "../call/Call.ts"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import { withinDeadline } from "../call/Patience.ts"
 import type { RpcError } from "../status/RpcError.ts"
-import type { Session } from "./Http2Connection.ts"
+import type { Http2Connection } from "./Http2Connection.ts"
 
 /** How long no further connection is opened when one could not be. */
 const restMillis = 1000
@@ -20,22 +20,22 @@ const restMillis = 1000
 const drained = "the connection takes no more calls"
 
 /** The connections to one endpoint. */
-export class SessionGroup {
-  readonly #first: Session
+export class ConnectionGroup {
+  readonly #first: Http2Connection
   readonly #limit: number
-  readonly #open: () => Session
-  readonly #extra = new Set<Session>()
+  readonly #open: () => Http2Connection
+  readonly #extra = new Set<Http2Connection>()
   /** Further connections that take no more calls, until those they have are over. */
-  readonly #leaving = new Set<Session>()
+  readonly #leaving = new Set<Http2Connection>()
   /** Calls on each connection, from when they are given it. */
-  readonly #calls = new Map<Session, number>()
+  readonly #calls = new Map<Http2Connection, number>()
   /** Calls that wait for room, the longest waiting first. */
   readonly #waiting = new Set<() => void>()
   #opening = false
   #resting = false
 
   /** `limit` counts the first connection; `open` makes a further one. */
-  constructor(first: Session, limit: number, open: () => Session) {
+  constructor(first: Http2Connection, limit: number, open: () => Http2Connection) {
     this.#first = first
     this.#limit = limit
     this.#open = open
@@ -46,7 +46,7 @@ export class SessionGroup {
   /** A connection with room, which the call is counted on until it leaves. Waits as long as the call may. */
   enter(call: Call, restore: <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>) {
     const turn = restore(withinDeadline(this.#turn, call, "a connection with room"))
-    const enter: Effect.Effect<Session, RpcError> = Effect.suspend(() => {
+    const enter: Effect.Effect<Http2Connection, RpcError> = Effect.suspend(() => {
       const session = this.#withRoom()
       if (session === undefined) return Effect.andThen(turn, enter)
       this.#calls.set(session, this.#on(session) + 1)
@@ -57,7 +57,7 @@ export class SessionGroup {
     return this.#waiting.size === 0 ? enter : Effect.andThen(turn, enter)
   }
 
-  leave(session: Session): void {
+  leave(session: Http2Connection): void {
     const calls = this.#on(session) - 1
     if (calls > 0) this.#calls.set(session, calls)
     else {
@@ -67,12 +67,12 @@ export class SessionGroup {
     this.#wake()
   }
 
-  #on(session: Session): number {
+  #on(session: Http2Connection): number {
     return this.#calls.get(session) ?? 0
   }
 
   /** The first connection with room. A first connection that takes no more calls takes the call, to say so. */
-  #withRoom(): Session | undefined {
+  #withRoom(): Http2Connection | undefined {
     if (this.#on(this.#first) < this.#first.maxCalls || !this.#first.isReady) return this.#first
     for (const session of this.#extra) {
       if (session.isReady && this.#on(session) < session.maxCalls) return session
@@ -130,7 +130,7 @@ export class SessionGroup {
 }
 
 /** The arrows of a group, from those of one connection. */
-export const arrows = (group: SessionGroup, of: (session: Session) => Arrows): Arrows => ({
+export const arrows = (group: ConnectionGroup, of: (session: Http2Connection) => Invoker): Invoker => ({
   unary: (method, request, call) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(group.enter(call, restore), (session) =>

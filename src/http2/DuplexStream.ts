@@ -13,22 +13,22 @@ import type { Streaming, StreamResponse } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
 import { RpcError } from "../status/RpcError.ts"
-import { Inbox } from "../transport/ReceiveWindow.ts"
-import { Exchange } from "./ClientStream.ts"
+import { ReceiveWindow } from "../transport/ReceiveWindow.ts"
+import { ClientStream } from "./ClientStream.ts"
 import { type Frame, frame } from "./Framing.ts"
 import { compressed, expanded } from "./MessageEncoding.ts"
-import type { Session } from "./Http2Connection.ts"
+import type { Http2Connection } from "./Http2Connection.ts"
 
-class StreamExchange<I, O> extends Exchange {
+class DuplexStream<I, O> extends ClientStream {
   declare readonly method: Method<I, O>
   readonly headersKnown: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
   readonly trailersKnown: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
-  readonly inbox: Inbox<Frame>
+  readonly inbox: ReceiveWindow<Frame>
   #complete = false
 
-  constructor(session: Session, method: Method<I, O>, call: Call) {
+  constructor(session: Http2Connection, method: Method<I, O>, call: Call) {
     super(session, method, call)
-    this.inbox = new Inbox(call.options.window, () => this.#deliver())
+    this.inbox = new ReceiveWindow(call.options.window, () => this.#deliver())
   }
 
   /** Hands over what the inbox has room for; the data of the rest stays on the wire. */
@@ -122,12 +122,12 @@ class StreamExchange<I, O> extends Exchange {
 }
 
 const open = Effect.fnUntraced(function* <I, O>(
-  session: Session,
+  session: Http2Connection,
   method: Method<I, O>,
   requests: Stream.Stream<I, RpcError>,
   call: Call
 ): Effect.fn.Return<StreamResponse<O>, RpcError, Scope.Scope> {
-  const self = new StreamExchange(session, method, call)
+  const self = new DuplexStream(session, method, call)
   const refused = self.open()
   if (refused !== undefined) return yield* refused
   yield* Effect.addFinalizer(() => Effect.sync(() => self.abandon()))
@@ -154,6 +154,6 @@ const open = Effect.fnUntraced(function* <I, O>(
 
 /** The streaming arrow of a connection. */
 export const make =
-  (session: Session): Streaming =>
+  (session: Http2Connection): Streaming =>
   (method, requests, call) =>
     open(session, method, requests, call)

@@ -51,7 +51,7 @@ const nodeBlock = 65_535
 const ownFields = 2048
 
 /** One connection. */
-export class Session {
+export class Http2Connection {
   readonly endpoint: Endpoint
   readonly options: Options
   readonly authority: string
@@ -85,7 +85,7 @@ export class Session {
   }
 
   /** Why the connection is ready no more; `undefined` while it is. */
-  get loss(): Disconnect.Loss | undefined {
+  get loss(): Disconnect.Disconnect | undefined {
     return this.isReady ? undefined : { error: this.#error ?? "unknown", cause: this.#problem ?? "connection lost" }
   }
 

@@ -7,7 +7,7 @@
 import { Config, Duration, Effect, Layer, type Scope, Stream } from "effect"
 import * as CallCredentials from "../call/CallCredentials.ts"
 import * as Interceptor from "../call/Interceptor.ts"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import * as MetadataLimit from "../call/MetadataLimit.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import * as Way from "../socket/Way.ts"
@@ -16,8 +16,8 @@ import type { ProxyOption } from "../transport/HttpProxy.ts"
 import type { ClientTls } from "../transport/Tls.ts"
 import { KeepaliveTimes } from "../session/Keepalive.ts"
 import { type CredentialsError, follow, type Rotating } from "./CertificateProvider.ts"
-import { type Options as SessionOptions, Session } from "./Http2Connection.ts"
-import { arrows, SessionGroup } from "./ConnectionGroup.ts"
+import { type Options as SessionOptions, Http2Connection } from "./Http2Connection.ts"
+import { arrows, ConnectionGroup } from "./ConnectionGroup.ts"
 import * as DuplexStream from "./DuplexStream.ts"
 import * as UnaryStream from "./UnaryStream.ts"
 
@@ -57,7 +57,7 @@ export interface Options {
   readonly keepalive?: { readonly time: Duration.Input; readonly timeout?: Duration.Input | undefined } | undefined
 }
 
-const arrowsOf = (session: Session): Arrows =>
+const arrowsOf = (session: Http2Connection): Invoker =>
   Interceptor.apply(CallCredentials.attach({ authority: session.authority, secure: session.scheme === "https" }), {
     unary: UnaryStream.make(session),
     stream: DuplexStream.make(session)
@@ -66,8 +66,8 @@ const arrowsOf = (session: Session): Arrows =>
 const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const first = new Session(endpoint, options)
-      const group = new SessionGroup(first, maxConnections, () => new Session(endpoint, options))
+      const first = new Http2Connection(endpoint, options)
+      const group = new ConnectionGroup(first, maxConnections, () => new Http2Connection(endpoint, options))
       return { first, group }
     }),
     ({ group }) => Effect.sync(() => group.close("the connection was closed"))

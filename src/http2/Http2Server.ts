@@ -19,7 +19,7 @@ import type { ServerTls } from "../transport/Tls.ts"
 import { format, listen, type Listening } from "./Listener.ts"
 import { follow, type Rotating } from "./CertificateProvider.ts"
 import { connectionWindow, streamWindow } from "./FlowControl.ts"
-import { type Limits, ownFields, refuse, refuseHttp, type Run, serve, type ServedCall } from "./ServerStream.ts"
+import { type Limits, ownFields, refuse, refuseHttp, type Run, serve, type ServerStream } from "./ServerStream.ts"
 import { ServedConnection } from "./ServedConnection.ts"
 
 /**
@@ -65,7 +65,7 @@ interface Open {
   /** Of every connection, also of those that have not said a word of HTTP/2 or TLS yet. */
   readonly sockets: Set<Socket>
   readonly connections: Map<http2.Http2Session | undefined, ServedConnection>
-  readonly calls: OpenCalls<ServedCall>
+  readonly calls: OpenCalls<ServerStream>
 }
 
 /** Completes when no HTTP/2 connection is open. */

@@ -11,7 +11,7 @@ import { constants, type ServerHttp2Session } from "node:http2"
 import { PingStrikes } from "../server/PingStrikes.ts"
 import { jitter, type ServerLimits } from "../server/ServerLimits.ts"
 import * as RpcError from "../status/RpcError.ts"
-import type { ServedCall } from "./ServerStream.ts"
+import type { ServerStream } from "./ServerStream.ts"
 
 /** The highest stream id. */
 const everyStream = 2 ** 31 - 1
@@ -30,7 +30,7 @@ type Timer = "setup" | "idle" | "age" | "grace" | "keepalive" | "notice"
 /** A connection and its times. */
 export class ServedConnection {
   readonly session: ServerHttp2Session
-  readonly calls = new Set<ServedCall>()
+  readonly calls = new Set<ServerStream>()
   readonly strikes: PingStrikes
   readonly #limits: ServerLimits
   readonly #timers = new Map<Timer, NodeJS.Timeout>()
@@ -58,12 +58,12 @@ export class ServedConnection {
   }
 
   /** A call begins. */
-  add(call: ServedCall): void {
+  add(call: ServerStream): void {
     this.calls.add(call)
   }
 
   /** A call has ended. */
-  delete(call: ServedCall): void {
+  delete(call: ServerStream): void {
     this.calls.delete(call)
     if (this.calls.size === 0) this.#idleSince = performance.now()
   }

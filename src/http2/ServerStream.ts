@@ -18,7 +18,7 @@ import type { PingStrikes } from "../server/PingStrikes.ts"
 import type { Handler } from "../server/Handlers.ts"
 import * as Code from "../status/Code.ts"
 import * as RpcError from "../status/RpcError.ts"
-import { Inbox } from "../transport/ReceiveWindow.ts"
+import { ReceiveWindow } from "../transport/ReceiveWindow.ts"
 import { Deframer, type Frame, frame, FramingProblem } from "./Framing.ts"
 import { compressed, expanded } from "./MessageEncoding.ts"
 import { addTo, field, fromRaw } from "./WireMetadata.ts"
@@ -126,7 +126,7 @@ export interface Arrival {
 }
 
 /** Serves a stream with a handler. Says how to end it from outside. */
-export const serve = (arrival: Arrival, handler: Handler, run: Run, limits: Limits): ServedCall | undefined => {
+export const serve = (arrival: Arrival, handler: Handler, run: Run, limits: Limits): ServerStream | undefined => {
   const { headers, stream } = arrival
   const opening = openingOf(headers, handler.method)
   if ("problem" in opening) {
@@ -156,7 +156,7 @@ interface Parts {
 }
 
 /** A call being served. */
-export abstract class ServedCall implements ServeCall.Outgoing {
+export abstract class ServerStream implements ServeCall.Outgoing {
   readonly stream: http2.ServerHttp2Stream
   readonly handler: Handler
   readonly limits: Limits
@@ -317,7 +317,7 @@ export abstract class ServedCall implements ServeCall.Outgoing {
 const longestTimer = 2 ** 31 - 1
 
 /** A unary call runs when its one request is complete; its deadline runs from the headers on. */
-class ServedUnary extends ServedCall {
+class ServedUnary extends ServerStream {
   #request: Frame | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -354,8 +354,8 @@ class ServedUnary extends ServedCall {
 }
 
 /** A streaming call of any kind runs at once: the wire does not tell them apart. */
-class ServedStream extends ServedCall {
-  readonly #inbox = new Inbox<Frame>(this.limits.window, () => this.#deliver())
+class ServedStream extends ServerStream {
+  readonly #inbox = new ReceiveWindow<Frame>(this.limits.window, () => this.#deliver())
   #complete = false
 
   begin(): void {

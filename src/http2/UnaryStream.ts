@@ -9,10 +9,10 @@ import type { Response, Unary } from "../call/Interceptor.ts"
 import type { Metadata } from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
 import { RpcError } from "../status/RpcError.ts"
-import { Exchange } from "./ClientStream.ts"
+import { ClientStream } from "./ClientStream.ts"
 import { type Frame, frame } from "./Framing.ts"
 import { compressed, expanded } from "./MessageEncoding.ts"
-import type { Session } from "./Http2Connection.ts"
+import type { Http2Connection } from "./Http2Connection.ts"
 import { fromRaw } from "./WireMetadata.ts"
 
 /** The answer; metadata is made when somebody reads it. */
@@ -38,13 +38,13 @@ class UnaryResponse<O> implements Response<O> {
 
 type Resume<O> = (effect: Effect.Effect<Response<O>, RpcError>) => void
 
-class UnaryExchange<I, O> extends Exchange {
+class UnaryStream<I, O> extends ClientStream {
   declare readonly method: Method<I, O>
   readonly #resume: Resume<O>
   #first: Frame | undefined
   #messages = 0
 
-  constructor(session: Session, method: Method<I, O>, call: Call, resume: Resume<O>) {
+  constructor(session: Http2Connection, method: Method<I, O>, call: Call, resume: Resume<O>) {
     super(session, method, call)
     this.#resume = resume
   }
@@ -92,9 +92,9 @@ class UnaryExchange<I, O> extends Exchange {
 }
 
 /** Sends the call with its one message, ready for the wire. */
-const exchange = <I, O>(session: Session, method: Method<I, O>, call: Call, message: Buffer) =>
+const exchange = <I, O>(session: Http2Connection, method: Method<I, O>, call: Call, message: Buffer) =>
   Effect.callback<Response<O>, RpcError>((resume) => {
-    const self = new UnaryExchange(session, method, call, resume)
+    const self = new UnaryStream(session, method, call, resume)
     const refused = self.open()
     if (refused !== undefined) return resume(Effect.fail(refused))
     self.stream!.end(message)
@@ -103,7 +103,7 @@ const exchange = <I, O>(session: Session, method: Method<I, O>, call: Call, mess
 
 /** The unary arrow of a connection. */
 export const make =
-  (session: Session): Unary =>
+  (session: Http2Connection): Unary =>
   (method, request, call) =>
     Effect.suspend(() => {
       const { id } = session.endpoint

@@ -4,7 +4,7 @@
  * The numbers only grow; whoever judges them keeps what they were the last time.
  */
 import { Cause, Effect, Exit, Stream } from "effect"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import type { Code } from "../status/Code.ts"
 import * as Outcome from "../status/Outcome.ts"
 import type { RpcError } from "../status/RpcError.ts"
@@ -13,8 +13,8 @@ import type { Tally } from "./ErrorRate.ts"
 interface Counts {
   calls: number
   failures: number
-  arrows: Arrows | undefined
-  counted: Arrows | undefined
+  arrows: Invoker | undefined
+  counted: Invoker | undefined
 }
 
 /** The calls of each endpoint by id. Nothing is counted unless somebody looks. */
@@ -38,7 +38,7 @@ export class Tallies {
   }
 
   /** Arrows that count their calls. A call its caller gave up says nothing. */
-  counted(id: string, arrows: Arrows): Arrows {
+  counted(id: string, arrows: Invoker): Invoker {
     let counts = this.#byId.get(id)
     if (counts === undefined)
       this.#byId.set(id, (counts = { calls: 0, failures: 0, arrows: undefined, counted: undefined }))
@@ -49,7 +49,7 @@ export class Tallies {
     return counts.counted
   }
 
-  #counting(counts: Counts, arrows: Arrows): Arrows {
+  #counting(counts: Counts, arrows: Invoker): Invoker {
     const ended = (exit: Exit.Exit<unknown, RpcError>): void => {
       const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason) : undefined
       if (Exit.isFailure(exit) && failure === undefined) return

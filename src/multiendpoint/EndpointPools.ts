@@ -6,7 +6,7 @@
  * kept for a while in case it is named again, then drains and closes.
  */
 import { Context, Effect, Exit, Layer, Scope, Stream } from "effect"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
@@ -29,7 +29,7 @@ const hasLane = ({ lane }: Peer): boolean => lane !== undefined
 export class EndpointPool {
   readonly endpoint: Endpoint
   readonly connector: Connector["Service"] | undefined
-  readonly arrows: Arrows
+  readonly arrows: Invoker
   readonly pool: PeerPool["Service"]
   readonly scope: Scope.Closeable
   /** Whether it has a ready peer. */

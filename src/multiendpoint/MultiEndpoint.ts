@@ -19,7 +19,7 @@ import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
 import type { Code } from "../status/Code.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
-import * as Arrows from "./MultiEndpointInvoker.ts"
+import * as Invoker from "./MultiEndpointInvoker.ts"
 import type { InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
 import type { List } from "./PriorityList.ts"
 import { Lists } from "./Lists.ts"
@@ -144,7 +144,7 @@ const build = Effect.fnUntraced(function* <R>(
   )
   yield* Introspection.register({ _tag: "MultiEndpoint", read: shown })
   return Context.make(MultiEndpoint, service).pipe(
-    Context.add(Transport, Arrows.make(lists, options.unknownName === "default"))
+    Context.add(Transport, Invoker.make(lists, options.unknownName === "default"))
   )
 })
 

@@ -6,7 +6,7 @@
  */
 import { Effect, Option, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Lists } from "./Lists.ts"
 import type { EndpointPool } from "./EndpointPools.ts"
@@ -16,13 +16,13 @@ import type { Running } from "./Driver.ts"
  * The arrows of all lists. A call that names no list goes to the default one, and so does one that names a list there is
  * not if `unknownToDefault`.
  */
-export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Arrows => {
+export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Invoker => {
   const { tallies } = lists
 
   const listOf = ({ options: { multiEndpoint } }: Call): Running | undefined =>
     lists.find(multiEndpoint) ?? (unknownToDefault ? lists.find(undefined) : undefined)
 
-  const arrowsOf = ({ arrows, endpoint }: EndpointPool): Arrows =>
+  const arrowsOf = ({ arrows, endpoint }: EndpointPool): Invoker =>
     tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
 
   const refuse = ({ options }: Call, method: string) => {
@@ -41,7 +41,7 @@ export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Arrows => {
   const onCurrent = <A, R>(
     method: string,
     call: Call,
-    attempt: (arrows: Arrows) => Effect.Effect<A, RpcError.RpcError, R>
+    attempt: (arrows: Invoker) => Effect.Effect<A, RpcError.RpcError, R>
   ): Effect.Effect<A, RpcError.RpcError, R> =>
     Effect.suspend(() => {
       const list = listOf(call)

@@ -5,7 +5,7 @@
  * and it is closed when the last of them has ended.
  */
 import { type Effect, Exit, Latch, Scope } from "effect"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import type { Connection } from "../transport/Connector.ts"
 
 /**
@@ -14,9 +14,9 @@ import type { Connection } from "../transport/Connector.ts"
  * @category models
  * @since 0.1.0
  */
-export class Lane {
+export class ActiveConnection {
   readonly connection: Connection
-  readonly transport: Arrows
+  readonly transport: Invoker
   /** Calls on this connection now. */
   active = 0
   /** Whether it has carried a call. */

@@ -12,7 +12,7 @@ import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
 import type { Connectivity } from "../transport/Connectivity.ts"
 import * as StateRef from "../transport/StateRef.ts"
-import { Lane } from "./ActiveConnection.ts"
+import { ActiveConnection } from "./ActiveConnection.ts"
 import { PeerStats } from "./PeerStats.ts"
 import * as PeerStatus from "./PeerStatus.ts"
 
@@ -66,7 +66,7 @@ export class Peer {
   readonly endpoint: Endpoint
   readonly stats: PeerStats = new PeerStats(this)
   /** The ready connection, if there is one: what a call reads. */
-  lane: Lane | undefined = undefined
+  lane: ActiveConnection | undefined = undefined
   /** Whether it is closing or closed: nobody holds it any more. @internal */
   closing = false
   readonly #status: StateRef.Writable<PeerStatus.PeerStatus>
@@ -169,7 +169,7 @@ export const make = Effect.fnUntraced(function* (
   const shortestSession = Duration.toMillis(options?.shortestSession ?? "1 second")
 
   const scope = yield* Effect.scope
-  const lanes = new Set<Lane>()
+  const lanes = new Set<ActiveConnection>()
   const peer = new Peer(endpoint, clock.currentTimeMillisUnsafe())
   const transition = (event: PeerStatus.Event) =>
     Effect.sync(() => peer.transition(event, clock.currentTimeMillisUnsafe()))
@@ -177,18 +177,18 @@ export const make = Effect.fnUntraced(function* (
   const openLane = Effect.gen(function* () {
     const scope = yield* Scope.make()
     const connection = Scope.provide(connector.connect(endpoint), scope)
-    const lane = new Lane(yield* Effect.onError(connection, () => Scope.close(scope, Exit.void)), scope)
+    const lane = new ActiveConnection(yield* Effect.onError(connection, () => Scope.close(scope, Exit.void)), scope)
     lanes.add(lane)
     return lane
   }).pipe(Effect.uninterruptible)
 
-  const closeLane = (lane: Lane) => Effect.suspend(() => (lanes.delete(lane) ? lane.close : Effect.void))
+  const closeLane = (lane: ActiveConnection) => Effect.suspend(() => (lanes.delete(lane) ? lane.close : Effect.void))
 
   /** Closes the lane when its calls have ended. */
-  const retire = (lane: Lane) => Effect.andThen(lane.drained, closeLane(lane))
+  const retire = (lane: ActiveConnection) => Effect.andThen(lane.drained, closeLane(lane))
 
   /** Waits until a lane is ready. Fails with the reason when it does not get there. */
-  const untilReady = Effect.fnUntraced(function* (lane: Lane) {
+  const untilReady = Effect.fnUntraced(function* (lane: ActiveConnection) {
     yield* lane.connection.connect
     const settled = yield* StateRef.until(
       lane.connection.connectivity,
@@ -230,7 +230,7 @@ export const make = Effect.fnUntraced(function* (
   let rest = 0
 
   /** Carries calls on a lane until it is lost. */
-  const useLane = Effect.fnUntraced(function* (lane: Lane) {
+  const useLane = Effect.fnUntraced(function* (lane: ActiveConnection) {
     peer.stats.forget()
     peer.lane = lane
     const since = Deadline.nowUnsafe(clock)

@@ -8,7 +8,7 @@
  */
 import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
-import { Dice } from "./Sfc32.ts"
+import { Sfc32 } from "./Sfc32.ts"
 import * as Picker from "./Picker.ts"
 
 /**
@@ -28,7 +28,7 @@ export const from = (self: Picker.PickerPolicy): Picker.PickerPolicy => ({
   pickers: (sets) =>
     Stream.unwrap(
       Effect.map(Random.Random, (random) => {
-        const dice = new Dice(random)
+        const dice = new Sfc32(random)
         const anyOf = (peers: ReadonlyArray<Peer>): Picker.Picker => ({ pick: () => peers[dice.below(peers.length)]! })
         let ready: Picker.PeerSet["ready"] = []
         const seen = Stream.map(sets, (set) => {

@@ -14,7 +14,7 @@
  */
 import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
-import { Dice } from "./Sfc32.ts"
+import { Sfc32 } from "./Sfc32.ts"
 import { PendingHeap } from "./PendingHeap.ts"
 import * as Picker from "./Picker.ts"
 
@@ -23,7 +23,7 @@ const scan = (
   ready: ReadonlyArray<Peer>,
   weightOf: (peer: Peer) => number,
   load: Picker.Load,
-  dice: Dice
+  dice: Sfc32
 ): Picker.Picker => {
   const weights = Picker.sharesOf(ready, weightOf)
   const equals = new Uint32Array(ready.length)
@@ -55,7 +55,7 @@ const scan = (
 }
 
 const byLoad = (load: Picker.LoadPolicy): Picker.PickerPolicy =>
-  Picker.overReady((ready, random, _previous, set) => scan(ready, set.weightOf, set.load, new Dice(random)), {
+  Picker.overReady((ready, random, _previous, set) => scan(ready, set.weightOf, set.load, new Sfc32(random)), {
     name: "LeastPending",
     load
   })
@@ -66,7 +66,7 @@ const byCalls: Picker.PickerPolicy = {
   pickers: (sets) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const dice = new Dice(yield* Random.Random)
+        const dice = new Sfc32(yield* Random.Random)
         const heap = yield* Effect.acquireRelease(
           Effect.sync(() => new PendingHeap(dice)),
           (heap) => Effect.sync(() => heap.close())

@@ -9,7 +9,7 @@
  * @see https://research.google/pubs/maglev-a-fast-and-reliable-software-network-load-balancer/
  */
 import type { Peer } from "../peer/Peer.ts"
-import { Dice } from "./Sfc32.ts"
+import { Sfc32 } from "./Sfc32.ts"
 import { Hash64 } from "./hash/Hash64.ts"
 import * as HashKey from "./hash/HashKey.ts"
 import * as Picker from "./Picker.ts"
@@ -70,7 +70,7 @@ export const make = (options?: {
   const slots = primeFrom(Math.max(3, Math.ceil(options?.slots ?? 65537)))
   return Picker.overReady(
     (ready, random, _previous, set) => {
-      const dice = new Dice(random)
+      const dice = new Sfc32(random)
       const hash = new Hash64(Xxh64.hash)
       const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
       const table = fill(slots, peers, Picker.sharesOf(peers, set.weightOf), hash)

@@ -11,7 +11,7 @@
  */
 import type { Peer } from "../peer/Peer.ts"
 import { type PeerStats, type PendingWatcher, quietAfter } from "../peer/PeerStats.ts"
-import type { Dice } from "./Sfc32.ts"
+import type { Sfc32 } from "./Sfc32.ts"
 import { sharesOf } from "./Picker.ts"
 
 /** Times are counted from 0 again before they are so large that a step is lost in them. */
@@ -24,7 +24,7 @@ const longestRace = 2 ** 32
  * @since 0.1.0
  */
 export class PendingHeap implements PendingWatcher {
-  readonly #dice: Dice
+  readonly #dice: Sfc32
   #peers: ReadonlyArray<Peer> = []
   /** The place of a peer among `peers`. */
   #indexes = new Map<PeerStats, number>()
@@ -42,7 +42,7 @@ export class PendingHeap implements PendingWatcher {
   /** When some streams that were being opened are quiet, in the same milliseconds. */
   #quietAt = Infinity
 
-  constructor(dice: Dice) {
+  constructor(dice: Sfc32) {
     this.#dice = dice
   }
 

@@ -11,7 +11,7 @@ import type { Call } from "../call/Call.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as PeerStatus from "../peer/PeerStatus.ts"
-import type { Verdict } from "../signals/HealthVerdict.ts"
+import type { HealthVerdict } from "../signals/HealthVerdict.ts"
 import type { PeerStats } from "../peer/PeerStats.ts"
 import type { Outcome } from "../status/Outcome.ts"
 import type { RpcError } from "../status/RpcError.ts"
@@ -98,7 +98,7 @@ export interface PeerSet {
   /** A peer's share of the calls in comparison with others, 0 or more: discovery's weight times what signals make of it. */
   readonly weightOf: (peer: Peer) => number
   /** What the pool's signals say of a peer. */
-  readonly verdictOf: (peer: Peer) => Verdict
+  readonly verdictOf: (peer: Peer) => HealthVerdict
   /** How busy peers are, as this pool measures it for the policy; the calls under way if the policy measures nothing. */
   readonly load: Load
 }

@@ -16,7 +16,7 @@
  * @see Brewer, "A Model of Systematic Sampling with Unequal Probabilities", 1963 (and Brewer and Hanif, 1983, method 1)
  */
 import type { Peer } from "../peer/Peer.ts"
-import { Dice } from "./Sfc32.ts"
+import { Sfc32 } from "./Sfc32.ts"
 import * as PendingLoad from "./PendingLoad.ts"
 import * as Picker from "./Picker.ts"
 
@@ -44,7 +44,7 @@ const find = (ends: Float64Array, place: number): number => {
  * They are drawn one pick ahead. Which of two peers is better nobody can foresee, also no processor, and while it makes good
  * for a wrong guess it need not wait for the dice as well.
  */
-const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, dice: Dice): Picker.Picker => {
+const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, dice: Sfc32): Picker.Picker => {
   const count = ready.length
   const all = ready.map(({ stats }) => stats)
   let first = all[0]!
@@ -83,7 +83,7 @@ const partsOf = (ready: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): 
 }
 
 /** The better of two distinct samples, of which each is one as often as twice its part says. No part is a half or more. */
-const paired = (ready: ReadonlyArray<Peer>, parts: Float64Array, load: Picker.Load, dice: Dice): Picker.Picker => {
+const paired = (ready: ReadonlyArray<Peer>, parts: Float64Array, load: Picker.Load, dice: Sfc32): Picker.Picker => {
   const count = ready.length
   const all = ready.map(({ stats }) => stats)
   const weights = parts.map((part) => part * count)
@@ -112,7 +112,7 @@ const besideHeavy = (
   ready: ReadonlyArray<Peer>,
   parts: Float64Array,
   load: Picker.Load,
-  dice: Dice
+  dice: Sfc32
 ): Picker.Picker => {
   const count = ready.length
   const part = parts[heavy]!
@@ -156,7 +156,7 @@ export const make = (options?: { readonly load?: Picker.LoadPolicy | undefined }
       const { load } = set
       const only = ready[0]!
       if (ready.length === 1) return { pick: () => only }
-      const dice = new Dice(random)
+      const dice = new Sfc32(random)
       const parts = partsOf(ready, set.weightOf)
       if (parts.every((part) => part === parts[0])) return equal(ready, load, dice)
       const heavy = parts.findIndex((part) => part >= 1 / 2)

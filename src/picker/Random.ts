@@ -1,7 +1,7 @@
 /**
  * Any ready peer, each with the same chance.
  */
-import { Dice } from "./Sfc32.ts"
+import { Sfc32 } from "./Sfc32.ts"
 import * as Picker from "./Picker.ts"
 
 /**
@@ -13,7 +13,7 @@ import * as Picker from "./Picker.ts"
 export const make = (): Picker.PickerPolicy =>
   Picker.overReady(
     (ready, random) => {
-      const dice = new Dice(random)
+      const dice = new Sfc32(random)
       return { pick: () => ready[dice.below(ready.length)]! }
     },
     { name: "Random" }

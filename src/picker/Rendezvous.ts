@@ -7,7 +7,7 @@
  *
  * @see https://www.eecs.umich.edu/techreports/cse/96/CSE-TR-316-96.pdf
  */
-import { Dice } from "./Sfc32.ts"
+import { Sfc32 } from "./Sfc32.ts"
 import { Hash64 } from "./hash/Hash64.ts"
 import * as HashKey from "./hash/HashKey.ts"
 import * as Picker from "./Picker.ts"
@@ -33,7 +33,7 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
   const key = options?.key ?? HashKey.option
   return Picker.overReady(
     (ready, random, _previous, set) => {
-      const dice = new Dice(random)
+      const dice = new Sfc32(random)
       const hash = new Hash64(Xxh64.hash)
       const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
       const weights = Picker.sharesOf(peers, set.weightOf)

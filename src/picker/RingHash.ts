@@ -12,7 +12,7 @@ import type { Random } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Crc32 from "./hash/Crc32.ts"
-import { Dice } from "./Sfc32.ts"
+import { Sfc32 } from "./Sfc32.ts"
 import * as Farm32 from "./hash/Farm32.ts"
 import { type Algorithm, Hash64 } from "./hash/Hash64.ts"
 import * as HashKey from "./hash/HashKey.ts"
@@ -153,7 +153,7 @@ export const make = (options?: {
   const bound = Math.max(1, options?.bound ?? Infinity)
   return Picker.overReady<Placed>(
     (ready, random: Random.Random, previous, set) => {
-      const dice = new Dice(random)
+      const dice = new Sfc32(random)
       const hash = new Hash64(placement.algorithm)
       const members = [...ready].sort(placement.order)
       const counts = pointsOf(members, set.weightOf, placement)

@@ -17,7 +17,7 @@ const warmUp = 12
  * @category models
  * @since 0.1.0
  */
-export class Dice {
+export class Sfc32 {
   #a: number
   #b: number
   #c: number

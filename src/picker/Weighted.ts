@@ -9,7 +9,7 @@
  * @see https://github.com/grpc/proposal/blob/master/A58-client-side-weighted-round-robin-lb-policy.md
  */
 import { Duration, Effect, type Random, Stream } from "effect"
-import type { Lane } from "../peer/ActiveConnection.ts"
+import type { ActiveConnection } from "../peer/ActiveConnection.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as MetricsRecorder from "../signals/MetricsRecorder.ts"
 import * as Picker from "./Picker.ts"
@@ -18,7 +18,7 @@ import type { Weights } from "./Weights.ts"
 
 /** Where a peer is: its place in this client's order, its connection, and what has added up. */
 interface Position extends RotationOrder.Turn {
-  readonly lane: Lane | undefined
+  readonly lane: ActiveConnection | undefined
   readonly sum: number
 }
 
@@ -50,7 +50,7 @@ const readReports = (
   reports: Weights,
   now: number,
   into: Float64Array,
-  witness: MetricsRecorder.Witness | undefined
+  witness: MetricsRecorder.MetricsRecorder | undefined
 ): void => {
   let reported = 0
   let stale = 0
@@ -70,7 +70,11 @@ const readReports = (
 }
 
 /** The policy, and who is told of weights by report. */
-const over = (reports: Weights | undefined, period: number, witness: MetricsRecorder.Witness): Picker.PickerPolicy =>
+const over = (
+  reports: Weights | undefined,
+  period: number,
+  witness: MetricsRecorder.MetricsRecorder
+): Picker.PickerPolicy =>
   Picker.overReady<Strides>((ready, random: Random.Random, previous, set) => {
     const restart = (peer: Peer): void => {
       if (previous !== undefined) reports?.restart(peer.id)

@@ -10,7 +10,7 @@ import { Context, Effect, Function, Stream } from "effect"
 import * as DeclaredError from "../call/DeclaredError.ts"
 import * as Interceptor from "../call/Interceptor.ts"
 import type { Call } from "../call/Call.ts"
-import type { Arrows, Response, StreamResponse } from "../call/Interceptor.ts"
+import type { Invoker, Response, StreamResponse } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as Service from "../call/Service.ts"
 import type { Observation } from "../call/CallObserver.ts"
@@ -57,7 +57,7 @@ export type Implementation<S extends Service.Input, R> = {
  */
 export interface Handler {
   readonly method: Method.Any
-  readonly arrows: Arrows
+  readonly arrows: Invoker
   /** Whether somebody who stands in front of the handler may wait for the call's end. */
   readonly intercepted?: boolean | undefined
   /** Watches a call from before its request is decoded until after its response is encoded. */
@@ -105,7 +105,7 @@ const only = (method: Method.Any, requests: Stream.Stream<AnyRequest, Failing>):
   )
 
 /** Serves a method through the two arrows, whatever its kind. Metadata is read when it is sent, not when it starts. */
-const arrowsOf = (method: Method.Any, run: AnyFunction): Arrows => {
+const arrowsOf = (method: Method.Any, run: AnyFunction): Invoker => {
   const one = (request: unknown, call: ServerCall) => run(request, call) as Effect.Effect<unknown, Failing>
   const many = (request: unknown, call: ServerCall) => run(request, call) as Stream.Stream<unknown, Failing>
   const respond = (requests: Stream.Stream<unknown, Failing>, call: ServerCall): Stream.Stream<unknown, Failing> => {

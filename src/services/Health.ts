@@ -221,7 +221,7 @@ export const watch = (service = ""): Stream.Stream<Status, RpcError.RpcError, Tr
 /** Of a peer whose server has not said anything yet. */
 const unheard = HealthVerdict.ejected("its server has not said yet whether it serves")
 
-const judged = (status: Status): HealthVerdict.Verdict =>
+const judged = (status: Status): HealthVerdict.HealthVerdict =>
   status === "SERVING" ? HealthVerdict.well : HealthVerdict.ejected(`its server says ${status}`)
 
 /**
@@ -255,7 +255,7 @@ export const signal = (options?: {
     const verdicts = StateRef.make<Signal.Verdicts>(new Map())
     let told = false
 
-    const say = (peer: Peer, verdict: HealthVerdict.Verdict): void =>
+    const say = (peer: Peer, verdict: HealthVerdict.HealthVerdict): void =>
       verdicts.set(new Map(verdicts.current()).set(peer, verdict))
 
     const unimplemented = Effect.suspend(() => {

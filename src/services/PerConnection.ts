@@ -7,7 +7,7 @@
 import { Effect, FiberMap, type Scope } from "effect"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Lane } from "../peer/ActiveConnection.ts"
+import type { ActiveConnection } from "../peer/ActiveConnection.ts"
 import type { Peer } from "../peer/Peer.ts"
 import { Transport } from "../transport/Transport.ts"
 
@@ -25,9 +25,9 @@ export const make = Effect.fnUntraced(function* (
   program: (peer: Peer) => Effect.Effect<void, never, Transport>
 ): Effect.fn.Return<PerConnection, never, Scope.Scope> {
   const running = yield* FiberMap.make<Peer>()
-  const lanes = new Map<Peer, Lane>()
+  const lanes = new Map<Peer, ActiveConnection>()
 
-  const on = (peer: Peer, lane: Lane) =>
+  const on = (peer: Peer, lane: ActiveConnection) =>
     program(peer).pipe(
       Effect.provideService(CallOptions.Current, CallOptions.Current.defaultValue()),
       Effect.provideService(Deadline.Current, Deadline.none),

@@ -30,7 +30,7 @@ export const delay = ({ first, max }: Delays, failedProbes: number, chance: numb
 export class Breaker {
   phase: "closed" | "open" | "probing" = "closed"
   /** What it says of its peer; `undefined` while it is closed. */
-  verdict: HealthVerdict.Verdict | undefined = undefined
+  verdict: HealthVerdict.HealthVerdict | undefined = undefined
   /** When this phase began. */
   since = 0
   /** When an open breaker lets a call through. */

@@ -14,10 +14,10 @@
 import { Duration, Effect, Function, Random } from "effect"
 import * as StateRef from "../transport/StateRef.ts"
 import { Breaker, type Counter, type Delays } from "./Breaker.ts"
-import type { Lane } from "../peer/ActiveConnection.ts"
+import type { ActiveConnection } from "../peer/ActiveConnection.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Signal from "./Signal.ts"
-import type { Verdict } from "./HealthVerdict.ts"
+import type { HealthVerdict } from "./HealthVerdict.ts"
 import * as MetricsRecorder from "./MetricsRecorder.ts"
 
 /**
@@ -142,7 +142,7 @@ export const orElse: {
 /** A peer's breaker, and the connection it counts on. */
 interface Watch {
   readonly breaker: Breaker
-  lane: Lane | undefined
+  lane: ActiveConnection | undefined
 }
 
 /**
@@ -196,7 +196,7 @@ export const make = (options?: {
         },
         verdicts: Signal.driven((peers, now) => {
           watches = new Map(peers.map((peer) => [peer, watchOf(peer, now)]))
-          const verdicts = new Map<Peer, Verdict>()
+          const verdicts = new Map<Peer, HealthVerdict>()
           let next = Infinity
           for (const [peer, { breaker }] of watches) {
             if (breaker.verdict !== undefined) verdicts.set(peer, breaker.verdict)

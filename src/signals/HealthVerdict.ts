@@ -22,7 +22,7 @@ export type Status = "Ready" | "Probe" | "Ejected"
  * @category models
  * @since 0.1.0
  */
-export interface Verdict {
+export interface HealthVerdict {
   readonly status: Status
   /** A factor of the peer's weight, from 0 to 1. At 0 the peer is sent calls only while nobody else is ready. */
   readonly weight: number
@@ -38,7 +38,7 @@ export interface Verdict {
  * @category constants
  * @since 0.1.0
  */
-export const well: Verdict = { status: "Ready", weight: 1, cause: undefined, until: Infinity }
+export const well: HealthVerdict = { status: "Ready", weight: 1, cause: undefined, until: Infinity }
 
 /**
  * Keeps calls away.
@@ -46,7 +46,7 @@ export const well: Verdict = { status: "Ready", weight: 1, cause: undefined, unt
  * @category constructors
  * @since 0.1.0
  */
-export const ejected = (cause: string, until: number = Infinity): Verdict => ({
+export const ejected = (cause: string, until: number = Infinity): HealthVerdict => ({
   status: "Ejected",
   weight: 1,
   cause,
@@ -59,7 +59,7 @@ export const ejected = (cause: string, until: number = Infinity): Verdict => ({
  * @category constructors
  * @since 0.1.0
  */
-export const probe = (cause: string): Verdict => ({ status: "Probe", weight: 1, cause, until: Infinity })
+export const probe = (cause: string): HealthVerdict => ({ status: "Probe", weight: 1, cause, until: Infinity })
 
 /** A weight within its bounds; one that is not a number says nothing. */
 const clamped = (weight: number): number => (Number.isNaN(weight) ? 1 : Math.min(1, Math.max(0, weight)))
@@ -70,7 +70,7 @@ const clamped = (weight: number): number => (Number.isNaN(weight) ? 1 : Math.min
  * @category constructors
  * @since 0.1.0
  */
-export const weighted = (weight: number, cause: string, until: number = Infinity): Verdict => ({
+export const weighted = (weight: number, cause: string, until: number = Infinity): HealthVerdict => ({
   status: "Ready",
   weight: clamped(weight),
   cause,
@@ -80,7 +80,7 @@ export const weighted = (weight: number, cause: string, until: number = Infinity
 const ranks: Readonly<Record<Status, number>> = { Ready: 0, Probe: 1, Ejected: 2 }
 
 /** Whether a says more against the peer than b. Weights have no part in it: they change when verdicts are merged. */
-const isWorse = (a: Verdict, b: Verdict): boolean => {
+const isWorse = (a: HealthVerdict, b: HealthVerdict): boolean => {
   if (a.status !== b.status) return ranks[a.status] > ranks[b.status]
   if (a.cause === undefined || b.cause === undefined) return a.cause !== undefined && b.cause === undefined
   return a.until === b.until ? a.cause > b.cause : a.until > b.until
@@ -100,9 +100,9 @@ const isWorse = (a: Verdict, b: Verdict): boolean => {
  * @since 0.1.0
  */
 export const merge: {
-  (that: Verdict): (self: Verdict) => Verdict
-  (self: Verdict, that: Verdict): Verdict
-} = Function.dual(2, (self: Verdict, that: Verdict): Verdict => {
+  (that: HealthVerdict): (self: HealthVerdict) => HealthVerdict
+  (self: HealthVerdict, that: HealthVerdict): HealthVerdict
+} = Function.dual(2, (self: HealthVerdict, that: HealthVerdict): HealthVerdict => {
   const worse = isWorse(that, self) ? that : self
   const weight = clamped(self.weight) * clamped(that.weight)
   return weight === worse.weight ? worse : { ...worse, weight }

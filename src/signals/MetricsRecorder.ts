@@ -46,7 +46,7 @@ export interface Weighing {
  * @category models
  * @since 0.1.0
  */
-export interface Witness {
+export interface MetricsRecorder {
   /** A breaker opened, for a reason of a bounded set. */
   readonly tripped: (reason: string) => void
   /** An outlier was taken out. */
@@ -56,7 +56,7 @@ export interface Witness {
   readonly weighed: (weighing: Weighing) => void
 }
 
-const nobody: Witness = { tripped: () => {}, ejected: () => {}, spared: () => {}, weighed: () => {} }
+const nobody: MetricsRecorder = { tripped: () => {}, ejected: () => {}, spared: () => {}, weighed: () => {} }
 
 /**
  * The witness of the pools made in this context. Default nobody.
@@ -64,4 +64,4 @@ const nobody: Witness = { tripped: () => {}, ejected: () => {}, spared: () => {}
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<Witness>("trunkline/peer/Witness", { defaultValue: () => nobody })
+export const Current = Context.Reference<MetricsRecorder>("trunkline/peer/Witness", { defaultValue: () => nobody })

@@ -110,7 +110,7 @@ class Ledger {
   failed = 0
   /** How often it was ejected, less the comparisons it came through since. */
   multiplier = 0
-  verdict: HealthVerdict.Verdict | undefined = undefined
+  verdict: HealthVerdict.HealthVerdict | undefined = undefined
 }
 
 /**
@@ -193,7 +193,7 @@ export const make = (options?: {
             sweep(now)
             sweepAt = now + interval
           }
-          const verdicts = new Map<Peer, HealthVerdict.Verdict>()
+          const verdicts = new Map<Peer, HealthVerdict.HealthVerdict>()
           for (const [peer, { verdict }] of ledgers) if (verdict !== undefined) verdicts.set(peer, verdict)
           return { verdicts, next: sweepAt }
         })

@@ -21,7 +21,7 @@ import type * as HealthVerdict from "./HealthVerdict.ts"
  * @category models
  * @since 0.1.0
  */
-export type Verdicts = ReadonlyMap<Peer, HealthVerdict.Verdict>
+export type Verdicts = ReadonlyMap<Peer, HealthVerdict.HealthVerdict>
 
 /**
  * Is told how an attempt on a peer ended, and how long it took. It is called for every attempt, so it allocates nothing

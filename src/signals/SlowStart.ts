@@ -20,7 +20,7 @@ const steps = 20
 interface Start {
   readonly at: number
   step: number
-  verdict: HealthVerdict.Verdict
+  verdict: HealthVerdict.HealthVerdict
 }
 
 /**
@@ -63,7 +63,7 @@ export const make = (options?: {
         verdicts: Signal.driven((peers, now, standing) => {
           const before = starts
           starts = new Map()
-          const verdicts = new Map<Peer, HealthVerdict.Verdict>()
+          const verdicts = new Map<Peer, HealthVerdict.HealthVerdict>()
           let growing = false
           for (const peer of peers) {
             const stands = standing(peer)

@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 
 /** Counts how many messages may be sent, and holds back one sender while there are none. */
-export class Credits {
+export class SendCredits {
   #available = 0
   #wake: (() => void) | undefined
 

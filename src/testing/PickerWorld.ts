@@ -9,9 +9,9 @@ import { TestClock } from "effect/testing"
 import { Call } from "../call/Call.ts"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import * as Endpoint from "../discovery/Endpoint.ts"
-import { Lane } from "../peer/ActiveConnection.ts"
+import { ActiveConnection } from "../peer/ActiveConnection.ts"
 import { Peer } from "../peer/Peer.ts"
 import * as HealthVerdict from "../signals/HealthVerdict.ts"
 import * as PendingLoad from "../picker/PendingLoad.ts"
@@ -45,7 +45,7 @@ export const Step = Schema.Struct({
 
 export type Step = typeof Step.Type
 
-const unused: Arrows = {
+const unused: Invoker = {
   unary: () => Effect.die("nothing is sent here"),
   stream: () => Effect.die("nothing is sent here")
 }
@@ -54,8 +54,8 @@ const ill = HealthVerdict.ejected("ill")
 
 const failed = Exit.fail(RpcError.make("UNAVAILABLE", "failed"))
 
-const makeLane = (): Lane =>
-  new Lane(
+const makeLane = (): ActiveConnection =>
+  new ActiveConnection(
     { transport: unused, connectivity: StateRef.make(Connectivity.Ready()), connect: Effect.void },
     Scope.makeUnsafe()
   )

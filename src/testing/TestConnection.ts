@@ -12,7 +12,7 @@ import type { Response, StreamResponse } from "../call/Interceptor.ts"
 import type { Method } from "../call/Method.ts"
 import { Connectivity } from "../transport/Connectivity.ts"
 import type { Connection } from "../transport/Connector.ts"
-import type { Loss } from "../transport/Disconnect.ts"
+import type { Disconnect } from "../transport/Disconnect.ts"
 import * as StateRef from "../transport/StateRef.ts"
 import { type Failure, local, type Site } from "./TestAttempt.ts"
 import type { TestHost } from "./TestHost.ts"
@@ -24,7 +24,7 @@ class TestConnection {
   readonly host: TestHost
   readonly maxMetadataBytes: number
   readonly states: StateRef.Writable<Connectivity> = StateRef.make<Connectivity>(Connectivity.Idle())
-  loss: Loss | undefined = undefined
+  loss: Disconnect | undefined = undefined
   /** What new calls go on. */
   #session: TestSession | undefined
   /** All there have been; the earlier ones may still carry calls. */
@@ -57,7 +57,7 @@ class TestConnection {
   }
 
   /** No new call can begin, from this turn on. */
-  #lose(loss: Loss): void {
+  #lose(loss: Disconnect): void {
     this.#session = undefined
     this.loss = loss
     this.states.set(Connectivity.Idle())

@@ -4,7 +4,7 @@
 import { Duration, Effect, Exit, type Fiber, FiberSet, Latch, Scope } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Application } from "../server/Server.ts"
-import type { Loss } from "../transport/Disconnect.ts"
+import type { Disconnect } from "../transport/Disconnect.ts"
 import * as StateRef from "../transport/StateRef.ts"
 
 /** Runs one call's handler on the host. */
@@ -20,9 +20,9 @@ export interface Serving {
 /** A connection as its host sees it. */
 export interface Attached {
   /** Breaks it, with the calls on it. */
-  readonly drop: (loss: Loss) => void
+  readonly drop: (loss: Disconnect) => void
   /** Takes no new call on it; it ends when those under way have. */
-  readonly retire: (loss: Loss) => void
+  readonly retire: (loss: Disconnect) => void
 }
 
 /**
@@ -79,17 +79,17 @@ export class TestHost {
   }
 
   /** Breaks every connection. */
-  drop(loss: Loss): void {
+  drop(loss: Disconnect): void {
     for (const connection of [...this.#attached]) connection.drop(loss)
   }
 
   /** Says goodbye on every connection. */
-  retire(loss: Loss): void {
+  retire(loss: Disconnect): void {
     for (const connection of [...this.#attached]) connection.retire(loss)
   }
 
   /** Dies: connections break, calls on them fail, new connections are refused. */
-  die(loss: Loss): Effect.Effect<void> {
+  die(loss: Disconnect): Effect.Effect<void> {
     return Effect.suspend(() => {
       const end = this.#end()
       this.drop(loss)
@@ -101,7 +101,7 @@ export class TestHost {
    * Stops in good order: new connections are refused and calls under way go on, for so long at the most. What is left then
    * is ended by the server, which its clients are told as `UNAVAILABLE`.
    */
-  stop(loss: Loss, timeout: Duration.Duration): Effect.Effect<void> {
+  stop(loss: Disconnect, timeout: Duration.Duration): Effect.Effect<void> {
     return Effect.suspend(() => {
       const end = this.#end()
       this.retire(loss)

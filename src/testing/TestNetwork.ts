@@ -140,7 +140,7 @@ const bytes = (input: number | undefined): Effect.Effect<number, InvalidTestNetw
       )
 
 /** Goodbye, with no fault. */
-const goodbye = (cause: string): Disconnect.Loss => ({ error: Disconnect.fromGoaway(0), cause })
+const goodbye = (cause: string): Disconnect.Disconnect => ({ error: Disconnect.fromGoaway(0), cause })
 
 /**
  * Makes an empty network and the connector into it, as `make` does, with options.

@@ -3,19 +3,19 @@
  */
 import { Deferred, Effect } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
-import type { Loss } from "../transport/Disconnect.ts"
+import type { Disconnect } from "../transport/Disconnect.ts"
 import type { Attached, Serving, TestHost } from "./TestHost.ts"
 
 export class TestSession implements Attached {
   readonly #host: TestHost
   readonly #serving: Serving
   /** Told when no new call may begin. */
-  readonly #onLoss: (loss: Loss) => void
+  readonly #onLoss: (loss: Disconnect) => void
   readonly #broken = Deferred.makeUnsafe<string>()
   #isOpen = true
   #calls = 0
 
-  constructor(host: TestHost, serving: Serving, onLoss: (loss: Loss) => void) {
+  constructor(host: TestHost, serving: Serving, onLoss: (loss: Disconnect) => void) {
     this.#host = host
     this.#serving = serving
     this.#onLoss = onLoss
@@ -28,19 +28,19 @@ export class TestSession implements Attached {
   }
 
   /** The other side, or this one, has gone without a word. */
-  drop(loss: Loss): void {
+  drop(loss: Disconnect): void {
     this.#leave(loss)
     this.#host.detach(this)
     Deferred.doneUnsafe(this.#broken, Effect.succeed(loss.cause))
   }
 
   /** The other side has said goodbye. */
-  retire(loss: Loss): void {
+  retire(loss: Disconnect): void {
     this.#leave(loss)
     if (this.#calls === 0) this.#host.detach(this)
   }
 
-  #leave(loss: Loss): void {
+  #leave(loss: Disconnect): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#onLoss(loss)

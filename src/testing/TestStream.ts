@@ -9,8 +9,8 @@ import * as Metadata from "../call/Metadata.ts"
 import type { Method } from "../call/Method.ts"
 import * as ServeCall from "../server/ServeCall.ts"
 import * as RpcError from "../status/RpcError.ts"
-import { Inbox } from "../transport/ReceiveWindow.ts"
-import { Credits } from "./Credits.ts"
+import { ReceiveWindow } from "../transport/ReceiveWindow.ts"
+import { SendCredits } from "./Credits.ts"
 import { type Failure, handlerOf, headersOf, opening, outcome, type Site, unless, within } from "./TestAttempt.ts"
 
 /** Makes one call on a connection. */
@@ -22,10 +22,10 @@ class TestStream<I, O> {
   readonly #trailers = Deferred.makeUnsafe<Metadata.Metadata, Failure>()
   /** Fails when the client gives the call up. */
   readonly #given = Deferred.makeUnsafe<never, Failure>()
-  readonly #toServer = new Credits()
-  readonly #toClient = new Credits()
-  readonly #uploads: Inbox<Uint8Array>
-  readonly #downloads: Inbox<O>
+  readonly #toServer = new SendCredits()
+  readonly #toClient = new SendCredits()
+  readonly #uploads: ReceiveWindow<Uint8Array>
+  readonly #downloads: ReceiveWindow<O>
   #sent: Metadata.Metadata | undefined
   #answered = false
 
@@ -33,8 +33,8 @@ class TestStream<I, O> {
     this.#site = site
     this.#method = method
     this.#call = call
-    this.#uploads = new Inbox(call.options.window, (messages) => this.#toServer.add(messages))
-    this.#downloads = new Inbox(call.options.window, (messages) => this.#toClient.add(messages))
+    this.#uploads = new ReceiveWindow(call.options.window, (messages) => this.#toServer.add(messages))
+    this.#downloads = new ReceiveWindow(call.options.window, (messages) => this.#toClient.add(messages))
   }
 
   #upload(requests: Stream.Stream<I, Failure>): Effect.Effect<void, Failure> {

@@ -4,11 +4,11 @@
  * A connector is the only thing a backend pool needs from the wire: grpc-js is one, the in-memory network is another.
  */
 import { Context, type Effect, type Scope } from "effect"
-import type { Arrows } from "../call/Interceptor.ts"
+import type { Invoker } from "../call/Interceptor.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import type { Connectivity } from "./Connectivity.ts"
-import type { Loss } from "./Disconnect.ts"
-import type { Watched } from "./StateRef.ts"
+import type { Disconnect } from "./Disconnect.ts"
+import type { StateRef } from "./StateRef.ts"
 
 /**
  * One connection to one endpoint. It is made idle and connects when asked. It never reconnects by itself after a
@@ -20,12 +20,12 @@ import type { Watched } from "./StateRef.ts"
  * @since 0.1.0
  */
 export interface Connection {
-  readonly transport: Arrows
-  readonly connectivity: Watched<Connectivity>
+  readonly transport: Invoker
+  readonly connectivity: StateRef<Connectivity>
   /** Leaves `Idle`. Does nothing in any other state. */
   readonly connect: Effect.Effect<void>
   /** Why it is ready no more, asked when that is so; absent or `undefined` where the connector cannot tell. */
-  readonly loss?: (() => Loss | undefined) | undefined
+  readonly loss?: (() => Disconnect | undefined) | undefined
 }
 
 /**

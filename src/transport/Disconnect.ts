@@ -28,7 +28,7 @@ export type DisconnectError =
  * @category models
  * @since 0.1.0
  */
-export interface Loss {
+export interface Disconnect {
   readonly error: DisconnectError
   readonly cause: string
 }

@@ -16,7 +16,7 @@ type Chunk<A> = readonly [A, ...Array<A>]
  * @category models
  * @since 0.1.0
  */
-export class Inbox<A> {
+export class ReceiveWindow<A> {
   readonly #window: number
   readonly #ask: (messages: number) => void
   #buffered: Array<A> = []

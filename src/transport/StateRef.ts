@@ -13,7 +13,7 @@ import { Effect, Option, Stream } from "effect"
  * @category models
  * @since 0.1.0
  */
-export interface Watched<out A> {
+export interface StateRef<out A> {
   readonly current: () => A
   readonly changes: Stream.Stream<A>
 }
@@ -24,7 +24,7 @@ export interface Watched<out A> {
  * @category models
  * @since 0.1.0
  */
-export interface Writable<in out A> extends Watched<A> {
+export interface Writable<in out A> extends StateRef<A> {
   readonly set: (value: A) => void
 }
 
@@ -87,7 +87,7 @@ export const make = <A>(initial: A): Writable<A> => new Cell(initial)
  * @category combinators
  * @since 0.1.0
  */
-export const until = <A>(self: Watched<A>, predicate: (value: A) => boolean): Effect.Effect<A> =>
+export const until = <A>(self: StateRef<A>, predicate: (value: A) => boolean): Effect.Effect<A> =>
   self.changes.pipe(
     Stream.filter(predicate),
     Stream.runHead,
@@ -101,5 +101,5 @@ export const until = <A>(self: Watched<A>, predicate: (value: A) => boolean): Ef
  * @category combinators
  * @since 0.1.0
  */
-export const oncePerTick = <A>({ changes }: Watched<A>): Stream.Stream<A> =>
+export const oncePerTick = <A>({ changes }: StateRef<A>): Stream.Stream<A> =>
   Stream.flatMap(changes, (value) => Stream.concat(Stream.succeed(value), Stream.fromEffectDrain(Effect.yieldNow)))

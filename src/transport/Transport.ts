@@ -13,7 +13,7 @@ import * as Interceptor from "../call/Interceptor.ts"
  * @category services
  * @since 0.1.0
  */
-export class Transport extends Context.Service<Transport, Interceptor.Arrows>()("trunkline/transport/Transport") {}
+export class Transport extends Context.Service<Transport, Interceptor.Invoker>()("trunkline/transport/Transport") {}
 
 /**
  * Puts interceptors in front of the transport below this layer. They are inside of the clients' retries: they see

@@ -305,7 +305,7 @@ describe("a policy that uses part of the peers", () => {
 })
 
 describe("what signals say", () => {
-  const saying = (verdict: HealthVerdict.Verdict): Signal.Signal => ({
+  const saying = (verdict: HealthVerdict.HealthVerdict): Signal.Signal => ({
     name: "saying",
     make: Effect.succeed({
       observe: undefined,

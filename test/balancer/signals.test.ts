@@ -12,7 +12,7 @@ const settle = TestClock.adjust(0)
 const inMemory = Effect.provide(TestNetwork.layer)
 const hosts = ["a:1", "b:1", "c:1"]
 
-type Said = Readonly<Record<string, HealthVerdict.Verdict>>
+type Said = Readonly<Record<string, HealthVerdict.HealthVerdict>>
 
 /** A signal that says what the test wants it to. */
 const puppet = (initial: Said = {}) => {

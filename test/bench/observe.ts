@@ -14,7 +14,7 @@ import { spread } from "./Statistics.ts"
 const Echo = Service.make("bench.Echo", { say: Service.unary(Schema.String, Schema.String) })
 
 const answer = Effect.succeed({ message: "hello", headers: new Map(), trailers: new Map() })
-const transport: Interceptor.Arrows = {
+const transport: Interceptor.Invoker = {
   target: "bench:1",
   unary: () => answer as never,
   stream: () => Effect.die("there are no streams here")

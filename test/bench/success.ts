@@ -30,7 +30,7 @@ const rounds = 25
 
 const answer = Effect.succeed({ message: { text: "hello" }, headers: new Map(), trailers: new Map() })
 
-const transport: Interceptor.Arrows = {
+const transport: Interceptor.Invoker = {
   unary: () => answer as never,
   stream: () =>
     Effect.succeed({ headers: Effect.succeed(new Map()), messages: Stream.empty, trailers: answer }) as never

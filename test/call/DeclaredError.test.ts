@@ -384,7 +384,7 @@ describe("any error", () => {
       Effect.gen(function* () {
         // Protobuf has no text but UTF-8, and half a surrogate pair is none.
         const sent = new OutOfStock({ item: Buffer.from(item).toString(), left, again, serial })
-        const ends: Interceptor.Arrows = { unary: () => Effect.fail(sent as never), stream: () => Effect.never }
+        const ends: Interceptor.Invoker = { unary: () => Effect.fail(sent as never), stream: () => Effect.never }
         const { echo } = schemaFirst.methods
         const arrows = [DeclaredError.toStatus(echo), DeclaredError.fromStatus(echo)].reduce(
           (arrows, interceptor) => Interceptor.apply(interceptor, arrows),
@@ -407,7 +407,7 @@ describe("what lies between", () => {
 
   it.effect("the server's interceptors can get at the error itself", () =>
     Effect.gen(function* () {
-      const ends: Interceptor.Arrows = { unary: () => Effect.fail(outOfStock as never), stream: () => Effect.never }
+      const ends: Interceptor.Invoker = { unary: () => Effect.fail(outOfStock as never), stream: () => Effect.never }
       const arrows = Interceptor.apply(DeclaredError.toStatus(schemaFirst.methods.echo), ends)
       assert.strictEqual((yield* Effect.flip(Backend.run(arrows, "unary"))).cause, outOfStock)
     })

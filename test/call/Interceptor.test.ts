@@ -20,7 +20,7 @@ const noting = (log: Array<string>, name: string): Interceptor.Interceptor => {
   }
 }
 
-const answering = (unary: Effect.Effect<unknown, RpcError.RpcError>): Interceptor.Arrows => ({
+const answering = (unary: Effect.Effect<unknown, RpcError.RpcError>): Interceptor.Invoker => ({
   unary: () =>
     Effect.map(unary, (message) => ({ message, headers: Metadata.empty, trailers: Metadata.empty })) as never,
   stream: () =>

@@ -191,7 +191,7 @@ describe("a stream", () => {
     logged((lines) =>
       Effect.gen(function* () {
         const failure = RpcError.make("UNAVAILABLE", "secret")
-        const arrows: Interceptor.Arrows = { unary: () => Effect.never, stream: () => Effect.fail(failure) }
+        const arrows: Interceptor.Invoker = { unary: () => Effect.never, stream: () => Effect.fail(failure) }
         yield* Effect.exit(Backend.run(Interceptor.apply(CallLogger.make(), arrows), "stream"))
         assert.deepStrictEqual(
           lines.map((line) => line.annotations["code"]),

@@ -136,7 +136,7 @@ describe.each(Backend.kinds)("a %s call", (kind) => {
 })
 
 describe("a stream", () => {
-  const stream = Effect.fnUntraced(function* (arrows: Interceptor.Arrows) {
+  const stream = Effect.fnUntraced(function* (arrows: Interceptor.Invoker) {
     return yield* arrows.stream(Backend.methods.expand, Stream.make({}), yield* Backend.newCall())
   })
 

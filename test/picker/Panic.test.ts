@@ -7,7 +7,7 @@ import { idle, ready, run, setOf } from "../support/peerSets.ts"
 const policy = Panic.below(RoundRobin.make(), 0.5)
 const peers = ["a", "b", "c", "d"].map((name) => ready(name))
 const ejected = (...names: ReadonlyArray<string>) =>
-  new Map<Peer.Peer, HealthVerdict.Verdict>(
+  new Map<Peer.Peer, HealthVerdict.HealthVerdict>(
     peers.filter(({ id }) => names.includes(id.split(":")[0]!)).map((peer) => [peer, HealthVerdict.ejected("ill")])
   )
 

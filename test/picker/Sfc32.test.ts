@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
-import { Dice } from "../../src/picker/Sfc32.ts"
+import { Sfc32 } from "../../src/picker/Sfc32.ts"
 
 const throws = (seed: string, sides: number, count: number) =>
   Effect.map(Random.Random, (random) => {
-    const dice = new Dice(random)
+    const dice = new Sfc32(random)
     return Array.from({ length: count }, () => dice.below(sides))
   }).pipe(Random.withSeed(seed))
 

@@ -17,7 +17,7 @@ const order: ReadonlyArray<HealthVerdict.Status> = ["Ready", "Probe", "Ejected"]
 /** A law about any three verdicts, that of a peer that is well among them. */
 const law = (
   name: string,
-  check: (a: HealthVerdict.Verdict, b: HealthVerdict.Verdict, c: HealthVerdict.Verdict) => void
+  check: (a: HealthVerdict.HealthVerdict, b: HealthVerdict.HealthVerdict, c: HealthVerdict.HealthVerdict) => void
 ) =>
   it.effect.prop(name, verdicts, ({ said: [a, b, c] }) =>
     Effect.sync(() => check(a ?? HealthVerdict.well, b ?? HealthVerdict.well, c ?? HealthVerdict.well))
@@ -67,7 +67,7 @@ describe("a weight outside of 0 to 1", () => {
     [Infinity, 1]
   ])("%d counts as %d, also in a verdict made by hand", (weight, counted) => {
     assert.strictEqual(HealthVerdict.weighted(weight, "new").weight, counted)
-    const made: HealthVerdict.Verdict = { status: "Ready", weight, cause: "new", until: Infinity }
+    const made: HealthVerdict.HealthVerdict = { status: "Ready", weight, cause: "new", until: Infinity }
     assert.strictEqual(HealthVerdict.merge(made, HealthVerdict.well).weight, counted)
     assert.strictEqual(HealthVerdict.merge(HealthVerdict.weighted(0.5, "other"), made).weight, counted * 0.5)
   })

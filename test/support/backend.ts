@@ -62,7 +62,7 @@ export const make = () => {
     }
   }
 
-  const arrows: Interceptor.Arrows = {
+  const arrows: Interceptor.Invoker = {
     unary: (method, request, call) =>
       Effect.suspend(() => {
         const { answer, arrive, over } = expect(method, call)
@@ -106,7 +106,7 @@ export const kinds: ReadonlyArray<Kind> = ["unary", "stream"]
 
 /** Makes one call, and reads a stream to its end. */
 export const run = Effect.fnUntraced(function* (
-  arrows: Interceptor.Arrows,
+  arrows: Interceptor.Invoker,
   kind: Kind,
   options?: { readonly call?: Call.Call; readonly request?: { readonly text: string } }
 ) {

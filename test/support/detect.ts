@@ -3,7 +3,7 @@ import { Effect, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Deadline } from "trunkline"
 import { type Outcome, Peer, type Signal, type HealthVerdict, StateRef } from "trunkline/extend"
-import { Lane } from "../../src/peer/ActiveConnection.ts"
+import { ActiveConnection } from "../../src/peer/ActiveConnection.ts"
 import { endpoint } from "./endpoints.ts"
 
 /** Lets everything that is ready to run do so. */
@@ -18,7 +18,7 @@ export const connected = (name: string): Peer.Peer => {
 
 /** Gives a peer a new connection. */
 export const connect = (peer: Peer.Peer): void => {
-  peer.lane = new Lane({} as never, {} as never)
+  peer.lane = new ActiveConnection({} as never, {} as never)
   peer.transition({ _tag: "ConnectStarted" }, 0)
   peer.transition({ _tag: "Connected" }, 0)
 }

@@ -27,7 +27,7 @@ export const ready = (name: string, attributes?: Endpoint.Attributes): Peer.Peer
 /** The set of some peers as they are now, some of them under a verdict. */
 export const setOf = (
   peers: ReadonlyArray<Peer.Peer>,
-  verdicts: ReadonlyMap<Peer.Peer, HealthVerdict.Verdict> = new Map()
+  verdicts: ReadonlyMap<Peer.Peer, HealthVerdict.HealthVerdict> = new Map()
 ): Picker.PeerSet => {
   const verdictOf = (peer: Peer.Peer) => verdicts.get(peer) ?? HealthVerdict.well
   const weightOf = (peer: Peer.Peer) => peer.endpoint.weight * verdictOf(peer).weight

@@ -55,7 +55,7 @@ export const scripted = Effect.fnUntraced(function* (
       seen.push({ at, attempt: call.attempt, left: call.attemptDeadline - at })
       return answer(seen.length, call)
     })
-  const transport: Interceptor.Arrows = {
+  const transport: Interceptor.Invoker = {
     unary: (_method, _request, call) =>
       Effect.map(run(call), (message) => ({ message, headers, trailers: headers })) as never,
     stream: (_method, _requests, call) =>

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, type Pull, Scheduler, Schema } from "effect"
 import { RpcError } from "trunkline"
-import { Inbox } from "../../src/transport/ReceiveWindow.ts"
+import { ReceiveWindow } from "../../src/transport/ReceiveWindow.ts"
 
 /** An inbox whose wire owes messages until they are delivered, numbered from 0. */
 const wired = (window: number) => {
   let owed = 0
   let sent = 0
-  const inbox = new Inbox<number>(window, (messages) => (owed += messages))
+  const inbox = new ReceiveWindow<number>(window, (messages) => (owed += messages))
   return {
     inbox,
     owed: () => owed,
