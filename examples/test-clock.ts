@@ -49,14 +49,14 @@ const program = Effect.gen(function* () {
       console.log(`${seconds(yield* Clock.currentTimeMillis)}: ${answer}`)
     })
   )
-  yield* TestClock.adjust("3 seconds")
+  yield* TestClock.adjust("2500 millis")
   yield* network.restart("backend:1")
   yield* TestClock.adjust("1 minute")
   yield* Fiber.join(call)
 }).pipe(Effect.provide(EchoLive), Effect.scoped)
 
-// => 0.1 s: try 1 was UNAVAILABLE
-// => 1.2 s: try 2 was UNAVAILABLE
-// => 2.3 s: try 3 was UNAVAILABLE
-// => 3.3 s: hello
+// => 0.0 s: try 1 was UNAVAILABLE
+// => 1.0 s: try 2 was UNAVAILABLE
+// => 2.0 s: try 3 was UNAVAILABLE
+// => 3.0 s: hello
 await Effect.runPromise(Effect.provide(program, TestClock.layer()))

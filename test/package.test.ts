@@ -20,12 +20,18 @@ const npm = (...args: ReadonlyArray<string>): string => {
   return stdout
 }
 
+const entries = Object.keys(
+  (JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as { readonly exports: object }).exports
+)
+  .filter((entry) => entry !== "./package.json")
+  .map((entry) => `trunkline${entry.slice(1)}`)
+
 beforeAll(() => {
   npm("run", "-s", "build")
 }, 120_000)
 
 describe("package", () => {
-  for (const name of ["trunkline", "trunkline/testing"]) {
+  for (const name of entries) {
     it(`${name} resolves and exports something`, async () => {
       const exported = await node("--input-type=module", "--eval", `console.log(Object.keys(await import("${name}")))`)
       assert.match(exported, /\w/)
