@@ -4,7 +4,7 @@
  *   npm run -s build:programs && node build/examples/layers.js
  */
 import { Effect, Layer } from "effect"
-import { Backoff, Balancer, CallOptions, Client, DnsDiscovery, Handlers, PeakEwma, PowerOfTwo, Retry } from "trunkline"
+import { Backoff, Balancer, CallOptions, Client, Handlers, PeakEwma, PowerOfTwo, Retry } from "trunkline"
 import { GrpcJsConnector, GrpcJsServer } from "trunkline/grpc-js"
 import { Greeter as GreeterService } from "../test/gen/greeter_pb.ts"
 
@@ -12,10 +12,14 @@ class Greeter extends Client.Service<Greeter>()("app/Greeter", GreeterService) {
 
 const greeterAt = (target: string) =>
   Greeter.layer.pipe(
-    Layer.provide(Retry.layer(Retry.onCodes(["UNAVAILABLE"], Backoff.exponential({ initial: "100 millis" })))),
+    Layer.provide(
+      Retry.layer(
+        Retry.onCodes(["UNAVAILABLE"], Backoff.exponential({ initial: "100 millis" })).pipe(Retry.maxAttempts(4))
+      )
+    ),
     Layer.provide(
       Balancer.layer({
-        discovery: DnsDiscovery.make(target),
+        discovery: target,
         picker: PowerOfTwo.make({ load: PeakEwma.make() })
       })
     ),

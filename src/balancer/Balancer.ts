@@ -8,7 +8,8 @@ import { Config, Context, Effect, Exit, Layer, Option, type Scope, Stream } from
 import type { Call } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Invoker } from "../call/Interceptor.ts"
-import type { DiscoveryError } from "../discovery/Discovery.ts"
+import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
+import * as Target from "../discovery/Target.ts"
 import * as FailureAccrual from "../signals/FailureAccrual.ts"
 import type * as Peer from "../peer/Peer.ts"
 import * as PeerRegistry from "../peer/PeerRegistry.ts"
@@ -33,7 +34,9 @@ import * as PoolMetrics from "./PoolMetrics.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options<R = never> extends Omit<PeerPool.Options<R>, "picker">, Peer.Options {
+export interface Options<R = never> extends Omit<PeerPool.Options<R>, "discovery" | "picker">, Peer.Options {
+  /** Which backends exist: a discovery, or a target such as `greeter:50051` or `dns:///greeter:50051` (see `Target`). */
+  readonly discovery: Discovery<R> | string
   readonly picker?: PickerPolicy | undefined
 }
 
@@ -167,19 +170,20 @@ const build = Effect.fnUntraced(function* <R>(
   DiscoveryError,
   R | Connector | Scope.Scope
 > {
+  const discovery = typeof options.discovery === "string" ? Target.discovery(options.discovery) : options.discovery
   const keyed = yield* Effect.serviceOption(Affinity)
   if (Option.isNone(keyed)) {
-    const pool = yield* makePool(options, (picker) => picker)
+    const pool = yield* makePool({ ...options, discovery }, (picker) => picker)
     return { arrows: arrows(pool), pool }
   }
-  const affinity = yield* PeerAffinity.make(keyed.value, options.discovery.target)
-  const pool = yield* makePool(options, (picker) => affinity.policy(picker))
+  const affinity = yield* PeerAffinity.make(keyed.value, discovery.target)
+  const pool = yield* makePool({ ...options, discovery }, (picker) => affinity.policy(picker))
   return { arrows: affinity.arrows(arrows(pool)), pool }
 })
 
 /** The pool of a balancer, over the registry of the context or one of its own. */
 const makePool = Effect.fnUntraced(function* <R>(
-  options: Options<R>,
+  options: Options<R> & { readonly discovery: Discovery<R> },
   asking: (picker: PickerPolicy) => PickerPolicy
 ): Effect.fn.Return<PeerPool.PeerPool["Service"], DiscoveryError, R | Connector | Scope.Scope> {
   const shared = yield* Effect.serviceOption(PeerRegistry.PeerRegistry)
@@ -204,11 +208,11 @@ const makePool = Effect.fnUntraced(function* <R>(
  *
  * @example
  * import { Layer } from "effect"
- * import { Balancer, DnsDiscovery, PeakEwma, PowerOfTwo } from "trunkline"
+ * import { Balancer, PeakEwma, PowerOfTwo } from "trunkline"
  * import { GrpcJsConnector } from "trunkline/grpc-js"
  *
  * const Backends = Balancer.layer({
- *   discovery: DnsDiscovery.make("greeter:50051"),
+ *   discovery: "greeter:50051",
  *   picker: PowerOfTwo.make({ load: PeakEwma.make() })
  * }).pipe(Layer.provide(GrpcJsConnector.layer()))
  *

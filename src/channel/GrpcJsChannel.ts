@@ -1,14 +1,13 @@
 /**
  * The backends of a target over grpc-js, in one line.
  *
- * The parts are `Target` (which backends there are), `Balancer` (which of them takes a call) and `GrpcJsConnector` (how they
+ * The parts are a target (which backends there are), `Balancer` (which of them takes a call) and `GrpcJsConnector` (how they
  * are reached). This is their sum with the defaults of each; a program that needs more of one writes the sum.
  */
 import { Layer } from "effect"
 import * as Balancer from "../balancer/Balancer.ts"
 import type { PeerPool } from "../balancer/PeerPool.ts"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
-import * as Target from "../discovery/Target.ts"
 import * as GrpcJsConnector from "../grpcjs/GrpcJsConnector.ts"
 import type { Transport } from "../transport/Transport.ts"
 
@@ -37,4 +36,4 @@ export interface Options extends GrpcJsConnector.Options, Omit<Balancer.Options,
  * @since 0.1.0
  */
 export const layer = (target: string, options?: Options): Layer.Layer<Transport | PeerPool, DiscoveryError> =>
-  Layer.provide(Balancer.layer({ ...options, discovery: Target.discovery(target) }), GrpcJsConnector.layer(options))
+  Layer.provide(Balancer.layer({ ...options, discovery: target }), GrpcJsConnector.layer(options))

@@ -1,14 +1,13 @@
 /**
  * The backends of a target over HTTP/2, in one line.
  *
- * The parts are `Target` (which backends there are), `Balancer` (which of them takes a call) and `Http2Connector` (how they
+ * The parts are a target (which backends there are), `Balancer` (which of them takes a call) and `Http2Connector` (how they
  * are reached). This is their sum with the defaults of each; a program that needs more of one writes the sum.
  */
 import { Layer } from "effect"
 import * as Balancer from "../balancer/Balancer.ts"
 import type { PeerPool } from "../balancer/PeerPool.ts"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
-import * as Target from "../discovery/Target.ts"
 import type { CredentialsError } from "../http2/CertificateProvider.ts"
 import * as Http2Connector from "../http2/Http2Connector.ts"
 import type { Transport } from "../transport/Transport.ts"
@@ -41,4 +40,4 @@ export const layer = (
   target: string,
   options?: Options
 ): Layer.Layer<Transport | PeerPool, DiscoveryError | CredentialsError> =>
-  Layer.provide(Balancer.layer({ ...options, discovery: Target.discovery(target) }), Http2Connector.layer(options))
+  Layer.provide(Balancer.layer({ ...options, discovery: target }), Http2Connector.layer(options))

@@ -6,8 +6,6 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as CallOptions from "../call/CallOptions.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type * as Metadata from "../call/Metadata.ts"
-import * as DnsDiscovery from "../discovery/DnsDiscovery.ts"
-import * as StaticDiscovery from "../discovery/StaticDiscovery.ts"
 import * as GrpcJsConnector from "../grpcjs/GrpcJsConnector.ts"
 import * as Peer from "../peer/Peer.ts"
 import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
@@ -54,12 +52,10 @@ export interface Input {
 }
 
 const stack = ({ retry, target, tls }: Input) => {
-  const isSocket = target.startsWith("unix:")
-  const discovery = isSocket ? StaticDiscovery.make([target]) : DnsDiscovery.make(target)
   const policy = Retry.onCodes(["UNAVAILABLE"], Backoff.exponential({ initial: "100 millis", max: "5 seconds" }))
   // Who types a wrong address wants to hear of it, not to wait for a server to come up.
   const reconnect = Schedule.upTo(Peer.connectionBackoff, { times: retry - 1 })
-  return Balancer.layer({ discovery, picker: PowerOfTwo.make(), reconnect }).pipe(
+  return Balancer.layer({ discovery: target, picker: PowerOfTwo.make(), reconnect }).pipe(
     Layer.provide(GrpcJsConnector.layer(tls ? { tls: {} } : undefined)),
     Layer.provideMerge(Retry.layer(policy.pipe(Retry.maxAttempts(retry))))
   )

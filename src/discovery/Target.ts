@@ -115,9 +115,9 @@ const discoveryOf = (text: string, schemes: ReadonlyMap<string, Scheme>): Discov
  * The discovery of a target, by the schemes of the context. A target without a scheme is `host:port`, and looked up by DNS.
  *
  * @example
- * import { Balancer, Target } from "trunkline"
+ * import { Target } from "trunkline"
  *
- * const Backends = Balancer.layer({ discovery: Target.discovery("static:///10.0.0.1:50051,10.0.0.2:50051") })
+ * Target.discovery("static:///10.0.0.1:50051,10.0.0.2:50051").target // => "static:///10.0.0.1:50051,10.0.0.2:50051"
  *
  * @category constructors
  * @since 0.1.0
@@ -134,7 +134,7 @@ export const discovery = (target: string): Discovery => ({
  * import { Layer } from "effect"
  * import { Balancer, StaticDiscovery, Target } from "trunkline"
  *
- * const Backends = Balancer.layer({ discovery: Target.discovery("team:///greeter") }).pipe(
+ * const Backends = Balancer.layer({ discovery: "team:///greeter" }).pipe(
  *   Layer.provide(Target.layer({ team: ({ path }) => StaticDiscovery.make([`${path}.team.internal:50051`]) }))
  * )
  *

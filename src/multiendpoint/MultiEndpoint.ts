@@ -10,9 +10,8 @@
  */
 import { Clock, Config, Context, Duration, Effect, FiberSet, Layer, PubSub, Random, Scope, Stream } from "effect"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
-import * as DnsDiscovery from "../discovery/DnsDiscovery.ts"
 import { authorityOf, type Endpoint } from "../discovery/Endpoint.ts"
-import * as StaticDiscovery from "../discovery/StaticDiscovery.ts"
+import * as Target from "../discovery/Target.ts"
 import type { PickerPolicy } from "../picker/Picker.ts"
 import * as Introspection from "../introspection/Introspection.ts"
 import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
@@ -96,8 +95,7 @@ const remembered = 256
 
 const codes: ReadonlyArray<Code> = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "UNAUTHENTICATED"]
 
-const peersOf = (endpoint: Endpoint): Discovery =>
-  endpoint.address._tag === "Unix" ? StaticDiscovery.make([endpoint]) : DnsDiscovery.make(endpoint.id)
+const peersOf = (endpoint: Endpoint): Discovery => Target.discovery(endpoint.id)
 
 const build = Effect.fnUntraced(function* <R>(
   options: Options<R>
