@@ -50,8 +50,8 @@ export class PeerStats {
   askedAt = fraction
   /** Streams of the last generation that have said nothing yet. They count as calls under way until they are quiet. */
   opening = 0
-  /** When the first stream of that generation was opened, in the same milliseconds. */
-  openedAt = fraction
+  /** When the streams of that generation are quiet if they say nothing, in the same milliseconds. */
+  quietAt = fraction
   #generation = 0
   /** Nobody, mostly: that is quicker to see of no list than of an empty one. */
   #watchers: ReadonlyArray<PendingWatcher> | undefined = undefined
@@ -75,7 +75,7 @@ export class PeerStats {
     this.peer = peer
     // Fields of fractions are made with one. The first fraction that comes later gives objects another shape, and code that
     // has met both is slower for good.
-    this.used = this.answeredMillis = this.lastErrorAt = this.askedAt = this.openedAt = 0
+    this.used = this.answeredMillis = this.lastErrorAt = this.askedAt = this.quietAt = 0
     this.forget()
   }
 
@@ -99,7 +99,7 @@ export class PeerStats {
   open(now: number): number {
     if (this.opening === 0 || this.isQuiet(now)) {
       this.opening = 0
-      this.openedAt = now
+      this.quietAt = now + quietAfter
       this.#generation++
     }
     this.opening++
@@ -116,12 +116,12 @@ export class PeerStats {
 
   /** Whether the streams that have said nothing yet are quiet. */
   isQuiet(now: number): boolean {
-    return now - this.openedAt >= quietAfter
+    return now >= this.quietAt
   }
 
   /** Calls under way that an answer is due to: unary ones, and streams that have just been opened. */
   underWay(now: number): number {
-    return this.opening === 0 || this.isQuiet(now) ? this.#unanswered : this.#unanswered + this.opening
+    return now < this.quietAt ? this.#unanswered + this.opening : this.#unanswered
   }
 
   /** Tells a watcher of each change of the calls under way, whichever pool's call it was, until it is unwatched. */

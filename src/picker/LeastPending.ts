@@ -25,6 +25,7 @@ const scan = (
   load: Picker.Load,
   dice: Sfc32
 ): Picker.Picker => {
+  const costOf = Picker.costByWeight(load)
   const weights = Picker.sharesOf(ready, weightOf)
   const equals = new Uint32Array(ready.length)
   /** Adds up to this the weights of the equals up to the one at this place. */
@@ -34,7 +35,7 @@ const scan = (
       let least = Infinity
       let count = 0
       for (let i = 0; i < ready.length; i++) {
-        const cost = load.cost(ready[i]!.stats, now, weights[i])
+        const cost = costOf(ready[i]!.stats, now, weights[i]!)
         if (cost < least) {
           least = cost
           count = 0

@@ -56,24 +56,29 @@ const memory = (pace: number, penalty: number): Load => {
   const share = 2
   let answers = 0
 
-  return {
-    cost(stats, now, weight = 1) {
+  const load: Load = {
+    cost(stats, now) {
       const { cost, stamp, unanswered } = stats
-      const calls = stats.opening === 0 ? unanswered : stats.underWay(now)
+      // Written out as well: it is `stats.underWay(now)`.
+      const calls = now < stats.quietAt ? unanswered + stats.opening : unanswered
       if (cost <= 0) {
         const left = stamp - cost - now
         // A penalty is worth what is left of it, but never less than an answer.
-        if (left > 0) return Math.max(running[mean]!, left) * (calls / weight + 1)
+        if (left > 0) return Math.max(running[mean]!, left) * (calls + 1)
         if (unanswered > 0) return probing + calls
         // A stream is no probe, because it may never say anything.
-        return calls === 0 ? 0 : Math.max(running[mean]!, least) * (calls / weight + 1)
+        return calls === 0 ? 0 : Math.max(running[mean]!, least) * (calls + 1)
       }
       const age = (now - stamp) * pace
       const forgotten = age > young ? 1 - Math.exp(-age) : age < 0 ? 0 : age * (1 - age / 2)
       const expected = cost + (running[mean]! - cost) * forgotten
       // A call that has waited longer than that need not end to say so.
       const silent = unanswered === 0 ? 0 : now - Math.max(stamp, stats.askedAt)
-      return (silent > expected ? silent : expected) * (calls / weight + 1)
+      return (silent > expected ? silent : expected) * (calls + 1)
+    },
+    costByWeight(stats, now, weight) {
+      const calls = stats.underWay(now)
+      return (load.cost(stats, now) / (calls + 1)) * (calls / weight + 1)
     },
     observe(stats, outcome, elapsed, now, retryAfter = 0) {
       const latency = Math.max(least, elapsed)
@@ -100,6 +105,7 @@ const memory = (pace: number, penalty: number): Load => {
       stats.stamp = now
     }
   }
+  return load
 }
 
 /**

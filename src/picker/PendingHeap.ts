@@ -10,7 +10,7 @@
  * no worse off and who came last no better.
  */
 import type { Peer } from "../peer/Peer.ts"
-import { type PeerStats, type PendingWatcher, quietAfter } from "../peer/PeerStats.ts"
+import type { PeerStats, PendingWatcher } from "../peer/PeerStats.ts"
 import type { Sfc32 } from "./Sfc32.ts"
 import { sharesOf } from "./Picker.ts"
 
@@ -100,8 +100,7 @@ export class PendingHeap implements PendingWatcher {
     const weight = this.#weights[index]!
     const { stats } = this.#peers[index]!
     this.#calls[index] = stats.underWay(this.#at) / weight
-    if (stats.opening > 0 && !stats.isQuiet(this.#at))
-      this.#quietAt = Math.min(this.#quietAt, stats.openedAt + quietAfter)
+    if (stats.opening > 0 && !stats.isQuiet(this.#at)) this.#quietAt = Math.min(this.#quietAt, stats.quietAt)
     this.#times[index] = this.#now - Math.log(((this.#dice.throw() >>> 0) + 1) / 2 ** 32) / weight
   }
 

@@ -17,12 +17,14 @@ import type { Load, LoadPolicy } from "./Picker.ts"
  * @since 0.1.0
  */
 export const pending: Load = {
-  cost: (stats, now, weight = 1) => stats.underWay(now) / weight + 1,
+  cost: (stats, now) => stats.underWay(now) + 1,
+  costByWeight: (stats, now, weight) => stats.underWay(now) / weight + 1,
   observe: () => {}
 }
 
 const everything: Load = {
-  cost: (stats, _now, weight = 1) => stats.pending / weight + 1,
+  cost: (stats) => stats.pending + 1,
+  costByWeight: (stats, _now, weight) => stats.pending / weight + 1,
   observe: () => {}
 }
 

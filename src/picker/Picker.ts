@@ -110,12 +110,13 @@ export interface PeerSet {
  * @since 0.1.0
  */
 export interface Load {
+  readonly cost: (stats: PeerStats, now: number) => number
   /**
-   * `weight` is the peer's in comparison with the mean of those it is compared with, default 1: of a peer with twice the
-   * weight a call under way counts half. What has no calls in it, such as a latency, is the same for any weight; at `Infinity`
-   * nothing else is left.
+   * The same where weights differ. `weight` is the peer's in comparison with the mean of those it is compared with: of a peer
+   * with twice the weight a call under way counts half. What has no calls in it, such as a latency, is the same for any
+   * weight; at `Infinity` nothing else is left. Default `cost`.
    */
-  readonly cost: (stats: PeerStats, now: number, weight?: number) => number
+  readonly costByWeight?: ((stats: PeerStats, now: number, weight: number) => number) | undefined
   /**
    * `elapsed` is in milliseconds: to the end of a unary call, to the first message of a stream. `retryAfter` is how long the
    * server asked to be left alone when it failed, in milliseconds; 0 or nothing if it did not ask.
@@ -229,6 +230,10 @@ export const weightsOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => 
   const mean = some.reduce((sum, weight) => sum + weight / some.length, 0)
   return weights.map((weight) => (isWeight(weight) ? weight : mean || 1))
 }
+
+/** The cost of a peer of a weight. A function of its own, because peers of equal weights are compared by a shorter one. */
+export const costByWeight = (load: Load): NonNullable<Load["costByWeight"]> =>
+  load.costByWeight ?? ((stats, now) => load.cost(stats, now))
 
 /** The least share of the heaviest that a picker tells from none: dice have so many sides. */
 const least = 2 ** -32

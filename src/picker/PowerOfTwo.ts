@@ -84,6 +84,7 @@ const partsOf = (ready: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): 
 
 /** The better of two distinct samples, of which each is one as often as twice its part says. No part is a half or more. */
 const paired = (ready: ReadonlyArray<Peer>, parts: Float64Array, load: Picker.Load, dice: Sfc32): Picker.Picker => {
+  const costOf = Picker.costByWeight(load)
   const count = ready.length
   const all = ready.map(({ stats }) => stats)
   const weights = parts.map((part) => part * count)
@@ -99,8 +100,8 @@ const paired = (ready: ReadonlyArray<Peer>, parts: Float64Array, load: Picker.Lo
       const a = all[i]!
       // Rounding may have led back to the first.
       const b = all[j === i ? (j === 0 ? 1 : j - 1) : j]!
-      const costA = load.cost(a, now, weights[i])
-      const costB = load.cost(b, now, weights[j])
+      const costA = costOf(a, now, weights[i]!)
+      const costB = costOf(b, now, weights[j]!)
       return (isBetter(costB, costA) || (!isBetter(costA, costB) && dice.throw() < 0) ? b : a).peer
     }
   }
@@ -114,6 +115,7 @@ const besideHeavy = (
   load: Picker.Load,
   dice: Sfc32
 ): Picker.Picker => {
+  const costOf = Picker.costByWeight(load)
   const count = ready.length
   const part = parts[heavy]!
   const weight = part * count
@@ -128,11 +130,11 @@ const besideHeavy = (
     pick(_call, now) {
       const j = find(ends, ((dice.throw() >>> 0) / 2 ** 32) * length)
       const b = others[j]!
-      if (load.cost(a, now, Infinity) > muchSlower * load.cost(b, now, Infinity)) return b.peer
+      if (costOf(a, now, Infinity) > muchSlower * costOf(b, now, Infinity)) return b.peer
       if ((dice.throw() >>> 0) / 2 ** 32 < preferred)
-        return (load.cost(b, now, 1) / weights[j]! < load.cost(a, now, 1) / weight ? b : a).peer
-      const costA = load.cost(a, now, weight)
-      const costB = load.cost(b, now, weights[j])
+        return (costOf(b, now, 1) / weights[j]! < costOf(a, now, 1) / weight ? b : a).peer
+      const costA = costOf(a, now, weight)
+      const costB = costOf(b, now, weights[j]!)
       return (isBetter(costB, costA) || (!isBetter(costA, costB) && dice.throw() < 0) ? b : a).peer
     }
   }

@@ -141,7 +141,7 @@ describe("PeakEwma", () => {
     load.observe(stats, "success", 10, 0)
     stats.unanswered = 3
     assert.deepStrictEqual(
-      [1, 3, 0.5, Infinity].map((weight) => load.cost(stats, 0, weight)),
+      [1, 3, 0.5, Infinity].map((weight) => load.costByWeight!(stats, 0, weight)),
       [40, 20, 70, 10]
     )
   })
