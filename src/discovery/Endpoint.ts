@@ -116,31 +116,27 @@ export const format = (address: Address): string =>
         : `${address.host}:${address.port}`
 
 /**
- * The endpoint of an address that is known to be good; `parse` is for text. Throws a `WeightError` if the weight is
- * negative, infinite or not a number.
+ * The endpoint of an address that is known to be good; `parse` is for text. It does not throw, so that one bad weight of many
+ * that a discovery makes holds up no other: `checked` says whether the weight can be one, and whoever lists or reads endpoints
+ * asks it.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (address: Address, attributes?: Attributes): Endpoint => {
-  const id = format(address)
-  const weight = attributes?.weight ?? 1
-  if (!isWeight(weight)) throw new WeightError({ peer: id, weight })
-  return {
-    id,
-    address,
-    authority: attributes?.authority,
-    weight,
-    priority: attributes?.priority ?? 0,
-    locality: attributes?.locality
-  }
-}
+export const make = (address: Address, attributes?: Attributes): Endpoint => ({
+  id: format(address),
+  address,
+  authority: attributes?.authority,
+  weight: attributes?.weight ?? 1,
+  priority: attributes?.priority ?? 0,
+  locality: attributes?.locality
+})
 
-/** Objects made by hand may hold anything. */
+/** Objects made without types may hold anything. */
 const isWeight = (weight: number): boolean => typeof weight === "number" && weight >= 0 && weight < Infinity
 
 /**
- * An endpoint as it is, or what is wrong with its weight; for objects that were not made by `make`.
+ * An endpoint as it is, or what is wrong with its weight: it is negative, infinite or not a number.
  *
  * @category guards
  * @since 0.1.0

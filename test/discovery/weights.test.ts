@@ -1,6 +1,6 @@
 /** Weights are refused where an endpoint is made, and add up where one is listed twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Result, Stream } from "effect"
 import { Endpoint, EndpointList, StaticDiscovery } from "trunkline"
 import { Discovery } from "trunkline/extend"
 
@@ -10,18 +10,17 @@ const bad = [NaN, -1, -1e-300, Infinity, -Infinity]
 const good = [0, Number.MIN_VALUE, 0.5, 1, 2 ** 32, Number.MAX_VALUE]
 
 describe("a weight that cannot be one", () => {
-  it.each(bad)("%d is refused by make", (weight) => {
-    let thrown: unknown
-    try {
-      made("a", { weight })
-    } catch (error) {
-      thrown = error
-    }
-    assert(thrown instanceof Endpoint.WeightError)
-    assert.strictEqual(thrown.message, `weight of a:1: ${weight} is not a finite number of 0 or more`)
+  it.each(bad)("%d is refused by name", (weight) => {
+    const error = Result.getOrThrow(Result.flip(Endpoint.checked(made("a", { weight }))))
+    assert.instanceOf(error, Endpoint.WeightError)
+    assert.strictEqual(error.message, `weight of a:1: ${weight} is not a finite number of 0 or more`)
   })
 
-  it.each(good)("%d is none of them", (weight) => assert.strictEqual(made("a", { weight }).weight, weight))
+  it.each(good)("%d is none of them", (weight) => {
+    const endpoint = made("a", { weight })
+    assert.strictEqual(Result.getOrThrow(Endpoint.checked(endpoint)), endpoint)
+    assert.strictEqual(endpoint.weight, weight)
+  })
 
   it.effect.each(bad)("%d fails a static list and an update of a list, by name", (weight) =>
     Effect.gen(function* () {
