@@ -58,7 +58,7 @@ describe("a unary call", () => {
       })
       const client = yield* clientOf([server.address])
       const error = yield* Effect.flip(client.echo({}))
-      assert.deepStrictEqual([error.code, error.origin], ["INTERNAL", "local"])
+      assert.deepStrictEqual([error.code, error.origin], ["INTERNAL", "remote"])
       assert.include(error.message, "expected one response message")
       yield* server.until(({ type }) => type === types.reset)
       yield* client.echo({})
