@@ -15,6 +15,7 @@ import * as Metrics from "../telemetry/Metrics.ts"
 import * as ObservableMetric from "../telemetry/ObservableMetric.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as Picker from "../picker/Picker.ts"
+import * as PolicyWrapper from "../picker/PolicyWrapper.ts"
 import type { Affinity } from "../affinity/Affinity.ts"
 import * as AffinityKey from "../affinity/AffinityKey.ts"
 import type { Rule } from "../affinity/AffinityRule.ts"
@@ -56,13 +57,13 @@ export class PeerAffinity {
 
   /** Asks the table before the pickers of a policy. */
   policy(self: Picker.PickerPolicy): Picker.PickerPolicy {
-    return {
-      ...self,
-      pickers: (sets) => {
-        const seen = Stream.tap(sets, (set) => Effect.sync(() => this.#see(set)))
-        return Stream.map(self.pickers(seen), (picker) => this.#picker(picker))
-      }
-    }
+    return PolicyWrapper.make(self, () => ({
+      set: (set) => {
+        this.#see(set)
+        return set
+      },
+      picker: (picker) => this.#picker(picker)
+    }))
   }
 
   #see({ peers, ready }: Picker.PeerSet): void {

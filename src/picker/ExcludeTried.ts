@@ -6,10 +6,10 @@
  * Around them this gives the call to any other ready peer. Which side of a combinator it is on says how far a retry goes:
  * around `Priority` it may leave the group, inside it may not.
  */
-import { Effect, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import { Sfc32 } from "./Sfc32.ts"
 import * as Picker from "./Picker.ts"
+import * as PolicyWrapper from "./PolicyWrapper.ts"
 
 /**
  * Picks by the policy, and any other ready peer for a call that has failed on the one the policy picks, while there is one.
@@ -23,19 +23,16 @@ import * as Picker from "./Picker.ts"
  * @category combinators
  * @since 0.1.0
  */
-export const from = (self: Picker.PickerPolicy): Picker.PickerPolicy => ({
-  ...self,
-  pickers: (sets) =>
-    Stream.unwrap(
-      Effect.map(Random.Random, (random) => {
-        const dice = new Sfc32(random)
-        const anyOf = (peers: ReadonlyArray<Peer>): Picker.Picker => ({ pick: () => peers[dice.below(peers.length)]! })
-        let ready: Picker.PeerSet["ready"] = []
-        const seen = Stream.map(sets, (set) => {
-          ready = set.ready
-          return set
-        })
-        return Stream.map(self.pickers(seen), (picker) => Picker.avoidingTried(picker, ready, anyOf))
-      })
-    )
-})
+export const from = (self: Picker.PickerPolicy): Picker.PickerPolicy =>
+  PolicyWrapper.make(self, (random) => {
+    const generator = new Sfc32(random)
+    const anyOf = (peers: ReadonlyArray<Peer>): Picker.Picker => ({ pick: () => peers[generator.below(peers.length)]! })
+    let ready: Picker.PeerSet["ready"] = []
+    return {
+      set: (set) => {
+        ready = set.ready
+        return set
+      },
+      picker: (picker) => Picker.avoidingTried(picker, ready, anyOf)
+    }
+  })

@@ -47,7 +47,7 @@ export interface Options {
   /** Makes a choice, with a memory of its own for each pool. The groups come in order. */
   readonly choice: () => (groups: ReadonlyArray<Group>, now: number) => Plan
   /** How long a group that is not wanted any more stays connected, in milliseconds. */
-  readonly keepMillis: number
+  readonly retentionMillis: number
 }
 
 const restricted = (set: Picker.PeerSet, isIn: (peer: Peer) => boolean): Picker.PeerSet => ({
@@ -141,8 +141,8 @@ export const make = (self: Picker.PickerPolicy, options: Options): Picker.Picker
               yield* activate(member)
             } else if (member.active) {
               member.unwanted = Math.min(member.unwanted, now)
-              if (now >= member.unwanted + options.keepMillis) yield* release(member)
-              else next = Math.min(next, member.unwanted + options.keepMillis)
+              if (now >= member.unwanted + options.retentionMillis) yield* release(member)
+              else next = Math.min(next, member.unwanted + options.retentionMillis)
             }
           }
           return { value: plan.picker, next }

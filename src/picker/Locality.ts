@@ -12,10 +12,11 @@
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/zone_aware
  */
-import { Duration, Effect, Random, Stream } from "effect"
+import { Duration, Effect, Function, Random, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import * as Groups from "./Groups.ts"
 import type * as Picker from "./Picker.ts"
+import * as PolicyWrapper from "./PolicyWrapper.ts"
 import * as Spillover from "./Spillover.ts"
 
 /**
@@ -30,8 +31,14 @@ import * as Spillover from "./Spillover.ts"
  * @category combinators
  * @since 0.1.0
  */
-export const prefer = (self: Picker.PickerPolicy, locality: string, options?: Spillover.Options): Picker.PickerPolicy =>
-  Spillover.make(self, (set, peer) => (set.endpointOf(peer).locality === locality ? 0 : 1), options)
+export const prefer: {
+  (locality: string, options?: Spillover.Options): (self: Picker.PickerPolicy) => Picker.PickerPolicy
+  (self: Picker.PickerPolicy, locality: string, options?: Spillover.Options): Picker.PickerPolicy
+} = Function.dual(
+  PolicyWrapper.isDataFirst,
+  (self: Picker.PickerPolicy, locality: string, options?: Spillover.Options): Picker.PickerPolicy =>
+    Spillover.make(self, (set, peer) => (set.endpointOf(peer).locality === locality ? 0 : 1), options)
+)
 
 /**
  * So many of something in each zone.
@@ -91,7 +98,7 @@ export interface Awareness {
   /** With fewer ready peers than this calls go to all alike: shares of a few are coarse. Default 6. */
   readonly minimumPeers?: number | undefined
   /** How long a zone that gets no calls stays connected. Default 15 minutes. */
-  readonly keep?: Duration.Input | undefined
+  readonly retentionInterval?: Duration.Input | undefined
 }
 
 /** Peers without a locality are of one zone that has no name. */
@@ -111,43 +118,49 @@ const zoneOf = (set: Picker.PeerSet, peer: Peer): string => set.endpointOf(peer)
  * @category combinators
  * @since 0.1.0
  */
-export const aware = (self: Picker.PickerPolicy, locality: string, options?: Awareness): Picker.PickerPolicy => {
-  const minimum = options?.minimumPeers ?? 6
+export const aware: {
+  (locality: string, options?: Awareness): (self: Picker.PickerPolicy) => Picker.PickerPolicy
+  (self: Picker.PickerPolicy, locality: string, options?: Awareness): Picker.PickerPolicy
+} = Function.dual(
+  PolicyWrapper.isDataFirst,
+  (self: Picker.PickerPolicy, locality: string, options?: Awareness): Picker.PickerPolicy => {
+    const minimum = options?.minimumPeers ?? 6
 
-  /** What each of some zones gets, in percent, for so many peers in each. */
-  const parts = (zones: ReadonlyArray<string>, counts: ReadonlyArray<number>): ReadonlyArray<number> => {
-    if (sum(counts) < minimum) return shares(counts).map((share) => share * 100)
-    const backends = Object.fromEntries(zones.map((zone, i) => [zone, counts[i]!]))
-    const inhabited = Object.entries(backends).filter(([, count]) => count > 0)
-    const clients = options?.clients ?? Object.fromEntries(inhabited.map(([zone]) => [zone, 1]))
-    const there = split(locality, clients, backends)
-    return zones.map((zone) => there[zone]! * 100)
-  }
+    /** What each of some zones gets, in percent, for so many peers in each. */
+    const parts = (zones: ReadonlyArray<string>, counts: ReadonlyArray<number>): ReadonlyArray<number> => {
+      if (sum(counts) < minimum) return shares(counts).map((share) => share * 100)
+      const backends = Object.fromEntries(zones.map((zone, i) => [zone, counts[i]!]))
+      const inhabited = Object.entries(backends).filter(([, count]) => count > 0)
+      const clients = options?.clients ?? Object.fromEntries(inhabited.map(([zone]) => [zone, 1]))
+      const there = split(locality, clients, backends)
+      return zones.map((zone) => there[zone]! * 100)
+    }
 
-  return {
-    ...self,
-    pickers: (sets) =>
-      Stream.unwrap(
-        Effect.map(Random.Random, (random) => {
-          /** Zones as this pool has met them: their number is their place. */
-          const places = new Map([[locality, 0]])
-          const placeOf = (zone: string): number => {
-            const place = places.get(zone) ?? places.size
-            places.set(zone, place)
-            return place
-          }
-          return Groups.make(self, {
-            groupOf: (set, peer) => placeOf(zoneOf(set, peer)),
-            keepMillis: Duration.toMillis(options?.keep ?? "15 minutes"),
-            choice: () => (groups) => {
-              const names = [...places.keys()]
-              const zones = groups.map(({ key }) => names[key]!)
-              const planned = parts(zones, Spillover.hopeful(groups))
-              const now = parts(zones, Spillover.ready(groups))
-              return Spillover.plan(groups, planned, now, random)
+    return {
+      ...self,
+      pickers: (sets) =>
+        Stream.unwrap(
+          Effect.map(Random.Random, (random) => {
+            /** Zones as this pool has met them: their number is their place. */
+            const places = new Map([[locality, 0]])
+            const placeOf = (zone: string): number => {
+              const place = places.get(zone) ?? places.size
+              places.set(zone, place)
+              return place
             }
-          }).pickers(sets)
-        })
-      )
+            return Groups.make(self, {
+              groupOf: (set, peer) => placeOf(zoneOf(set, peer)),
+              retentionMillis: Duration.toMillis(options?.retentionInterval ?? "15 minutes"),
+              choice: () => (groups) => {
+                const names = [...places.keys()]
+                const zones = groups.map(({ key }) => names[key]!)
+                const planned = parts(zones, Spillover.hopeful(groups))
+                const now = parts(zones, Spillover.ready(groups))
+                return Spillover.plan(groups, planned, now, random)
+              }
+            }).pickers(sets)
+          })
+        )
+    }
   }
-}
+)

@@ -8,8 +8,9 @@
  *
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold
  */
-import { Function, Stream } from "effect"
+import { Function } from "effect"
 import { type PeerSet, type Picker, type PickerPolicy, withoutStandby } from "./Picker.ts"
+import * as PolicyWrapper from "./PolicyWrapper.ts"
 
 const isPanic = ({ connected, verdictOf }: PeerSet, threshold: number): boolean =>
   connected.filter((peer) => verdictOf(peer).status === "Ready").length < threshold * connected.length
@@ -38,16 +39,14 @@ export const below: {
   (self: PickerPolicy, threshold: number): PickerPolicy
 } = Function.dual(2, (self: PickerPolicy, threshold: number): PickerPolicy => {
   if (threshold <= 0) return self
-  return {
-    ...self,
-    pickers: (sets) =>
-      Stream.suspend(() => {
-        let panicking = false
-        const seen = Stream.map(sets, (set) => {
-          panicking = isPanic(set, threshold)
-          return panicking ? { ...set, ready: withoutStandby(set.connected, set.weightOf) } : set
-        })
-        return Stream.map(self.pickers(seen), (picker) => (panicking ? panicked(picker) : picker))
-      })
-  }
+  return PolicyWrapper.make(self, () => {
+    let panicking = false
+    return {
+      set: (set) => {
+        panicking = isPanic(set, threshold)
+        return panicking ? { ...set, ready: withoutStandby(set.connected, set.weightOf) } : set
+      },
+      picker: (picker) => (panicking ? panicked(picker) : picker)
+    }
+  })
 })

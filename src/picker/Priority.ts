@@ -11,11 +11,12 @@
  * @see https://github.com/grpc/proposal/blob/master/A56-priority-lb-policy.md
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/priority
  */
-import { Duration } from "effect"
+import { Duration, Function } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import * as PeerStatus from "../peer/PeerStatus.ts"
 import * as Groups from "./Groups.ts"
 import * as Picker from "./Picker.ts"
+import * as PolicyWrapper from "./PolicyWrapper.ts"
 import * as Spillover from "./Spillover.ts"
 
 const priorityOf: Groups.Options["groupOf"] = (set, peer) => set.endpointOf(peer).priority
@@ -41,35 +42,48 @@ interface Memory {
 
 const unknown: Memory = { condition: "Failed", failed: false, failover: -Infinity }
 
-const remember = (before: Memory | undefined, condition: Condition, now: number, patience: number): Memory => {
+const remember = (before: Memory | undefined, condition: Condition, now: number, failoverTimeout: number): Memory => {
   const { failed, failover, condition: last } = before ?? unknown
   if (condition === "Ready") return { condition, failed: false, failover: -Infinity }
   if (condition === "Failed") return { condition, failed: true, failover: -Infinity }
   // A group that was well gets time to connect again; one that was failing has had it.
   const begins = before === undefined || (last !== "Connecting" && !failed)
-  return { condition, failed, failover: begins ? now + patience : failover }
+  return { condition, failed, failover: begins ? now + failoverTimeout : failover }
 }
 
 /**
- * Uses the first group that is ready, or that has been connecting for less than `patience` (default 10 seconds). A group
- * that is not used any more is disconnected after `keep` (default 15 minutes). Within a group the policy picks.
+ * The options of `failover`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FailoverOptions {
+  /** How long a group that is connecting is waited for before the next group takes over. Default 10 seconds. */
+  readonly failoverTimeout?: Duration.Input | undefined
+  /** How long a group that is not used any more stays connected. Default 15 minutes. */
+  readonly retentionInterval?: Duration.Input | undefined
+}
+
+/**
+ * Uses the first group that is ready, or that has been connecting for less than `failoverTimeout` (default 10 seconds). A group
+ * that is not used any more is disconnected after `retentionInterval` (default 15 minutes). Within a group the policy picks.
  *
  * @example
  * import { Priority, RoundRobin } from "trunkline"
  *
- * const policy = Priority.failover(RoundRobin.make(), { patience: "3 seconds" })
+ * const policy = Priority.failover(RoundRobin.make(), { failoverTimeout: "3 seconds" })
  *
  * @category combinators
  * @since 0.1.0
  */
-export const failover = (
-  self: Picker.PickerPolicy,
-  options?: { readonly patience?: Duration.Input | undefined; readonly keep?: Duration.Input | undefined }
-): Picker.PickerPolicy => {
-  const patience = Duration.toMillis(options?.patience ?? "10 seconds")
+export const failover: {
+  (options?: FailoverOptions): (self: Picker.PickerPolicy) => Picker.PickerPolicy
+  (self: Picker.PickerPolicy, options?: FailoverOptions): Picker.PickerPolicy
+} = Function.dual(PolicyWrapper.isDataFirst, (self: Picker.PickerPolicy, options?: FailoverOptions) => {
+  const failoverTimeout = Duration.toMillis(options?.failoverTimeout ?? "10 seconds")
   return Groups.make(self, {
     groupOf: priorityOf,
-    keepMillis: Duration.toMillis(options?.keep ?? "15 minutes"),
+    retentionMillis: Duration.toMillis(options?.retentionInterval ?? "15 minutes"),
     choice() {
       let memories: ReadonlyMap<number, Memory> = new Map()
       return (groups, now) => {
@@ -80,7 +94,7 @@ export const failover = (
         const standby = groups.find((group) => !group.set.ready.every(counting(group)))
         for (const [index, group] of groups.entries()) {
           const before = group.active ? known.get(group.key) : undefined
-          const memory = remember(before, conditionOf(group, counting(group)), now, patience)
+          const memory = remember(before, conditionOf(group, counting(group)), now, failoverTimeout)
           known.set(group.key, memory)
           const waited = memory.condition === "Connecting" && now < memory.failover
           if (memory.condition !== "Ready" && !waited) continue
@@ -95,11 +109,11 @@ export const failover = (
       }
     }
   })
-}
+})
 
 /**
  * Spreads calls over the groups by their health: a group whose ready share times `overprovision` (default 1.4) is 1 or
- * more carries everything; what it lacks goes to the next groups. A group that gets no call is disconnected after `keep`
+ * more carries everything; what it lacks goes to the next groups. A group that gets no call is disconnected after `retentionInterval`
  * (default 15 minutes).
  *
  * @example
@@ -110,5 +124,11 @@ export const failover = (
  * @category combinators
  * @since 0.1.0
  */
-export const spill = (self: Picker.PickerPolicy, options?: Spillover.Options): Picker.PickerPolicy =>
-  Spillover.make(self, priorityOf, options)
+export const spill: {
+  (options?: Spillover.Options): (self: Picker.PickerPolicy) => Picker.PickerPolicy
+  (self: Picker.PickerPolicy, options?: Spillover.Options): Picker.PickerPolicy
+} = Function.dual(
+  PolicyWrapper.isDataFirst,
+  (self: Picker.PickerPolicy, options?: Spillover.Options): Picker.PickerPolicy =>
+    Spillover.make(self, priorityOf, options)
+)

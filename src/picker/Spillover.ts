@@ -16,7 +16,7 @@ export interface Options {
   /** How much more than its share of ready peers a group is taken to be able to carry. Default 1.4. */
   readonly overprovision?: number | undefined
   /** How long a group that gets no calls stays connected. Default 15 minutes. */
-  readonly keep?: Duration.Input | undefined
+  readonly retentionInterval?: Duration.Input | undefined
 }
 
 /** What each group carries, in percent, for the share of each that is ready. They come to 100, or to 0 if nobody is. */
@@ -115,7 +115,7 @@ export const make = (
         Effect.map(Random.Random, (random) =>
           Groups.make(self, {
             groupOf,
-            keepMillis: Duration.toMillis(options?.keep ?? "15 minutes"),
+            retentionMillis: Duration.toMillis(options?.retentionInterval ?? "15 minutes"),
             choice: () => (groups) =>
               plan(
                 groups,

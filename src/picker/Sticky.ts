@@ -11,11 +11,12 @@
  * What is remembered is bounded: of too many keys the one that was not used for longest is forgotten. Each pool remembers
  * for itself; one that has gone idle has forgotten everything. (Within one peer, `Affinity` keeps keys on connections.)
  */
-import { Duration, Stream } from "effect"
+import { Duration, Function } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import type { Key } from "./hash/Hash64.ts"
 import * as HashKey from "./hash/HashKey.ts"
 import type * as Picker from "./Picker.ts"
+import * as PolicyWrapper from "./PolicyWrapper.ts"
 
 /**
  * How keys stay.
@@ -81,35 +82,34 @@ class Bindings {
  * @category combinators
  * @since 0.1.0
  */
-export const byKey = (self: Picker.PickerPolicy, options?: Options): Picker.PickerPolicy => {
+export const byKey: {
+  (options?: Options): (self: Picker.PickerPolicy) => Picker.PickerPolicy
+  (self: Picker.PickerPolicy, options?: Options): Picker.PickerPolicy
+} = Function.dual(PolicyWrapper.isDataFirst, (self: Picker.PickerPolicy, options?: Options): Picker.PickerPolicy => {
   const keyOf = options?.key ?? HashKey.option
   const capacity = Math.max(1, options?.capacity ?? 10_000)
   const lifetime = options?.lifetime === undefined ? Infinity : Duration.toMillis(options.lifetime)
 
-  return {
-    ...self,
-    pickers: (sets) =>
-      Stream.suspend(() => {
-        const bindings = new Bindings(capacity, lifetime)
-        let ready: ReadonlySet<Peer> = new Set()
-        const seen = Stream.map(sets, (set) => {
-          ready = new Set(set.ready)
-          return set
-        })
-
-        const sticking = (picker: Picker.Picker): Picker.Picker => ({
-          pick(call, now) {
-            const given = keyOf(call)
-            if (given === undefined) return picker.pick(call, now)
-            const key = textOf(given)
-            const bound = bindings.get(key, now)
-            const stays = bound !== undefined && ready.has(bound)
-            const picked = stays && !call.tried.includes(bound.id) ? bound : picker.pick(call, now)
-            if (picked._tag === "Peer") bindings.set(key, stays ? bound : picked, now)
-            return picked
-          }
-        })
-        return Stream.map(self.pickers(seen), sticking)
+  return PolicyWrapper.make(self, () => {
+    const bindings = new Bindings(capacity, lifetime)
+    let ready: ReadonlySet<Peer> = new Set()
+    return {
+      set: (set) => {
+        ready = new Set(set.ready)
+        return set
+      },
+      picker: (picker) => ({
+        pick(call, now) {
+          const given = keyOf(call)
+          if (given === undefined) return picker.pick(call, now)
+          const key = textOf(given)
+          const bound = bindings.get(key, now)
+          const stays = bound !== undefined && ready.has(bound)
+          const picked = stays && !call.tried.includes(bound.id) ? bound : picker.pick(call, now)
+          if (picked._tag === "Peer") bindings.set(key, stays ? bound : picked, now)
+          return picked
+        }
       })
-  }
-}
+    }
+  })
+})

@@ -12,10 +12,11 @@
  * @see https://github.com/grpc/proposal/blob/master/A68-random-subsetting.md
  * @see https://twitter.github.io/finagle/guide/ApertureLoadBalancers.html
  */
-import { Effect, Random, Stream } from "effect"
+import { Function, type Random } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import { Hash64 } from "./hash/Hash64.ts"
 import { type PeerSet, type PickerPolicy, withoutStandby } from "./Picker.ts"
+import * as PolicyWrapper from "./PolicyWrapper.ts"
 import * as Xxh64 from "./hash/Xxh64.ts"
 
 /** The shares of a client in peers, above 0 and at most 1; who is not in it is not used. */
@@ -29,36 +30,46 @@ const restricted = (set: PeerSet, shares: Shares): PeerSet => ({
   weightOf: (peer) => set.weightOf(peer) * (shares.get(peer) ?? 1)
 })
 
-/** Gives a policy part of each set. Peers that leave the part are let go. */
+/** Gives a policy a subset of each set. Peers that leave the subset are disconnected. */
 const over = (
   self: PickerPolicy,
   size: number,
-  choose: (peers: ReadonlyArray<Peer>, random: Random.Random) => Shares
-): PickerPolicy => ({
-  ...self,
-  pickers: (sets) =>
-    Stream.unwrap(
-      Effect.map(Random.Random, (random) => {
-        const sharesOf = (peers: ReadonlyArray<Peer>): Shares =>
-          peers.length <= size ? new Map(peers.map((peer) => [peer, 1])) : choose(peers, random)
-        // Those of weight 0 stand by beside the part, so that they do not take its places.
-        const partOf = ({ peers, weightOf }: PeerSet): Shares => {
-          const weighty = withoutStandby(peers, weightOf)
-          const standby = weighty === peers ? [] : peers.filter((peer) => !(weightOf(peer) > 0))
-          return standby.length === 0 ? sharesOf(peers) : new Map([...sharesOf(standby), ...sharesOf(weighty)])
-        }
-        let last: Shares = new Map()
-        const parts = Stream.map(sets, (set) => {
-          const all = set.peers.length <= size
-          const shares = all ? sharesOf(set.peers) : partOf(set)
-          for (const peer of last.keys()) if (!shares.has(peer)) peer.requestDisconnect()
-          last = shares
-          return all ? set : restricted(set, shares)
-        })
-        return self.pickers(parts)
-      })
-    )
-})
+  build: (random: Random.Random) => (peers: ReadonlyArray<Peer>) => Shares
+): PickerPolicy =>
+  PolicyWrapper.make(self, (random) => {
+    const choose = build(random)
+    const sharesOf = (peers: ReadonlyArray<Peer>): Shares =>
+      peers.length <= size ? new Map(peers.map((peer) => [peer, 1])) : choose(peers)
+    // Peers of weight 0 stand by outside the subset, so that they take no place in it.
+    const subsetOf = ({ peers, weightOf }: PeerSet): Shares => {
+      const weighty = withoutStandby(peers, weightOf)
+      const standby = weighty === peers ? [] : peers.filter((peer) => !(weightOf(peer) > 0))
+      return standby.length === 0 ? sharesOf(peers) : new Map([...sharesOf(standby), ...sharesOf(weighty)])
+    }
+    let last: Shares = new Map()
+    return {
+      set: (set) => {
+        const all = set.peers.length <= size
+        const shares = all ? sharesOf(set.peers) : subsetOf(set)
+        for (const peer of last.keys()) if (!shares.has(peer)) peer.requestDisconnect()
+        last = shares
+        return all ? set : restricted(set, shares)
+      }
+    }
+  })
+
+/**
+ * The options of `rendezvous`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RendezvousOptions {
+  /** How many peers a client uses. */
+  readonly size: number
+  /** Makes the choice; clients with one seed choose alike. Default a random one for each pool. */
+  readonly seed?: string | undefined
+}
 
 /**
  * Uses `size` peers, chosen at random for each client. A backend that comes or goes changes at most one of them.
@@ -71,36 +82,44 @@ const over = (
  * @category combinators
  * @since 0.1.0
  */
-export const rendezvous = (
-  self: PickerPolicy,
-  options: {
-    readonly size: number
-    /** Makes the choice; clients with one seed choose alike. Default a random one for each pool. */
-    readonly seed?: string | undefined
-  }
-): PickerPolicy => ({
-  ...self,
-  pickers: (sets) =>
-    Stream.suspend(() => {
-      let seed = options.seed
-      const hash = new Hash64(Xxh64.hash)
-      return over(self, options.size, (peers, random) => {
-        seed ??= String(random.nextDoubleUnsafe())
-        const ranked = peers.map((peer) => {
-          hash.read(`${peer.id}/${seed}`)
-          return { peer, high: hash.high >>> 0, low: hash.low >>> 0 }
-        })
-        ranked.sort((a, b) => b.high - a.high || b.low - a.low)
-        return new Map(ranked.slice(0, options.size).map(({ peer }) => [peer, 1]))
-      }).pickers(sets)
-    })
-})
+export const rendezvous: {
+  (options: RendezvousOptions): (self: PickerPolicy) => PickerPolicy
+  (self: PickerPolicy, options: RendezvousOptions): PickerPolicy
+} = Function.dual(2, (self: PickerPolicy, { seed, size }: RendezvousOptions) =>
+  over(self, size, (random) => {
+    const hash = new Hash64(Xxh64.hash)
+    let ownSeed = seed
+    return (peers) => {
+      ownSeed ??= String(random.nextDoubleUnsafe())
+      const ranked = peers.map((peer) => {
+        hash.read(`${peer.id}/${ownSeed}`)
+        return { peer, high: hash.high >>> 0, low: hash.low >>> 0 }
+      })
+      ranked.sort((a, b) => b.high - a.high || b.low - a.low)
+      return new Map(ranked.slice(0, size).map(({ peer }) => [peer, 1]))
+    }
+  })
+)
 
 /**
- * Uses about `size` peers (at least, default 12) beginning at this client's place on the ring of all of them: client
- * `ordinal` of `clients`, counted from 0 (one beyond the last begins at 0 again). All clients must know the same peers and the same number of clients. A peer at
- * the edge of a client's part is shared with its neighbour: it has that share of its weight, so the policy must be one that
- * looks at weights, such as `PowerOfTwo`.
+ * The options of `aperture`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ApertureOptions {
+  /** This client's number, from 0. The first number beyond the last client counts as 0 again. */
+  readonly ordinal: number
+  /** How many clients there are. */
+  readonly clients: number
+  /** How many peers a client uses at least. Default 12. */
+  readonly size?: number | undefined
+}
+
+/**
+ * Uses about `size` peers (at least, default 12), beginning at this client's place on the ring of all peers. All clients
+ * must know the same peers and the same number of clients. Two neighbours share the peer at the edge of their subsets: it
+ * has a share of its weight in each, so the policy must be one that reads weights, such as `PowerOfTwo`.
  *
  * @example
  * import { PowerOfTwo, Subset } from "trunkline"
@@ -110,14 +129,14 @@ export const rendezvous = (
  * @category combinators
  * @since 0.1.0
  */
-export const aperture = (
-  self: PickerPolicy,
-  options: { readonly ordinal: number; readonly clients: number; readonly size?: number | undefined }
-): PickerPolicy => {
+export const aperture: {
+  (options: ApertureOptions): (self: PickerPolicy) => PickerPolicy
+  (self: PickerPolicy, options: ApertureOptions): PickerPolicy
+} = Function.dual(2, (self: PickerPolicy, options: ApertureOptions) => {
   const clients = Math.max(1, Math.floor(options.clients))
   const ordinal = Math.floor(options.ordinal) % clients
   const size = options.size ?? 12
-  return over(self, size, (peers) => {
+  return over(self, size, () => (peers) => {
     const ring = [...peers].sort((a, b) => (a.id < b.id ? -1 : 1))
     const servers = ring.length
     // In units of one part in servers x clients, so that every edge is a whole number.
@@ -134,4 +153,4 @@ export const aperture = (
     }
     return shares
   })
-}
+})
