@@ -104,7 +104,7 @@ const waited = (
     return taken
   })
 
-const arrows = (pool: PeerPool.PeerPool["Service"]): Invoker => ({
+const invoker = (pool: PeerPool.PeerPool["Service"]): Invoker => ({
   target: pool.target,
   picker: pool.picker,
 
@@ -159,14 +159,14 @@ const left: Exit.Exit<never> = Exit.interrupt()
 export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<Invoker, DiscoveryError, R | Connector | Scope.Scope> {
-  return (yield* build(options)).arrows
+  return (yield* build(options)).invoker
 })
 
-/** The arrows of a balancer and the pool behind them, with the affinity of the context in front of both. */
+/** The invoker of a balancer and the pool behind them, with the affinity of the context in front of both. */
 const build = Effect.fnUntraced(function* <R>(
   options: Options<R>
 ): Effect.fn.Return<
-  { readonly arrows: Invoker; readonly pool: PeerPool.PeerPool["Service"] },
+  { readonly invoker: Invoker; readonly pool: PeerPool.PeerPool["Service"] },
   DiscoveryError,
   R | Connector | Scope.Scope
 > {
@@ -174,11 +174,11 @@ const build = Effect.fnUntraced(function* <R>(
   const keyed = yield* Effect.serviceOption(Affinity)
   if (Option.isNone(keyed)) {
     const pool = yield* makePool({ ...options, discovery }, (picker) => picker)
-    return { arrows: arrows(pool), pool }
+    return { invoker: invoker(pool), pool }
   }
   const affinity = yield* PeerAffinity.make(keyed.value, discovery.target)
   const pool = yield* makePool({ ...options, discovery }, (picker) => affinity.policy(picker))
-  return { arrows: affinity.arrows(arrows(pool)), pool }
+  return { invoker: affinity.invoker(invoker(pool)), pool }
 })
 
 /** The pool of a balancer, over the registry of the context or one of its own. */
@@ -223,8 +223,8 @@ export const layer = <R = never>(
   options: Options<R>
 ): Layer.Layer<Transport | PeerPool.PeerPool, DiscoveryError, R | Connector> =>
   Layer.effectContext(
-    Effect.map(build(options), ({ arrows, pool }) =>
-      Context.make(PeerPool.PeerPool, pool).pipe(Context.add(Transport, arrows))
+    Effect.map(build(options), ({ invoker, pool }) =>
+      Context.make(PeerPool.PeerPool, pool).pipe(Context.add(Transport, invoker))
     )
   )
 

@@ -103,7 +103,7 @@ export class PeerAffinity {
   // -------------------------------------------------------------------------------------------------------------------
 
   /** Applies the rules of methods: a key of a request becomes the call's, those of a response are bound to its peer. */
-  arrows(next: Invoker): Invoker {
+  invoker(next: Invoker): Invoker {
     return {
       ...next,
       unary: (method, request, call) => {

@@ -55,7 +55,7 @@ export const bearer =
     Effect.map(token, (token) => ({ authorization: `Bearer ${token}` }))
 
 /**
- * Attaches the credentials of calls on a connection; connectors put it in front of their arrows. What a credential gives
+ * Attaches the credentials of calls on a connection; connectors put it in front of their invoker. What a credential gives
  * replaces what the call has of the same key.
  *
  * @category interceptors

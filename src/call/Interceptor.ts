@@ -1,8 +1,8 @@
 /**
- * The two arrows of a call, and what may stand in front of them.
+ * What carries calls (`Invoker`), and what may stand in front of it (`Interceptor`).
  *
- * Unary calls are one arrow, every streaming kind is the other, on the client and on the server alike. An interceptor
- * maps an arrow to an arrow; composing interceptors is composing functions, with the first one outermost.
+ * An invoker has one function for unary calls and one for every streaming kind, on the client and on the server alike. An
+ * interceptor maps each function to another; composing interceptors is composing functions, with the first one outermost.
  */
 import { Context, Effect, Layer, type Scope, type Stream } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
@@ -109,7 +109,7 @@ export const compose = (interceptors: ReadonlyArray<Interceptor>): Interceptor =
 })
 
 /**
- * Arrows with an interceptor in front.
+ * An invoker with an interceptor in front.
  *
  * @category combinators
  * @since 0.1.0

@@ -74,7 +74,7 @@ class Hold {
 
 const ended: Exit.Exit<never> = Exit.interrupt()
 
-/** The arrows of a group of channels. */
+/** The invoker of a group of channels. */
 export const make = (group: ChannelGroup, affinity: Affinity["Service"]): Invoker => {
   const nowhere = (method: Method<never, unknown>) =>
     RpcError.make("UNAVAILABLE", `no channel to ${group.endpoint.id} is ready for the call`, {

@@ -89,7 +89,7 @@ const isInsideMessage = (wire: Wire): boolean => {
 /** The decoder's state when it has seen no byte of a next message. */
 const betweenMessages = 0
 
-/** What serving a call of either arrow has in common: it runs in a fiber, ends with a status, and the client may leave. */
+/** What serving a unary and a streaming call have in common: it runs in a fiber, ends with a status, and the client may leave. */
 export abstract class Served implements Listener {
   readonly wire: Wire
   readonly handler: Handler

@@ -132,7 +132,7 @@ const open = Effect.fnUntraced(function* <I, O>(
   }
 })
 
-/** The streaming arrow of a connection. */
+/** The streaming calls of a connection. */
 export const make =
   (connection: GrpcConnection): Streaming =>
   (method, requests, call) =>

@@ -100,7 +100,7 @@ class UnaryListener<I, O> implements Listener, Occupant {
   }
 }
 
-/** The unary arrow of a connection. */
+/** The unary calls of a connection. */
 export const make =
   (connection: GrpcConnection): Unary =>
   <I, O>(method: Method<I, O>, request: I, call: Call) =>

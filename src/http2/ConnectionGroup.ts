@@ -129,8 +129,8 @@ export class ConnectionGroup {
   }
 }
 
-/** The arrows of a group, from those of one connection. */
-export const arrows = (group: ConnectionGroup, of: (session: Http2Connection) => Invoker): Invoker => ({
+/** The invoker of a group, from that of one connection. */
+export const invoker = (group: ConnectionGroup, of: (session: Http2Connection) => Invoker): Invoker => ({
   unary: (method, request, call) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(group.enter(call, restore), (session) =>

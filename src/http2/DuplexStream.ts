@@ -152,7 +152,7 @@ const open = Effect.fnUntraced(function* <I, O>(
   }
 })
 
-/** The streaming arrow of a connection. */
+/** The streaming calls of a connection. */
 export const make =
   (session: Http2Connection): Streaming =>
   (method, requests, call) =>

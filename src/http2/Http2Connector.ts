@@ -17,7 +17,7 @@ import type { ClientTls } from "../transport/Tls.ts"
 import { KeepaliveTimes } from "../session/Keepalive.ts"
 import { type CredentialsError, follow, type Rotating } from "./CertificateProvider.ts"
 import { type Options as SessionOptions, Http2Connection } from "./Http2Connection.ts"
-import { arrows, ConnectionGroup } from "./ConnectionGroup.ts"
+import { invoker, ConnectionGroup } from "./ConnectionGroup.ts"
 import * as DuplexStream from "./DuplexStream.ts"
 import * as UnaryStream from "./UnaryStream.ts"
 
@@ -57,7 +57,7 @@ export interface Options {
   readonly keepalive?: { readonly time: Duration.Input; readonly timeout?: Duration.Input | undefined } | undefined
 }
 
-const arrowsOf = (session: Http2Connection): Invoker =>
+const invokerOf = (session: Http2Connection): Invoker =>
   Interceptor.apply(CallCredentials.attach({ authority: session.authority, secure: session.scheme === "https" }), {
     unary: UnaryStream.make(session),
     stream: DuplexStream.make(session)
@@ -73,7 +73,7 @@ const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: nu
     ({ group }) => Effect.sync(() => group.close("the connection was closed"))
   ).pipe(
     Effect.map(({ first, group }): Connection => ({
-      transport: maxConnections > 1 ? arrows(group, arrowsOf) : arrowsOf(first),
+      transport: maxConnections > 1 ? invoker(group, invokerOf) : invokerOf(first),
       connectivity: first.states,
       connect: Effect.sync(() => first.connect()),
       loss: () => first.loss

@@ -101,7 +101,7 @@ const exchange = <I, O>(session: Http2Connection, method: Method<I, O>, call: Ca
     return Effect.sync(() => self.cancel("cancelled by the caller"))
   })
 
-/** The unary arrow of a connection. */
+/** The unary calls of a connection. */
 export const make =
   (session: Http2Connection): Unary =>
   (method, request, call) =>

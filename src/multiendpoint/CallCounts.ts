@@ -13,7 +13,7 @@ import type { Tally } from "./ErrorRate.ts"
 interface Counts {
   calls: number
   failures: number
-  arrows: Invoker | undefined
+  invoker: Invoker | undefined
   counted: Invoker | undefined
 }
 
@@ -37,19 +37,19 @@ export class Tallies {
     for (const id of this.#byId.keys()) if (!named.has(id)) this.#byId.delete(id)
   }
 
-  /** Arrows that count their calls. A call its caller gave up says nothing. */
-  counted(id: string, arrows: Invoker): Invoker {
+  /** An invoker that counts its calls. A call its caller gave up says nothing. */
+  counted(id: string, invoker: Invoker): Invoker {
     let counts = this.#byId.get(id)
     if (counts === undefined)
-      this.#byId.set(id, (counts = { calls: 0, failures: 0, arrows: undefined, counted: undefined }))
-    if (counts.arrows !== arrows || counts.counted === undefined) {
-      counts.arrows = arrows
-      counts.counted = this.#counting(counts, arrows)
+      this.#byId.set(id, (counts = { calls: 0, failures: 0, invoker: undefined, counted: undefined }))
+    if (counts.invoker !== invoker || counts.counted === undefined) {
+      counts.invoker = invoker
+      counts.counted = this.#counting(counts, invoker)
     }
     return counts.counted
   }
 
-  #counting(counts: Counts, arrows: Invoker): Invoker {
+  #counting(counts: Counts, invoker: Invoker): Invoker {
     const ended = (exit: Exit.Exit<unknown, RpcError>): void => {
       const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason) : undefined
       if (Exit.isFailure(exit) && failure === undefined) return
@@ -64,9 +64,9 @@ export class Tallies {
       return undefined
     }
     return {
-      unary: (method, request, call) => Effect.onExitPrimitive(arrows.unary(method, request, call), onExit),
+      unary: (method, request, call) => Effect.onExitPrimitive(invoker.unary(method, request, call), onExit),
       stream: (method, requests, call) =>
-        arrows.stream(method, requests, call).pipe(
+        invoker.stream(method, requests, call).pipe(
           Effect.tapError((error) => Effect.sync(() => ended(Exit.fail(error)))),
           Effect.map((response) => ({
             ...response,

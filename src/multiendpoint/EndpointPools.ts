@@ -29,7 +29,7 @@ const hasLane = ({ lane }: Peer): boolean => lane !== undefined
 export class EndpointPool {
   readonly endpoint: Endpoint
   readonly connector: Connector["Service"] | undefined
-  readonly arrows: Invoker
+  readonly invoker: Invoker
   readonly pool: PeerPool["Service"]
   readonly scope: Scope.Closeable
   /** Whether it has a ready peer. */
@@ -45,7 +45,7 @@ export class EndpointPool {
   ) {
     this.endpoint = endpoint
     this.connector = connector
-    this.arrows = Context.get(context, Transport)
+    this.invoker = Context.get(context, Transport)
     this.pool = Context.get(context, PeerPool)
     this.scope = scope
   }

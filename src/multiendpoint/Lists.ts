@@ -162,7 +162,7 @@ export class Lists<R> {
     return Effect.suspend(() => {
       const pool = this.pools.byId.get(endpoint)
       if (pool === undefined) return Effect.interrupt
-      return Effect.provideService(this.#options.probe, Transport, pool.arrows)
+      return Effect.provideService(this.#options.probe, Transport, pool.invoker)
     })
   }
 }

@@ -13,7 +13,7 @@ import type { EndpointPool } from "./EndpointPools.ts"
 import type { Running } from "./Driver.ts"
 
 /**
- * The arrows of all lists. A call that names no list goes to the default one, and so does one that names a list there is
+ * The invoker of all lists. A call that names no list goes to the default one, and so does one that names a list there is
  * not if `unknownToDefault`.
  */
 export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Invoker => {
@@ -22,8 +22,8 @@ export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Invoker => 
   const listOf = ({ options: { multiEndpoint } }: Call): Running | undefined =>
     lists.find(multiEndpoint) ?? (unknownToDefault ? lists.find(undefined) : undefined)
 
-  const arrowsOf = ({ arrows, endpoint }: EndpointPool): Invoker =>
-    tallies.counting ? tallies.counted(endpoint.id, arrows) : arrows
+  const invokerOf = ({ invoker, endpoint }: EndpointPool): Invoker =>
+    tallies.counting ? tallies.counted(endpoint.id, invoker) : invoker
 
   const refuse = ({ options }: Call, method: string) => {
     const cause = lists.unknown(options.multiEndpoint!)
@@ -41,13 +41,13 @@ export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Invoker => 
   const onCurrent = <A, R>(
     method: string,
     call: Call,
-    attempt: (arrows: Invoker) => Effect.Effect<A, RpcError.RpcError, R>
+    attempt: (invoker: Invoker) => Effect.Effect<A, RpcError.RpcError, R>
   ): Effect.Effect<A, RpcError.RpcError, R> =>
     Effect.suspend(() => {
       const list = listOf(call)
       if (list === undefined) return refuse(call, method)
       const pool = lists.poolOf(list)
-      const here = attempt(arrowsOf(pool))
+      const here = attempt(invokerOf(pool))
       if (pool.isReady || call.options.whenNotReady === "fail") return here
       return Effect.flatMap(
         Effect.raceFirst(Effect.map(here, Option.some<A>), Effect.as(elsewhere(list, pool, call), Option.none<A>())),
@@ -56,7 +56,8 @@ export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Invoker => 
     })
 
   return {
-    unary: (method, request, call) => onCurrent(method.path, call, (arrows) => arrows.unary(method, request, call)),
-    stream: (method, requests, call) => onCurrent(method.path, call, (arrows) => arrows.stream(method, requests, call))
+    unary: (method, request, call) => onCurrent(method.path, call, (invoker) => invoker.unary(method, request, call)),
+    stream: (method, requests, call) =>
+      onCurrent(method.path, call, (invoker) => invoker.stream(method, requests, call))
   }
 }

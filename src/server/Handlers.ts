@@ -50,14 +50,14 @@ export type Implementation<S extends Service.Input, R> = {
 }
 
 /**
- * One method, ready to be served. Where it carries one message, the streaming arrow's stream has one element.
+ * One method, ready to be served. Where it carries one message, its stream has one element.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Handler {
   readonly method: Method.Any
-  readonly arrows: Invoker
+  readonly invoker: Invoker
   /** Whether somebody who stands in front of the handler may wait for the call's end. */
   readonly intercepted?: boolean | undefined
   /** Watches a call from before its request is decoded until after its response is encoded. */
@@ -104,8 +104,8 @@ const only = (method: Method.Any, requests: Stream.Stream<AnyRequest, Failing>):
         )
   )
 
-/** Serves a method through the two arrows, whatever its kind. Metadata is read when it is sent, not when it starts. */
-const arrowsOf = (method: Method.Any, run: AnyFunction): Invoker => {
+/** Serves a method, unary or streaming, whatever its kind. Metadata is read when it is sent, not when it starts. */
+const invokerOf = (method: Method.Any, run: AnyFunction): Invoker => {
   const one = (request: unknown, call: ServerCall) => run(request, call) as Effect.Effect<unknown, Failing>
   const many = (request: unknown, call: ServerCall) => run(request, call) as Stream.Stream<unknown, Failing>
   const respond = (requests: Stream.Stream<unknown, Failing>, call: ServerCall): Stream.Stream<unknown, Failing> => {
@@ -164,8 +164,8 @@ const handlersOf = <R>(
         Object.entries(service.methods).flatMap(([name, method]) => {
           const run = functions[name]
           if (run === undefined) return []
-          const arrows = arrowsOf(method, withContext(run, context))
-          return { method, arrows: Interceptor.apply(DeclaredError.toStatus(method), arrows) }
+          const invoker = invokerOf(method, withContext(run, context))
+          return { method, invoker: Interceptor.apply(DeclaredError.toStatus(method), invoker) }
         })
       )
     )

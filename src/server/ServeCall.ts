@@ -179,12 +179,12 @@ const serve = (
  * this one. No handler runs.
  */
 const refuse = (
-  { arrows, method }: Handler,
+  { invoker, method }: Handler,
   error: RpcError.RpcError,
   call: ServerCall
 ): Effect.Effect<never, RpcError.RpcError> =>
   Effect.scoped(
-    Effect.flatMap(arrows.stream(method as AnyMethod, Stream.fail(error), call), ({ messages }) =>
+    Effect.flatMap(invoker.stream(method as AnyMethod, Stream.fail(error), call), ({ messages }) =>
       Stream.runDrain(messages)
     )
   ).pipe(Effect.andThen(Effect.fail(error)))
@@ -207,7 +207,7 @@ export const unary = (
     outgoing,
     Effect.fnUntraced(function* (call) {
       const request = yield* Effect.catch(decode(handler.method, bytes, call), (error) => refuse(handler, error, call))
-      const response = yield* handler.arrows.unary(handler.method as AnyMethod, request, call)
+      const response = yield* handler.invoker.unary(handler.method as AnyMethod, request, call)
       const message = yield* encode(handler.method, response.message, call)
       call.flushHeaders(response.headers)
       yield* outgoing.message(message, isCompressed(call, response.message))
@@ -231,7 +231,7 @@ export const stream = (
     Effect.scoped(
       Effect.gen(function* () {
         const requests = Stream.mapEffect(bytes, (message) => decode(handler.method, message, call))
-        const response = yield* handler.arrows.stream(handler.method as AnyMethod, requests, call)
+        const response = yield* handler.invoker.stream(handler.method as AnyMethod, requests, call)
         const flush = Effect.map(response.headers, (headers) => call.flushHeaders(headers))
         yield* response.messages.pipe(
           Stream.onFirst(() => flush),

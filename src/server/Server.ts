@@ -116,11 +116,11 @@ export const build = Effect.fnUntraced(function* <R>(
   const measured = (yield* Metrics.Current) === undefined ? undefined : yield* Metrics.server(methods)
   const observe = measured?.call
   const router = new Map<string, Handler>()
-  for (const { arrows, intercepted = false, method } of handlers.flat()) {
+  for (const { invoker, intercepted = false, method } of handlers.flat()) {
     if (router.has(method.path)) return yield* new MethodCollision({ method: method.path })
     router.set(method.path, {
       method,
-      arrows: Interceptor.apply(interceptor, arrows),
+      invoker: Interceptor.apply(interceptor, invoker),
       intercepted: intercepted || options.interceptor !== undefined,
       observe
     })

@@ -43,9 +43,9 @@ const { echo } = Service.from(EchoService).methods
 /** What a client does for a call besides its attempts. */
 const bare = Effect.map(
   Effect.withFiber((fiber) => {
-    const arrows = Tracing.isOn(fiber) ? traced : transport
+    const invoker = Tracing.isOn(fiber) ? traced : transport
     const options = MethodPolicy.applyTo(fiber.getRef(CallOptions.Current), undefined)
-    return arrows.unary(
+    return invoker.unary(
       echo as never,
       {},
       new Call.Call(options, fiber.getRef(Clock.Clock), fiber.getRef(Deadline.Current))

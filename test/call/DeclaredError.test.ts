@@ -324,8 +324,8 @@ const struct = (bytes: ReadonlyArray<number>): ErrorDetails.Detail => ({
 /** What a caller gets of a call that ends with an error. */
 const received = Effect.fnUntraced(function* (kind: Backend.Kind, error: RpcError.RpcError) {
   const backend = Backend.make()
-  const arrows = Interceptor.apply(DeclaredError.fromStatus(schemaFirst.methods.echo), backend.arrows)
-  const fiber = yield* Effect.forkChild(Backend.run(arrows, kind))
+  const invoker = Interceptor.apply(DeclaredError.fromStatus(schemaFirst.methods.echo), backend.invoker)
+  const fiber = yield* Effect.forkChild(Backend.run(invoker, kind))
   yield* TestClock.adjust(0)
   backend.arrived[0]!.end(Exit.fail(error))
   return yield* Effect.flip(Fiber.join(fiber)) as Effect.Effect<unknown, unknown>
@@ -386,11 +386,11 @@ describe("any error", () => {
         const sent = new OutOfStock({ item: Buffer.from(item).toString(), left, again, serial })
         const ends: Interceptor.Invoker = { unary: () => Effect.fail(sent as never), stream: () => Effect.never }
         const { echo } = schemaFirst.methods
-        const arrows = [DeclaredError.toStatus(echo), DeclaredError.fromStatus(echo)].reduce(
-          (arrows, interceptor) => Interceptor.apply(interceptor, arrows),
+        const invoker = [DeclaredError.toStatus(echo), DeclaredError.fromStatus(echo)].reduce(
+          (invoker, interceptor) => Interceptor.apply(interceptor, invoker),
           ends
         )
-        const arrived: unknown = yield* Effect.flip(Backend.run(arrows, "unary"))
+        const arrived: unknown = yield* Effect.flip(Backend.run(invoker, "unary"))
         assert.instanceOf(arrived, OutOfStock)
         assert.notStrictEqual(arrived, sent)
         assert.deepStrictEqual(arrived, sent)
@@ -408,8 +408,8 @@ describe("what lies between", () => {
   it.effect("the server's interceptors can get at the error itself", () =>
     Effect.gen(function* () {
       const ends: Interceptor.Invoker = { unary: () => Effect.fail(outOfStock as never), stream: () => Effect.never }
-      const arrows = Interceptor.apply(DeclaredError.toStatus(schemaFirst.methods.echo), ends)
-      assert.strictEqual((yield* Effect.flip(Backend.run(arrows, "unary"))).cause, outOfStock)
+      const invoker = Interceptor.apply(DeclaredError.toStatus(schemaFirst.methods.echo), ends)
+      assert.strictEqual((yield* Effect.flip(Backend.run(invoker, "unary"))).cause, outOfStock)
     })
   )
 

@@ -34,8 +34,8 @@ const through = Effect.fnUntraced(function* (
 ) {
   const backend = Backend.make()
   const call = yield* Backend.newCall({ metadata: Metadata.makeUnsafe(given) })
-  const arrows = Interceptor.apply(Interceptor.compose(interceptors), backend.arrows)
-  const fiber = yield* Effect.forkChild(Backend.run(arrows, kind, { call }))
+  const invoker = Interceptor.apply(Interceptor.compose(interceptors), backend.invoker)
+  const fiber = yield* Effect.forkChild(Backend.run(invoker, kind, { call }))
   yield* settle
   assert.deepStrictEqual(
     backend.arrived.map((arrived) => arrived.call),
@@ -161,10 +161,10 @@ describe.each(Backend.kinds)("defaults of a %s call", (kind) => {
     Effect.gen(function* () {
       const backend = Backend.make()
       const own = RpcError.make("UNAVAILABLE", "the token service is down")
-      const error = yield* Effect.flip(Backend.run(Interceptor.apply(failing(own), backend.arrows), kind))
+      const error = yield* Effect.flip(Backend.run(Interceptor.apply(failing(own), backend.invoker), kind))
       assert.strictEqual(error, own)
       const cause = new Error("secret")
-      const other = yield* Effect.flip(Backend.run(Interceptor.apply(failing(cause), backend.arrows), kind))
+      const other = yield* Effect.flip(Backend.run(Interceptor.apply(failing(cause), backend.invoker), kind))
       assert.strictEqual(other.message, '[UNAUTHENTICATED] no value for metadata key "authorization"')
       assert.strictEqual(other.cause, cause)
       assert.strictEqual(backend.arrived.length, 0)
@@ -178,7 +178,7 @@ describe.each(Backend.kinds)("defaults of a %s call", (kind) => {
         DefaultMetadata.make({ authorization: Effect.succeed("secret\n") }),
         DefaultMetadata.ofKey(MetadataKey.text("authorization"), Effect.succeed("secret\n"))
       ]) {
-        const error = yield* Effect.flip(Backend.run(Interceptor.apply(interceptor, backend.arrows), kind))
+        const error = yield* Effect.flip(Backend.run(Interceptor.apply(interceptor, backend.invoker), kind))
         assert.match(error.message, /^\[INTERNAL\] metadata key "authorization": /)
         assert.notInclude(error.message, "secret")
       }
@@ -193,16 +193,16 @@ describe.each(Backend.kinds)("defaults of a %s call", (kind) => {
       const hanging = DefaultMetadata.make({
         a: Effect.onInterrupt(Effect.never, () => Effect.sync(() => void interrupted++))
       })
-      const arrows = Interceptor.apply(hanging, backend.arrows)
+      const invoker = Interceptor.apply(hanging, backend.invoker)
       const late = yield* Effect.forkChild(
-        Effect.flip(Backend.run(arrows, kind, { call: yield* Backend.newCall({ deadlineMillis: 1000 }) }))
+        Effect.flip(Backend.run(invoker, kind, { call: yield* Backend.newCall({ deadlineMillis: 1000 }) }))
       )
       yield* TestClock.adjust(999)
       assert.isUndefined(late.pollUnsafe())
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(late)).code, "DEADLINE_EXCEEDED")
       assert.strictEqual(interrupted, 1)
-      const left = yield* Effect.forkChild(Backend.run(arrows, kind))
+      const left = yield* Effect.forkChild(Backend.run(invoker, kind))
       yield* settle
       yield* Fiber.interrupt(left)
       assert.strictEqual(interrupted, 2)

@@ -38,12 +38,12 @@ const run = Effect.fnUntraced(function* (
   kind: "unary" | "stream" = "unary"
 ) {
   const log: Array<string> = []
-  const arrows = Interceptor.apply(make(log), answering(end))
+  const invoker = Interceptor.apply(make(log), answering(end))
   const call = new Call.Call(CallOptions.Current.defaultValue(), yield* Clock.Clock, Infinity)
   const effect =
     kind === "unary"
-      ? arrows.unary(echo, request, call)
-      : Effect.scoped(arrows.stream(expand, Stream.make(request), call))
+      ? invoker.unary(echo, request, call)
+      : Effect.scoped(invoker.stream(expand, Stream.make(request), call))
   const fiber = yield* Effect.forkChild(effect)
   yield* Effect.yieldNow
   yield* Fiber.interrupt(fiber)

@@ -54,9 +54,9 @@ describe.each(wires)("a request with thousands of problems $name", (wire) => {
 describe("a request", () => {
   const refused = (rule: Validation.Rule<unknown>, request: object) =>
     Effect.gen(function* () {
-      const arrows = Interceptor.apply(Validation.make(rule), Backend.make().arrows)
+      const invoker = Interceptor.apply(Validation.make(rule), Backend.make().invoker)
       const call = yield* Backend.newCall()
-      return yield* Effect.flip(Backend.run(arrows, "unary", { call, request: request as { readonly text: string } }))
+      return yield* Effect.flip(Backend.run(invoker, "unary", { call, request: request as { readonly text: string } }))
     })
 
   it.effect("with names and texts without end is told their beginnings", () =>

@@ -35,7 +35,7 @@ describe.each(shipped)("%s", (_name, make) => {
     it.effect("passes on what succeeded, once", () =>
       Effect.gen(function* () {
         const backend = Backend.make()
-        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.arrows), kind))
+        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.invoker), kind))
         yield* settle
         assert.strictEqual(backend.arrived.length, 1)
         backend.arrived[0]!.end(Exit.succeed("answer"))
@@ -52,7 +52,7 @@ describe.each(shipped)("%s", (_name, make) => {
     it.effect("passes on the very error", () =>
       Effect.gen(function* () {
         const backend = Backend.make()
-        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.arrows), kind))
+        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.invoker), kind))
         yield* settle
         backend.arrived[0]!.end(Exit.fail(failure))
         assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), failure)
@@ -62,7 +62,7 @@ describe.each(shipped)("%s", (_name, make) => {
     it.effect("passes on a defect", () =>
       Effect.gen(function* () {
         const backend = Backend.make()
-        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.arrows), kind))
+        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.invoker), kind))
         yield* settle
         backend.arrived[0]!.end(Exit.die("bug"))
         assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.die("bug"))
@@ -72,7 +72,7 @@ describe.each(shipped)("%s", (_name, make) => {
     it.effect("passes on an interruption, and is over when the call is", () =>
       Effect.gen(function* () {
         const backend = Backend.make()
-        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.arrows), kind))
+        const fiber = yield* Effect.forkChild(Backend.run(Interceptor.apply(yield* make, backend.invoker), kind))
         yield* settle
         assert.strictEqual(backend.arrived[0]!.state(), "running")
         yield* Fiber.interrupt(fiber)
@@ -83,8 +83,8 @@ describe.each(shipped)("%s", (_name, make) => {
     it.effect("a call is a value: run twice, it is made twice", () =>
       Effect.gen(function* () {
         const backend = Backend.make()
-        const arrows = Interceptor.apply(yield* make, backend.arrows)
-        const call = Backend.run(arrows, kind, { call: yield* Backend.newCall() })
+        const invoker = Interceptor.apply(yield* make, backend.invoker)
+        const call = Backend.run(invoker, kind, { call: yield* Backend.newCall() })
         for (const answer of [0, 1]) {
           const fiber = yield* Effect.forkChild(call)
           yield* settle
@@ -132,7 +132,7 @@ describe.each(shipped)("%s", (_name, make) => {
   it.effect("closing the scope of a stream that nobody reads ends it", () =>
     Effect.gen(function* () {
       const backend = Backend.make()
-      const { stream } = Interceptor.apply(yield* make, backend.arrows)
+      const { stream } = Interceptor.apply(yield* make, backend.invoker)
       const call = yield* Backend.newCall()
       yield* Effect.scoped(stream(Backend.methods.chat, Stream.never, call))
       assert.strictEqual(backend.arrived[0]!.state(), "interrupted")

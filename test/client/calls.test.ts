@@ -223,7 +223,7 @@ for (const wire of wires) {
         build: Effect.map(handlers.build, (all) =>
           all.map((handler) => ({
             ...handler,
-            arrows: { ...handler.arrows, unary: () => Effect.die(new Error("the password is hunter2")) }
+            invoker: { ...handler.invoker, unary: () => Effect.die(new Error("the password is hunter2")) }
           }))
         )
       }

@@ -39,7 +39,7 @@ const noting = (seen: Array<string>, name: string): Interceptor.Interceptor => {
   }
 }
 
-/** What is noted of a call of each arrow by clients over these layers. */
+/** What a unary and a streaming call leave with clients over these layers. */
 const notesOf = Effect.fnUntraced(function* <E>(
   layersOf: (layer: LayerOf) => Layer.Layer<Echo, E, Transport.Transport>
 ) {

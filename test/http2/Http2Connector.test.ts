@@ -27,7 +27,7 @@ const answering =
 
 const ok = answering(grpc, [response], { "grpc-status": "0" })
 
-/** How a call of each arrow fails. */
+/** How a unary and a streaming call fail. */
 const failures = Effect.fnUntraced(function* (client: Client.Client<typeof EchoService>) {
   const unary = yield* Effect.flip(client.echo({}))
   const stream = yield* Effect.flip(Stream.runDrain(client.expand({ count: 1 })).pipe(CallOptions.waitForReady))

@@ -54,7 +54,7 @@ const lineOf = Effect.fnUntraced(function* (
       const call = yield* Backend.newCall()
       yield* TestClock.adjust(500)
       const fiber = yield* Effect.forkChild(
-        Backend.run(Interceptor.apply(interceptor, backend.arrows), kind, { call, request: { text: "secret" } })
+        Backend.run(Interceptor.apply(interceptor, backend.invoker), kind, { call, request: { text: "secret" } })
       )
       yield* TestClock.adjust(1000)
       assert.deepStrictEqual(lines, [], "nothing is logged before the end")
@@ -191,8 +191,8 @@ describe("a stream", () => {
     logged((lines) =>
       Effect.gen(function* () {
         const failure = RpcError.make("UNAVAILABLE", "secret")
-        const arrows: Interceptor.Invoker = { unary: () => Effect.never, stream: () => Effect.fail(failure) }
-        yield* Effect.exit(Backend.run(Interceptor.apply(CallLogger.make(), arrows), "stream"))
+        const invoker: Interceptor.Invoker = { unary: () => Effect.never, stream: () => Effect.fail(failure) }
+        yield* Effect.exit(Backend.run(Interceptor.apply(CallLogger.make(), invoker), "stream"))
         assert.deepStrictEqual(
           lines.map((line) => line.annotations["code"]),
           ["UNAVAILABLE"]

@@ -20,15 +20,15 @@ const settle = TestClock.adjust(0)
 /** A backend behind a limit, and how to call it. */
 const limited = Effect.fnUntraced(function* (options: ConcurrencyLimit.Options) {
   const backend = Backend.make()
-  const arrows = Interceptor.apply(yield* ConcurrencyLimit.make(options), backend.arrows)
+  const invoker = Interceptor.apply(yield* ConcurrencyLimit.make(options), backend.invoker)
   const start = Effect.fnUntraced(function* (kind: Backend.Kind, deadlineMillis = Infinity) {
     const call = yield* Backend.newCall({ deadlineMillis })
-    const fiber = yield* Effect.forkChild(Backend.run(arrows, kind, { call }))
+    const fiber = yield* Effect.forkChild(Backend.run(invoker, kind, { call }))
     yield* settle
     return { arrived: () => backend.arrived.find((arrived) => arrived.call === call), fiber }
   })
   const running = () => backend.arrived.filter((arrived) => arrived.state() === "running").length
-  return { arrows, backend, running, start }
+  return { invoker, backend, running, start }
 })
 
 const codeOf = (fiber: Fiber.Fiber<unknown, RpcError.RpcError>) =>
@@ -136,14 +136,14 @@ describe.each(Backend.kinds)("a %s call", (kind) => {
 })
 
 describe("a stream", () => {
-  const stream = Effect.fnUntraced(function* (arrows: Interceptor.Invoker) {
-    return yield* arrows.stream(Backend.methods.expand, Stream.make({}), yield* Backend.newCall())
+  const stream = Effect.fnUntraced(function* (invoker: Interceptor.Invoker) {
+    return yield* invoker.stream(Backend.methods.expand, Stream.make({}), yield* Backend.newCall())
   })
 
   it.effect("holds its place until its last message is read, its scope open or not", () =>
     Effect.gen(function* () {
-      const { arrows, backend, start } = yield* limited({ limit: 1 })
-      const response = yield* stream(arrows)
+      const { invoker, backend, start } = yield* limited({ limit: 1 })
+      const response = yield* stream(invoker)
       assert.strictEqual(yield* codeOf((yield* start("unary")).fiber), "RESOURCE_EXHAUSTED")
       backend.arrived[0]!.end(answer)
       yield* Stream.runDrain(response.messages)
@@ -153,9 +153,9 @@ describe("a stream", () => {
 
   it.effect("that nobody reads holds its place until its scope closes, and gives it back once", () =>
     Effect.gen(function* () {
-      const { arrows, backend, running, start } = yield* limited({ limit: 1 })
+      const { invoker, backend, running, start } = yield* limited({ limit: 1 })
       const scope = yield* Scope.make()
-      const response = yield* Scope.provide(stream(arrows), scope)
+      const response = yield* Scope.provide(stream(invoker), scope)
       yield* Stream.runDrain(Stream.take(response.messages, 0))
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(backend.arrived[0]!.state(), "interrupted")
@@ -197,7 +197,7 @@ describe("a limit", () => {
       const [one, two] = [yield* make, yield* make]
       const backends = [Backend.make(), Backend.make(), Backend.make()]
       for (const [i, interceptor] of [one, one, two].entries()) {
-        yield* Effect.forkChild(Backend.run(Interceptor.apply(interceptor, backends[i]!.arrows), "unary"))
+        yield* Effect.forkChild(Backend.run(Interceptor.apply(interceptor, backends[i]!.invoker), "unary"))
         yield* settle
       }
       assert.deepStrictEqual(
@@ -255,9 +255,9 @@ const world = (ops: number) => {
 
 const limitedUnsafe = (options: ConcurrencyLimit.Options) => {
   const backend = Backend.make()
-  const arrows = Interceptor.apply(Effect.runSync(ConcurrencyLimit.make(options)), backend.arrows)
+  const invoker = Interceptor.apply(Effect.runSync(ConcurrencyLimit.make(options)), backend.invoker)
   const running = () => backend.arrived.filter((arrived) => arrived.state() === "running").length
-  return { arrows, backend, running }
+  return { invoker, backend, running }
 }
 
 const upTo = (maximum: number, minimum = 0) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -289,14 +289,14 @@ it.prop(
     ).check(Schema.isMaxLength(60))
   },
   ({ limit, maxWaiting, ops, steps }) => {
-    const { arrows, backend, running } = limitedUnsafe({ limit, maxWaiting, maxWait: "1 second" })
+    const { invoker, backend, running } = limitedUnsafe({ limit, maxWaiting, maxWait: "1 second" })
     const { rest, run, turn, wake } = world(ops)
     const fibers: Array<Fiber.Fiber<unknown, RpcError.RpcError>> = []
     const live = () => fibers.filter((fiber) => fiber.pollUnsafe() === undefined).length
     const one = <A>(all: ReadonlyArray<A>, which: number): A | undefined => all[which % Math.max(1, all.length)]
 
     for (const [what, which] of steps) {
-      if (what === "unary" || what === "stream") fibers.push(run(Backend.run(arrows, what)))
+      if (what === "unary" || what === "stream") fibers.push(run(Backend.run(invoker, what)))
       if (what === "succeed") one(backend.arrived, which)?.end(answer)
       if (what === "fail") one(backend.arrived, which)?.end(Exit.fail(failure))
       if (what === "interrupt") one(fibers, which)?.interruptUnsafe()
@@ -314,7 +314,7 @@ it.prop(
     assert.strictEqual(live(), 0)
 
     // All have ended: exactly so many places are free.
-    for (let i = 0; i <= limit + maxWaiting; i++) fibers.push(run(Backend.run(arrows, "unary")))
+    for (let i = 0; i <= limit + maxWaiting; i++) fibers.push(run(Backend.run(invoker, "unary")))
     rest()
     assert.strictEqual(running(), limit)
     assert.strictEqual(live(), limit + maxWaiting)
@@ -324,14 +324,14 @@ it.prop(
 
 it.each(Backend.kinds)("a %s call interrupted at any point gives back what it took", (kind) => {
   for (let turns = 0; turns < 100; turns++) {
-    const { arrows, running } = limitedUnsafe({ limit: 1, maxWaiting: 1 })
+    const { invoker, running } = limitedUnsafe({ limit: 1, maxWaiting: 1 })
     const { rest, run, turn } = world(3)
-    const fiber = run(Backend.run(arrows, kind))
+    const fiber = run(Backend.run(invoker, kind))
     for (let i = 0; i < turns; i++) turn(0)
     fiber.interruptUnsafe()
     rest()
     assert.isDefined(fiber.pollUnsafe())
-    run(Backend.run(arrows, kind))
+    run(Backend.run(invoker, kind))
     rest()
     assert.strictEqual(running(), 1, `${turns} turns`)
   }
@@ -339,11 +339,11 @@ it.each(Backend.kinds)("a %s call interrupted at any point gives back what it to
 
 it.each(Backend.kinds)("a place given back while a %s call is about to wait is not missed", (kind) => {
   for (let turns = 0; turns < 100; turns++) {
-    const { arrows, backend, running } = limitedUnsafe({ limit: 1, maxWaiting: 1, maxWait: "1 second" })
+    const { invoker, backend, running } = limitedUnsafe({ limit: 1, maxWaiting: 1, maxWait: "1 second" })
     const { rest, run, turn } = world(3)
-    run(Backend.run(arrows, "unary"))
+    run(Backend.run(invoker, "unary"))
     rest()
-    run(Backend.run(arrows, kind))
+    run(Backend.run(invoker, kind))
     for (let i = 0; i < turns; i++) turn(0)
     backend.arrived[0]!.end(answer)
     rest()

@@ -120,8 +120,8 @@ describe.each(variants)("a rule %s", (_name, interceptor) => {
   it.effect.each(["unary", "stream"] as const)("refuses a %s call with one bad request before it is made", (kind) =>
     Effect.gen(function* () {
       const backend = Backend.make()
-      const arrows = Interceptor.apply(interceptor, backend.arrows)
-      const error = yield* Effect.flip(Backend.run(arrows, kind, { request: { text: "" } }))
+      const invoker = Interceptor.apply(interceptor, backend.invoker)
+      const error = yield* Effect.flip(Backend.run(invoker, kind, { request: { text: "" } }))
       isRefusal(error, kind === "unary" ? "/trunkline.test.EchoService/Echo" : "/trunkline.test.EchoService/Expand")
       assert.strictEqual(backend.arrived.length, 0)
     })
@@ -130,7 +130,7 @@ describe.each(variants)("a rule %s", (_name, interceptor) => {
   it.effect("leaves it to others that one request is too many", () =>
     Effect.gen(function* () {
       const backend = Backend.make()
-      const { stream } = Interceptor.apply(interceptor, backend.arrows)
+      const { stream } = Interceptor.apply(interceptor, backend.invoker)
       const requests = Stream.make({ text: "a" }, { text: "b" })
       const response = yield* stream(Backend.methods.expand, requests, yield* Backend.newCall())
       backend.arrived[0]!.end(Exit.succeed(1))
@@ -148,7 +148,7 @@ describe.each(variants)("a rule %s", (_name, interceptor) => {
         Stream.tap(() => Effect.sync(() => void read++))
       )
       const error = yield* Effect.gen(function* () {
-        const { stream } = Interceptor.apply(interceptor, backend.arrows)
+        const { stream } = Interceptor.apply(interceptor, backend.invoker)
         const response = yield* stream(Backend.methods.chat, requests, yield* Backend.newCall())
         return yield* Effect.flip(Stream.runDrain(response.messages))
       }).pipe(Effect.scoped)
@@ -168,7 +168,7 @@ describe("rules by service", () => {
           echo: Validation.check({ field: "count", problem: "no", holds: (request) => request.count === 1 }),
           lookup: undefined
         }),
-        backend.arrows
+        backend.invoker
       )
       const call = yield* Backend.newCall()
       yield* Effect.forkChild(unary(Backend.methods.lookup, { text: "" }, call))
@@ -184,11 +184,11 @@ describe.each(Backend.kinds)("a rule that is an Effect, on a %s call", (kind) =>
   it.effect("fails the call with its own error", () =>
     Effect.gen(function* () {
       const own = RpcError.make("UNAVAILABLE", "the tenant service is down")
-      const arrows = Interceptor.apply(
+      const invoker = Interceptor.apply(
         Validation.make(() => Effect.fail(own)),
-        Backend.make().arrows
+        Backend.make().invoker
       )
-      assert.strictEqual(yield* Effect.flip(Backend.run(arrows, kind)), own)
+      assert.strictEqual(yield* Effect.flip(Backend.run(invoker, kind)), own)
     })
   )
 
@@ -198,13 +198,13 @@ describe.each(Backend.kinds)("a rule that is an Effect, on a %s call", (kind) =>
       const hanging = Validation.make(() =>
         Effect.onInterrupt(Effect.never, () => Effect.sync(() => void interrupted++))
       )
-      const arrows = Interceptor.apply(hanging, Backend.make().arrows)
+      const invoker = Interceptor.apply(hanging, Backend.make().invoker)
       const late = yield* Effect.forkChild(
-        Effect.flip(Backend.run(arrows, kind, { call: yield* Backend.newCall({ deadlineMillis: 1000 }) }))
+        Effect.flip(Backend.run(invoker, kind, { call: yield* Backend.newCall({ deadlineMillis: 1000 }) }))
       )
       yield* TestClock.adjust(1000)
       assert.strictEqual((yield* Fiber.join(late)).code, "DEADLINE_EXCEEDED")
-      const left = yield* Effect.forkChild(Backend.run(arrows, kind))
+      const left = yield* Effect.forkChild(Backend.run(invoker, kind))
       yield* TestClock.adjust(0)
       yield* Fiber.interrupt(left)
       assert.strictEqual(interrupted, 2)
@@ -217,7 +217,7 @@ describe.each(Backend.kinds)("a rule that is an Effect, on a %s call", (kind) =>
       const throwing = Validation.make(() => {
         throw bug
       })
-      const exit = yield* Effect.exit(Backend.run(Interceptor.apply(throwing, Backend.make().arrows), kind))
+      const exit = yield* Effect.exit(Backend.run(Interceptor.apply(throwing, Backend.make().invoker), kind))
       assert.deepStrictEqual(exit, Exit.failCause(Cause.die(bug)))
     })
   )

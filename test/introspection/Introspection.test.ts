@@ -39,8 +39,8 @@ describe("a pool", () => {
   it.effect("is seen with its peers, and what they did", () =>
     Effect.gen(function* () {
       const network = yield* serveAll
-      const arrows = yield* transport
-      const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, arrows)
+      const invoker = yield* transport
+      const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, invoker)
       yield* settle
       for (const host of hosts) yield* network.setLatency(host, 5)
       yield* Effect.forkChild(Effect.forEach(Array.from({ length: 9 }), () => echo.lookup({})))
@@ -99,13 +99,13 @@ describe("a pool", () => {
   it.effect("shows what signals say of its peers, since when and until when", () =>
     Effect.gen(function* () {
       yield* serveAll
-      const arrows = yield* Balancer.make({
+      const invoker = yield* Balancer.make({
         discovery: StaticDiscovery.make(["a:1"]),
         picker: RoundRobin.make(),
         signals: [FailureAccrual.make({ policy: FailureAccrual.consecutive(2), delay: "10 seconds" })],
         eager: true
       })
-      const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, arrows)
+      const echo = yield* Effect.provideService(Client.make(EchoService), Transport.Transport, invoker)
       yield* TestClock.adjust("3 seconds")
       assert.isUndefined((yield* look).pools[0]!.peers[0]!.standing)
       const began = yield* Clock.currentTimeMillis

@@ -93,8 +93,8 @@ const scripted = Effect.fnUntraced(function* (policy: Retry.RetryPolicy, script:
     const build = Effect.map(echoHandlers(host).build, (all) =>
       all.map((handler) => ({
         ...handler,
-        arrows: {
-          ...handler.arrows,
+        invoker: {
+          ...handler.invoker,
           unary: (_method: unknown, _request: unknown, call: { readonly options: CallOptions.CallOptions }) =>
             Effect.map(answer(host, call.options.metadata), (message) => ({
               message,

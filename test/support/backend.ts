@@ -1,4 +1,4 @@
-/** What an interceptor stands in front of: arrows whose calls end when a test says so, and the calls to make on them. */
+/** What an interceptor stands in front of: an invoker whose calls end when a test says so, and the calls to make on them. */
 import { Cause, Clock, Deferred, Effect, Exit, Stream } from "effect"
 import {
   CallOptions,
@@ -62,7 +62,7 @@ export const make = () => {
     }
   }
 
-  const arrows: Interceptor.Invoker = {
+  const invoker: Interceptor.Invoker = {
     unary: (method, request, call) =>
       Effect.suspend(() => {
         const { answer, arrive, over } = expect(method, call)
@@ -89,7 +89,7 @@ export const make = () => {
         )
       }) as never
   }
-  return { arrived, arrows }
+  return { arrived, invoker }
 }
 
 export type Backend = ReturnType<typeof make>
@@ -106,14 +106,14 @@ export const kinds: ReadonlyArray<Kind> = ["unary", "stream"]
 
 /** Makes one call, and reads a stream to its end. */
 export const run = Effect.fnUntraced(function* (
-  arrows: Interceptor.Invoker,
+  invoker: Interceptor.Invoker,
   kind: Kind,
   options?: { readonly call?: Call.Call; readonly request?: { readonly text: string } }
 ) {
   const call = options?.call ?? (yield* newCall())
   const request = options?.request ?? { text: "a" }
-  if (kind === "unary") return yield* arrows.unary(methods.echo, request, call)
-  const response = yield* arrows.stream(methods.expand, Stream.make(request), call)
+  if (kind === "unary") return yield* invoker.unary(methods.echo, request, call)
+  const response = yield* invoker.stream(methods.expand, Stream.make(request), call)
   const [message] = yield* Stream.runCollect(response.messages)
   return { message, headers: yield* response.headers, trailers: yield* response.trailers }
 }, Effect.scoped)
@@ -122,6 +122,6 @@ export const run = Effect.fnUntraced(function* (
 export const behind = (interceptor: Interceptor.Interceptor, handlers: Handlers.Handlers): Handlers.Handlers => ({
   ...handlers,
   build: Effect.map(handlers.build, (built) =>
-    built.map((handler) => ({ ...handler, arrows: Interceptor.apply(interceptor, handler.arrows) }))
+    built.map((handler) => ({ ...handler, invoker: Interceptor.apply(interceptor, handler.invoker) }))
   )
 })

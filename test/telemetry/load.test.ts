@@ -58,9 +58,9 @@ describe.each(wires)("$name", (wire) => {
         const addresses = yield* Effect.forEach(["a", "b"], (name) => {
           const handlers = echoHandlers(name)
           const counted = Effect.map(handlers.build, (all) =>
-            all.map(({ arrows, method }) => ({
+            all.map(({ invoker, method }) => ({
               method,
-              arrows: { ...arrows, unary: counting(served).unary(arrows.unary) }
+              invoker: { ...invoker, unary: counting(served).unary(invoker.unary) }
             }))
           )
           return wire.serve([{ ...handlers, build: counted }])
