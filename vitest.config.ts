@@ -28,8 +28,8 @@ const { exports } = JSON.parse(readFileSync("package.json", "utf8")) as {
 /** The source of a file of `dist`. */
 const sourceOf = (built: string) => built.replace("./dist/", "src/").replace(/\.js$/, ".ts")
 
-// These look at what was built, so they build first.
-const built = ["test/package.test.ts"]
+// These look at what is built before them.
+const built = ["test/entries.test.ts", "test/package.test.ts"]
 
 export default defineConfig({
   test: {
@@ -67,7 +67,7 @@ export default defineConfig({
           }
         }
       },
-      { test: { name: "package", include: built } }
+      { test: { name: "package", include: built, globalSetup: "test/support/built.ts", testTimeout: 60_000 } }
     ]
   }
 })

@@ -32,6 +32,7 @@ export * as PeerStatus from "./peer/PeerStatus.ts"
 
 // Calls, and what their ends mean.
 export * as Call from "./call/Call.ts"
+export * as CallObserver from "./call/CallObserver.ts"
 export * as HttpStatus from "./retry/HttpStatus.ts"
 export * as Jitter from "./retry/Jitter.ts"
 export * as MetadataLimit from "./call/MetadataLimit.ts"

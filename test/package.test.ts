@@ -26,10 +26,6 @@ const entries = Object.keys(
   .filter((entry) => entry !== "./package.json")
   .map((entry) => `trunkline${entry.slice(1)}`)
 
-beforeAll(() => {
-  npm("run", "-s", "build")
-}, 120_000)
-
 describe("package", () => {
   for (const name of entries) {
     it(`${name} resolves and exports something`, async () => {

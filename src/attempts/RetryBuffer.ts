@@ -17,6 +17,14 @@ import * as RpcError from "../status/RpcError.ts"
 import { begin, type Begun } from "./StartedStream.ts"
 
 /**
+ * A stream of requests that has begun.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Begun } from "./StartedStream.ts"
+
+/**
  * How many bytes of encoded requests are kept.
  *
  * @category models

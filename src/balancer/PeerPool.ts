@@ -32,6 +32,14 @@ import { Publishing } from "./Publishing.ts"
 import { Waiting } from "./Waiting.ts"
 
 /**
+ * A call counted onto a peer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Lease } from "./Lease.ts"
+
+/**
  * What a pool is made of.
  *
  * @category models
@@ -101,7 +109,7 @@ export class PeerPool extends Context.Service<
  * @category models
  * @since 0.1.0
  */
-export type Retaining = Members.Retaining
+export type { Retaining } from "./Members.ts"
 
 /**
  * Makes a pool. Fails if the target itself is wrong; a look-up that fails later is retried and reported by the calls
@@ -112,7 +120,7 @@ export type Retaining = Members.Retaining
  */
 export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>,
-  registry: Retaining
+  registry: Members.Retaining
 ): Effect.fn.Return<PeerPool["Service"], DiscoveryError, R | Scope.Scope> {
   const closed = yield* Deferred.make<void, ConnectionsExhausted>()
   const outer = yield* Effect.scope
@@ -233,7 +241,7 @@ class Pool<R> {
 /** Puts the parts of a pool to work. When the scope closes they stop in the other order. */
 const assemble = Effect.fnUntraced(function* <R>(
   options: Options<R>,
-  registry: Retaining,
+  registry: Members.Retaining,
   ending: Ending
 ): Effect.fn.Return<PeerPool["Service"], DiscoveryError, R | Scope.Scope> {
   const clock = yield* Clock.Clock

@@ -28,6 +28,14 @@ import type { Encoding } from "./Compression.ts"
 import * as Metadata from "./Metadata.ts"
 
 /**
+ * What changes the options of the calls inside an effect.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Combinator } from "./Ambient.ts"
+
+/**
  * The options of a call.
  *
  * @category models

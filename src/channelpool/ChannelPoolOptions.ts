@@ -8,6 +8,16 @@ import type * as Scaling from "./Scaling.ts"
 import type * as Silence from "./UnresponsiveDetector.ts"
 
 /**
+ * The settings that options become.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Settings as PenaltySettings } from "./Penalty.ts"
+export type { Settings as ScalingSettings } from "./Scaling.ts"
+export type { Settings as UnresponsiveSettings } from "./UnresponsiveDetector.ts"
+
+/**
  * How many connections one endpoint has, and how calls are spread over them.
  *
  * @category models

@@ -29,6 +29,14 @@ import type { Running } from "./Driver.ts"
 import * as Snapshot from "./MultiEndpointSnapshot.ts"
 
 /**
+ * How the pools of endpoints are made.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Options as PoolOptions } from "./EndpointPools.ts"
+
+/**
  * Another endpoint has become current.
  *
  * @category models

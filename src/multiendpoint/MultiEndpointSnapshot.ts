@@ -74,6 +74,7 @@ export interface Snapshot {
  *
  * @category constructors
  * @since 0.1.0
+ * @internal
  */
 export const ofList = ({ name, now, state }: Running): ListSnapshot => ({
   name,
@@ -92,6 +93,7 @@ export const ofList = ({ name, now, state }: Running): ListSnapshot => ({
  *
  * @category constructors
  * @since 0.1.0
+ * @internal
  */
 export const ofPool = ({ endpoint, pool, ready, retirement }: EndpointPool, tally: Tally): PoolSnapshot => ({
   ...tally,

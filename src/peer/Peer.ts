@@ -17,6 +17,14 @@ import { PeerStats } from "./PeerStats.ts"
 import * as PeerStatus from "./PeerStatus.ts"
 
 /**
+ * A peer's connection, and the calls on it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { ActiveConnection } from "./ActiveConnection.ts"
+
+/**
  * How a peer connects.
  *
  * @category models

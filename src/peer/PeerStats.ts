@@ -8,6 +8,14 @@ import type { RpcError } from "../status/RpcError.ts"
 import { ConnectionCounts } from "./ConnectionCounts.ts"
 import type { Peer } from "./Peer.ts"
 
+/**
+ * How often a peer's connections were made, failed and were lost.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { ConnectionCounts } from "./ConnectionCounts.ts"
+
 /** What numbers that may have a fraction are made with; see the constructor. */
 const fraction = 0.5
 

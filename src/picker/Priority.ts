@@ -19,6 +19,14 @@ import * as Picker from "./Picker.ts"
 import * as PolicyWrapper from "./PolicyWrapper.ts"
 import * as Spillover from "./Spillover.ts"
 
+/**
+ * How groups that are used together share the calls.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Options as SpillOptions } from "./Spillover.ts"
+
 const priorityOf: Groups.Options["groupOf"] = (set, peer) => set.endpointOf(peer).priority
 
 /** `Failed` is a group whose peers are all down or kept from calls. Only those that count are looked at. */

@@ -25,6 +25,14 @@ import * as RetryBudget from "../retry/RetryBudget.ts"
 import * as TokenThrottle from "../retry/TokenThrottle.ts"
 
 /**
+ * What is wrong with a field, and where.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Problem } from "./PolicyJson.ts"
+
+/**
  * A service config that is not one. The problems are all there are.
  *
  * @category errors

@@ -15,7 +15,7 @@ import { SlidingSum } from "./SlidingSum.ts"
 
 export { make as adaptive } from "./AdaptiveThrottle.ts"
 export type { RetryBudget, State } from "./Budget.ts"
-export { make as tokenThrottle } from "./TokenThrottle.ts"
+export { make as tokenThrottle, type Options as TokenThrottleOptions } from "./TokenThrottle.ts"
 
 /**
  * How a budget grows.

@@ -21,6 +21,14 @@ import type { HealthVerdict } from "./HealthVerdict.ts"
 import * as MetricsRecorder from "./MetricsRecorder.ts"
 
 /**
+ * What counts the failures of a peer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Counter } from "./Breaker.ts"
+
+/**
  * When a peer has failed too much, and why; reasons are few, because openings are counted by them. A rejection (`RESOURCE_EXHAUSTED`) comes from a peer that lives, so it counts in a
  * share and not in a row; a call that its caller left counts in neither.
  *

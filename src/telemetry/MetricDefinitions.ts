@@ -9,9 +9,15 @@
  * @see https://github.com/grpc/proposal/blob/master/A66-otel-stats.md
  * @see https://github.com/grpc/proposal/blob/master/A96-retry-otel-stats.md
  */
-import { counter, few, gauge, histogram, type Instrument, latencies } from "./Instrument.ts"
+import { counter, few, gauge, histogram, latencies } from "./Instrument.ts"
 
-export type { Instrument }
+/**
+ * A metric by its labels.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Instrument } from "./Instrument.ts"
 
 /** Bytes. */
 const sizes = [0, ...Array.from({ length: 12 }, (_, i) => (i === 0 ? 1024 : 512 * 4 ** i)), 4 ** 16]
