@@ -81,7 +81,7 @@ export class Affinity extends Context.Service<
     /** @internal */
     readonly inTurn: boolean
   }
->()("trunkline/pool/Affinity") {}
+>()("trunkline/affinity/Affinity") {}
 
 /** How long keys are kept, and how often they are looked through, in milliseconds; `Infinity` for always and never. */
 interface Times {

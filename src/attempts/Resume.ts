@@ -49,7 +49,7 @@ export interface Origin {
 }
 
 /** Where a method has its origin. @internal */
-export const origin: unique symbol = Symbol.for("trunkline/retry/Resume/origin")
+export const origin: unique symbol = Symbol.for("trunkline/attempts/Resume/origin")
 
 interface Source<in I, out O, out R> {
   (request: I): Stream.Stream<O, RpcError.RpcError, R>

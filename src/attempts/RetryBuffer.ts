@@ -43,7 +43,7 @@ export interface Options {
  * @category references
  * @since 0.1.0
  */
-export const Limits = Context.Reference<Options>("trunkline/retry/Replay", { defaultValue: () => ({}) })
+export const Limits = Context.Reference<Options>("trunkline/attempts/RetryBuffer", { defaultValue: () => ({}) })
 
 /**
  * Sets the limits of the clients above this layer.

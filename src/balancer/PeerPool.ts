@@ -101,7 +101,7 @@ export class PeerPool extends Context.Service<
      */
     readonly closed: Effect.Effect<void, ConnectionsExhausted>
   }
->()("trunkline/pool/PeerPool") {}
+>()("trunkline/balancer/PeerPool") {}
 
 /**
  * Where a pool has its peers from: a `PeerRegistry`, for one connector.

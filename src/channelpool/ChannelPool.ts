@@ -41,7 +41,7 @@ export type { ChannelSnapshot, Snapshot } from "./ChannelPoolSnapshot.ts"
 export class ChannelPool extends Context.Service<
   ChannelPool,
   { readonly snapshot: Effect.Effect<ReadonlyArray<Snapshot>> }
->()("trunkline/pool/ChannelPool") {}
+>()("trunkline/channelpool/ChannelPool") {}
 
 const snapshotChannel = (group: ChannelGroup, channel: Channel): ChannelSnapshot => ({
   id: channel.id,

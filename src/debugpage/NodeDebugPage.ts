@@ -48,7 +48,7 @@ export class ListenError extends Data.TaggedError("ListenError")<{
  * @since 0.1.0
  */
 export class NodeDebugPage extends Context.Service<NodeDebugPage, { readonly url: string }>()(
-  "trunkline/observe/NodeDebugPage"
+  "trunkline/debugpage/NodeDebugPage"
 ) {}
 
 /**

@@ -44,7 +44,7 @@ export {
  * @since 0.1.0
  */
 export class Operations extends Context.Service<Operations, Client.Client<typeof OperationsService>>()(
-  "trunkline/client/Operations"
+  "trunkline/google/Operation"
 ) {}
 
 const untilBack = Retry.onCodes(["UNAVAILABLE"], Backoff.exponential()).pipe(Retry.maxAttempts(10))

@@ -27,7 +27,7 @@ const annotation = "request_id"
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<string | undefined>("trunkline/observe/RequestId", {
+export const Current = Context.Reference<string | undefined>("trunkline/interceptors/RequestId", {
   defaultValue: () => undefined
 })
 

@@ -57,7 +57,7 @@ export class Introspection extends Context.Service<
     /** A snapshot now and one each interval. */
     readonly snapshots: Stream.Stream<Snapshot>
   }
->()("trunkline/observe/Introspection") {}
+>()("trunkline/introspection/Introspection") {}
 
 /** The last minutes of a pool's peers, by their ids. */
 type Memory = Map<string, LastMinute>

@@ -96,7 +96,7 @@ export class MultiEndpoint extends Context.Service<
     readonly switches: Stream.Stream<Snapshot.Switch>
     readonly snapshot: Effect.Effect<Snapshot.Snapshot>
   }
->()("trunkline/pool/MultiEndpoint") {}
+>()("trunkline/multiendpoint/MultiEndpoint") {}
 
 /** How many switches wait for a slow reader. */
 const remembered = 256

@@ -41,7 +41,7 @@ export interface MethodPolicies {
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<MethodPolicies>("trunkline/retry/MethodPolicy", {
+export const Current = Context.Reference<MethodPolicies>("trunkline/policy/MethodPolicy", {
   defaultValue: () => ({ for: () => undefined })
 })
 

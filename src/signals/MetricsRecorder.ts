@@ -64,4 +64,6 @@ const nobody: MetricsRecorder = { tripped: () => {}, ejected: () => {}, spared: 
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<MetricsRecorder>("trunkline/peer/Witness", { defaultValue: () => nobody })
+export const Current = Context.Reference<MetricsRecorder>("trunkline/signals/MetricsRecorder", {
+  defaultValue: () => nobody
+})

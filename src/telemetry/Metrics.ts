@@ -33,7 +33,7 @@ export interface Options {
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<Options | undefined>("trunkline/observe/Metrics", {
+export const Current = Context.Reference<Options | undefined>("trunkline/telemetry/Metrics", {
   defaultValue: () => undefined
 })
 

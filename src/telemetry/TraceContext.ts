@@ -15,7 +15,7 @@ const stateKey = "tracestate"
  * @category references
  * @since 0.1.0
  */
-export const State = Context.Reference<string | undefined>("trunkline/observe/TraceContext/State", {
+export const State = Context.Reference<string | undefined>("trunkline/telemetry/TraceContext/State", {
   defaultValue: () => undefined
 })
 

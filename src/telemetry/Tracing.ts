@@ -41,7 +41,7 @@ export interface Options {
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<Options>("trunkline/observe/Tracing", { defaultValue: () => ({}) })
+export const Current = Context.Reference<Options>("trunkline/telemetry/Tracing", { defaultValue: () => ({}) })
 
 /**
  * Says what clients and servers above this layer trace. Without it they trace everything, once there is a tracer.
