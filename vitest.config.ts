@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { configDefaults, defineConfig } from "vitest/config"
 
@@ -31,22 +31,30 @@ const sourceOf = (built: string) => built.replace("./dist/", "src/").replace(/\.
 // These look at what is built before them.
 const built = ["test/entries.test.ts", "test/package.test.ts"]
 
+// These need Chromium, which not every machine has. They are a project of their own, which is there where the browser is,
+// so that no test is ever skipped.
+const browser = ["test/browser/**/*.test.ts"]
+const hasBrowser =
+  process.env["CHROMIUM"] === "required" || existsSync(process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium")
+
+// `trunkline` means the sources, as it does for the type checker.
+const sources = {
+  alias: Object.entries(exports).flatMap(([entry, target]) =>
+    typeof target === "string"
+      ? []
+      : [{ find: new RegExp(`^trunkline${entry.slice(1)}$`), replacement: resolve(sourceOf(target.default)) }]
+  )
+}
+
 export default defineConfig({
   test: {
     projects: [
       {
-        // `trunkline` means the sources, as it does for the type checker.
-        resolve: {
-          alias: Object.entries(exports).flatMap(([entry, target]) =>
-            typeof target === "string"
-              ? []
-              : [{ find: new RegExp(`^trunkline${entry.slice(1)}$`), replacement: resolve(sourceOf(target.default)) }]
-          )
-        },
+        resolve: sources,
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, ...built],
+          exclude: [...configDefaults.exclude, ...built, ...browser],
           // Nothing in the library is global, so files can share modules; to load them for each takes longer than the tests do.
           isolate: false,
           // Some tests compute for seconds, and machines may be busy. What waits, waits on a clock of its own.
@@ -67,6 +75,7 @@ export default defineConfig({
           }
         }
       },
+      ...(hasBrowser ? [{ resolve: sources, test: { name: "browser", include: browser, testTimeout: 60_000 } }] : []),
       { test: { name: "package", include: built, globalSetup: "test/support/built.ts", testTimeout: 60_000 } }
     ]
   }

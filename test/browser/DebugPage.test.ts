@@ -11,7 +11,7 @@ import type { Snapshot } from "trunkline/extend"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
 import { peer, pool, snapshot } from "../support/snapshots.ts"
-import { browser, missing } from "../support/chromium.ts"
+import { browser } from "../support/chromium.ts"
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
@@ -150,158 +150,155 @@ const everything = snapshot({
   ]
 })
 
-describe.skipIf(missing !== undefined)(
-  `the debug page in Chromium${missing === undefined ? "" : `, ${missing}`}`,
-  () => {
-    it.live(
-      "follows a backend that dies and returns, without being loaded again and without a complaint",
-      () =>
-        Effect.gen(function* () {
-          const { backends, url } = yield* program
-          const { complaints, page } = yield* open(yield* browser, url)
-          const [, b] = backends
-          for (const { address } of backends) yield* says(page, address, "Ready")
-          // Lost if the page were loaded again, or its rows made anew.
-          yield* run(
-            page,
-            `[...document.querySelectorAll("tbody tr")].find((row) => row.dataset.key === "${b.address}").mine = true
+describe("the debug page in Chromium", () => {
+  it.live(
+    "follows a backend that dies and returns, without being loaded again and without a complaint",
+    () =>
+      Effect.gen(function* () {
+        const { backends, url } = yield* program
+        const { complaints, page } = yield* open(yield* browser, url)
+        const [, b] = backends
+        for (const { address } of backends) yield* says(page, address, "Ready")
+        // Lost if the page were loaded again, or its rows made anew.
+        yield* run(
+          page,
+          `[...document.querySelectorAll("tbody tr")].find((row) => row.dataset.key === "${b.address}").mine = true
              document.querySelector("details").open = true
              document.querySelector("summary").focus()`
-          )
-          const callsOf = Effect.promise(() =>
-            page.getByRole("row").filter({ hasText: b.address }).getByRole("cell").nth(2).innerText()
-          ).pipe(Effect.map((text) => Number(text.split("\n")[0]!.replace(/\D/g, ""))))
+        )
+        const callsOf = Effect.promise(() =>
+          page.getByRole("row").filter({ hasText: b.address }).getByRole("cell").nth(2).innerText()
+        ).pipe(Effect.map((text) => Number(text.split("\n")[0]!.replace(/\D/g, ""))))
 
-          yield* b.stop
-          yield* says(page, b.address, "Down")
-          yield* says(page, b.address, /ECONNREFUSED|refused|lost/i)
-          yield* Effect.promise(() => page.getByText("2 of 3 backends ready").waitFor({ timeout: 2000 }))
-          const trouble = page.getByRole("region", { name: "Not as it should be" })
-          yield* Effect.promise(() => trouble.getByRole("link", { name: b.address }).waitFor({ timeout: 2000 }))
-          const before = yield* callsOf
+        yield* b.stop
+        yield* says(page, b.address, "Down")
+        yield* says(page, b.address, /ECONNREFUSED|refused|lost/i)
+        yield* Effect.promise(() => page.getByText("2 of 3 backends ready").waitFor({ timeout: 2000 }))
+        const trouble = page.getByRole("region", { name: "Not as it should be" })
+        yield* Effect.promise(() => trouble.getByRole("link", { name: b.address }).waitFor({ timeout: 2000 }))
+        const before = yield* callsOf
 
-          yield* b.start
-          yield* says(page, b.address, "Ready")
-          yield* Effect.promise(() => page.getByText("3 of 3 backends ready").waitFor({ timeout: 2000 }))
-          yield* Effect.sleep("1500 millis")
-          assert.isAbove(yield* callsOf, before)
+        yield* b.start
+        yield* says(page, b.address, "Ready")
+        yield* Effect.promise(() => page.getByText("3 of 3 backends ready").waitFor({ timeout: 2000 }))
+        yield* Effect.sleep("1500 millis")
+        assert.isAbove(yield* callsOf, before)
 
-          const kept = yield* run(
-            page,
-            `({
+        const kept = yield* run(
+          page,
+          `({
               mine: [...document.querySelectorAll("tbody tr")].filter((row) => row.mine).length,
               focused: document.activeElement.tagName,
               isOpen: document.querySelector("details").open
             })`
-          )
-          assert.deepStrictEqual(kept, { mine: 1, focused: "SUMMARY", isOpen: true })
+        )
+        assert.deepStrictEqual(kept, { mine: 1, focused: "SUMMARY", isOpen: true })
 
-          // What the backends said of themselves is shown, and nothing of it has run.
-          yield* Effect.promise(() => page.getByText("<script>document.title='owned'</script>").first().waitFor())
-          assert.strictEqual(yield* Effect.promise(() => page.title()), "3/3 Backends")
-          assert.strictEqual(yield* Effect.promise(() => page.locator("img").count()), 0)
-          assert.strictEqual(yield* Effect.promise(() => page.locator("main script").count()), 0)
-          assert.deepStrictEqual(complaints, [])
-        }).pipe(Effect.scoped, Effect.provide(Introspection.layer({ interval: "250 millis" }))),
-      30_000
-    )
+        // What the backends said of themselves is shown, and nothing of it has run.
+        yield* Effect.promise(() => page.getByText("<script>document.title='owned'</script>").first().waitFor())
+        assert.strictEqual(yield* Effect.promise(() => page.title()), "3/3 Backends")
+        assert.strictEqual(yield* Effect.promise(() => page.locator("img").count()), 0)
+        assert.strictEqual(yield* Effect.promise(() => page.locator("main script").count()), 0)
+        assert.deepStrictEqual(complaints, [])
+      }).pipe(Effect.scoped, Effect.provide(Introspection.layer({ interval: "250 millis" }))),
+    30_000
+  )
 
-    it.live(
-      "has no fault that axe knows, at any width, by day and by night, and never scrolls sideways",
-      () =>
-        Effect.gen(function* () {
-          const { url } = yield* NodeDebugPage.make()
-          const chromium = yield* browser
-          for (const width of [360, 1440]) {
-            for (const colorScheme of ["light", "dark"] as const) {
-              const { complaints, page } = yield* open(chromium, url, { viewport: { width, height: 900 }, colorScheme })
-              yield* Effect.promise(() => page.getByText("What its policy does").click())
-              const where = `${width} ${colorScheme}`
-              assert.deepStrictEqual(yield* faults(page), [], where)
-              const overflow = yield* run(
-                page,
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-              )
-              assert.strictEqual(overflow, 0, where)
-              assert.deepStrictEqual(complaints, [], where)
-            }
-          }
-        }).pipe(Effect.scoped, Effect.provide(still(everything))),
-      60_000
-    )
-
-    it.live(
-      "is a table with a name, heads and states in words for whoever hears it",
-      () =>
-        Effect.gen(function* () {
-          const { url } = yield* NodeDebugPage.make()
-          const chromium = yield* browser
-          for (const width of [360, 1440]) {
-            const { page } = yield* open(chromium, url, { viewport: { width, height: 900 } })
-            const table = page.getByRole("table", { name: "Backends of dns:///greeter:50051" })
-            const count = (role: "columnheader" | "rowheader") => Effect.promise(() => table.getByRole(role).count())
-            assert.deepStrictEqual([yield* count("columnheader"), yield* count("rowheader")], [8, 8])
-            const cells = yield* Effect.promise(() => table.getByRole("row").nth(2).getByRole("cell").allInnerTexts())
-            assert.match(cells[0]!, /^Down/)
-            yield* Effect.promise(() =>
-              page.getByRole("img", { name: "latency of the last minute: 3 ms to 5 ms" }).waitFor()
+  it.live(
+    "has no fault that axe knows, at any width, by day and by night, and never scrolls sideways",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* NodeDebugPage.make()
+        const chromium = yield* browser
+        for (const width of [360, 1440]) {
+          for (const colorScheme of ["light", "dark"] as const) {
+            const { complaints, page } = yield* open(chromium, url, { viewport: { width, height: 900 }, colorScheme })
+            yield* Effect.promise(() => page.getByText("What its policy does").click())
+            const where = `${width} ${colorScheme}`
+            assert.deepStrictEqual(yield* faults(page), [], where)
+            const overflow = yield* run(
+              page,
+              "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
+            assert.strictEqual(overflow, 0, where)
+            assert.deepStrictEqual(complaints, [], where)
           }
-        }).pipe(Effect.scoped, Effect.provide(still(everything))),
-      30_000
-    )
+        }
+      }).pipe(Effect.scoped, Effect.provide(still(everything))),
+    60_000
+  )
 
-    it.live(
-      "can be walked by keyboard, with the focus in sight",
-      () =>
-        Effect.gen(function* () {
-          const { url } = yield* NodeDebugPage.make()
-          const { page } = yield* open(yield* browser, url)
-          const stops: Array<string> = []
-          for (let i = 0; i < 9; i++) {
-            yield* Effect.promise(() => page.keyboard.press("Tab"))
-            const outline = yield* run(page, "getComputedStyle(document.activeElement).outlineStyle")
-            const text = String(yield* run(page, "document.activeElement.textContent"))
-            assert.strictEqual(outline, "solid", text)
-            stops.push(text)
-          }
-          assert.deepStrictEqual(
-            [stops.at(0), stops.at(2), stops.at(-1)],
-            ["Skip to the backends", "b:1", "What its policy does"]
+  it.live(
+    "is a table with a name, heads and states in words for whoever hears it",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* NodeDebugPage.make()
+        const chromium = yield* browser
+        for (const width of [360, 1440]) {
+          const { page } = yield* open(chromium, url, { viewport: { width, height: 900 } })
+          const table = page.getByRole("table", { name: "Backends of dns:///greeter:50051" })
+          const count = (role: "columnheader" | "rowheader") => Effect.promise(() => table.getByRole(role).count())
+          assert.deepStrictEqual([yield* count("columnheader"), yield* count("rowheader")], [8, 8])
+          const cells = yield* Effect.promise(() => table.getByRole("row").nth(2).getByRole("cell").allInnerTexts())
+          assert.match(cells[0]!, /^Down/)
+          yield* Effect.promise(() =>
+            page.getByRole("img", { name: "latency of the last minute: 3 ms to 5 ms" }).waitFor()
           )
-          yield* Effect.promise(() => page.keyboard.press("Enter"))
-          yield* Effect.promise(() => page.getByText("one attempt").waitFor({ timeout: 1000 }))
-        }).pipe(Effect.scoped, Effect.provide(still(everything))),
-      30_000
-    )
+        }
+      }).pipe(Effect.scoped, Effect.provide(still(everything))),
+    30_000
+  )
 
-    it.live(
-      "is whole without scripts, and asks for itself anew",
-      () =>
-        Effect.gen(function* () {
-          const { url } = yield* NodeDebugPage.make()
-          const { complaints, page } = yield* open(yield* browser, url, { javaScriptEnabled: false })
-          yield* says(page, "b:1", "Down")
-          yield* Effect.promise(() => page.waitForRequest(url, { timeout: 8000 }))
-          assert.deepStrictEqual(complaints, [])
-        }).pipe(Effect.scoped, Effect.provide(still(everything))),
-      30_000
-    )
+  it.live(
+    "can be walked by keyboard, with the focus in sight",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* NodeDebugPage.make()
+        const { page } = yield* open(yield* browser, url)
+        const stops: Array<string> = []
+        for (let i = 0; i < 9; i++) {
+          yield* Effect.promise(() => page.keyboard.press("Tab"))
+          const outline = yield* run(page, "getComputedStyle(document.activeElement).outlineStyle")
+          const text = String(yield* run(page, "document.activeElement.textContent"))
+          assert.strictEqual(outline, "solid", text)
+          stops.push(text)
+        }
+        assert.deepStrictEqual(
+          [stops.at(0), stops.at(2), stops.at(-1)],
+          ["Skip to the backends", "b:1", "What its policy does"]
+        )
+        yield* Effect.promise(() => page.keyboard.press("Enter"))
+        yield* Effect.promise(() => page.getByText("one attempt").waitFor({ timeout: 1000 }))
+      }).pipe(Effect.scoped, Effect.provide(still(everything))),
+    30_000
+  )
 
-    it.live(
-      "says so when its program is gone, and goes on when it is back",
-      () =>
-        Effect.gen(function* () {
-          const scope = yield* Scope.make()
-          const { url } = yield* Scope.provide(NodeDebugPage.make(), scope)
-          const { page } = yield* open(yield* browser, url)
-          yield* Effect.promise(() => page.getByText("This page is live").waitFor({ timeout: 2000 }))
-          yield* Scope.close(scope, Exit.void)
-          yield* Effect.promise(() => page.getByText("not connected, trying again").waitFor({ timeout: 2000 }))
-          yield* NodeDebugPage.make({ port: Number(new URL(url).port) })
-          yield* Effect.promise(() => page.getByText("This page is live").waitFor({ timeout: 8000 }))
-        }).pipe(Effect.scoped, Effect.provide(still(everything))),
-      30_000
-    )
-  }
-)
+  it.live(
+    "is whole without scripts, and asks for itself anew",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* NodeDebugPage.make()
+        const { complaints, page } = yield* open(yield* browser, url, { javaScriptEnabled: false })
+        yield* says(page, "b:1", "Down")
+        yield* Effect.promise(() => page.waitForRequest(url, { timeout: 8000 }))
+        assert.deepStrictEqual(complaints, [])
+      }).pipe(Effect.scoped, Effect.provide(still(everything))),
+    30_000
+  )
+
+  it.live(
+    "says so when its program is gone, and goes on when it is back",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const { url } = yield* Scope.provide(NodeDebugPage.make(), scope)
+        const { page } = yield* open(yield* browser, url)
+        yield* Effect.promise(() => page.getByText("This page is live").waitFor({ timeout: 2000 }))
+        yield* Scope.close(scope, Exit.void)
+        yield* Effect.promise(() => page.getByText("not connected, trying again").waitFor({ timeout: 2000 }))
+        yield* NodeDebugPage.make({ port: Number(new URL(url).port) })
+        yield* Effect.promise(() => page.getByText("This page is live").waitFor({ timeout: 8000 }))
+      }).pipe(Effect.scoped, Effect.provide(still(everything))),
+    30_000
+  )
+})

@@ -133,7 +133,7 @@ describe("call", { timeout: 60_000 }, () => {
         [2, /the request of .*EchoService\/Lookup is wrong: .*"colour"/, address, method("Lookup"), '{"colour":1}'],
         [2, /"nowhere".*port/, "nowhere", method("Lookup")],
         [1, /127\.0\.0\.1:\d+ serves no reflection/, silent.address, method("Lookup")],
-        [1, /\[NOT_FOUND\] �\[31mgone/, address, method("Lookup"), '{"failCode":5,"text":"\\u001b[31mgone"}']
+        [1, /\[NOT_FOUND\] \\u001b\[31mgone/, address, method("Lookup"), '{"failCode":5,"text":"\\u001b[31mgone"}']
       ]
       for (const [code, says, ...args] of cases) {
         const ended = yield* trunkline("call", ...args)

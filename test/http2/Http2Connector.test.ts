@@ -5,11 +5,10 @@ import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import { CallOptions, type Client, Metadata, RpcError } from "trunkline"
-import { Http2Server } from "trunkline/http2"
 import { frame } from "../../src/http2/Framing.ts"
-import { echoHandlers } from "../support/echo.ts"
 import { EchoResponseSchema, type EchoService } from "../gen/echo_pb.ts"
 import { clientOf } from "../support/http2Client.ts"
+import * as Frames from "../support/frameServer.ts"
 import * as Raw from "../support/rawFrames.ts"
 
 const response = frame(toBinary(EchoResponseSchema, create(EchoResponseSchema, { text: "hello" })), false)
@@ -219,9 +218,17 @@ describe("keepalive", () => {
 
   it.live("a quiet connection that answers stays", () =>
     Effect.gen(function* () {
-      const server = yield* Http2Server.make({ handlers: [echoHandlers("a")], drainTimeout: "1 second" })
-      const client = yield* clientOf([server.address], { keepalive: { time: "20 millis", timeout: "500 millis" } })
-      assert.strictEqual((yield* client.echo({ text: "slow", delayMillis: 300 })).text, "slow")
+      let pings = 0
+      let asked: (() => void) | undefined
+      const server = yield* Frames.serve({
+        onRequest: (connection, stream) => void (asked = () => Frames.answer(connection, stream)),
+        onFrame: (_, { flags, type }) => {
+          if (type === Frames.types.ping && flags === 0 && ++pings === 5) asked?.()
+        }
+      })
+      const client = yield* clientOf([server.address], { keepalive: { time: "20 millis", timeout: "20 seconds" } })
+      yield* client.echo({})
+      assert.deepStrictEqual([server.connections(), pings], [1, 5])
     })
   )
 })
