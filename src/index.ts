@@ -97,9 +97,7 @@ export * as Affinity from "./affinity/Affinity.ts"
 export * as Balancer from "./balancer/Balancer.ts"
 export * as ChannelPool from "./channelpool/ChannelPool.ts"
 export * as MultiEndpoint from "./multiendpoint/MultiEndpoint.ts"
-export * as NoPeerReady from "./balancer/NoPeerReady.ts"
-export * as PoolClosed from "./balancer/PoolClosed.ts"
-export * as PeerRefused from "./picker/PeerRefused.ts"
+export * as PickError from "./picker/PickError.ts"
 
 // Seeing it.
 export * as Introspection from "./introspection/Introspection.ts"

@@ -15,6 +15,7 @@ import type { Peer } from "../peer/Peer.ts"
 import type { PeerStatus } from "../peer/PeerStatus.ts"
 import type { Signal } from "../signals/Signal.ts"
 import * as PendingLoad from "../picker/PendingLoad.ts"
+import * as PickError from "../picker/PickError.ts"
 import * as Picker from "../picker/Picker.ts"
 import type * as RpcError from "../status/RpcError.ts"
 import * as StateRef from "../transport/StateRef.ts"
@@ -23,8 +24,6 @@ import { Discovering } from "./Discovering.ts"
 import * as SignalAggregator from "./SignalAggregator.ts"
 import type { Lease } from "./Lease.ts"
 import * as Members from "./Members.ts"
-import { report } from "./NoPeerReady.ts"
-import { ConnectionsExhausted, PoolClosed } from "./PoolClosed.ts"
 import { PoolStats } from "./PoolStats.ts"
 import * as PoolSnapshot from "./PoolSnapshot.ts"
 import { Problems } from "./Problems.ts"
@@ -99,7 +98,7 @@ export class PeerPool extends Context.Service<
      * Completes when the pool has closed and its last call has ended; fails when the pool shut down by itself because
      * every peer gave up connecting.
      */
-    readonly closed: Effect.Effect<void, ConnectionsExhausted>
+    readonly closed: Effect.Effect<void, PickError.ConnectionsExhausted>
   }
 >()("trunkline/balancer/PeerPool") {}
 
@@ -122,20 +121,20 @@ export const make = Effect.fnUntraced(function* <R>(
   options: Options<R>,
   registry: Members.Retaining
 ): Effect.fn.Return<PeerPool["Service"], DiscoveryError, R | Scope.Scope> {
-  const closed = yield* Deferred.make<void, ConnectionsExhausted>()
+  const closed = yield* Deferred.make<void, PickError.ConnectionsExhausted>()
   const outer = yield* Effect.scope
   yield* Effect.addFinalizer(() => Deferred.succeed(closed, undefined))
   // A scope of its own, so that a pool that gives up shuts down while its owner lives on.
   const scope = yield* Scope.fork(outer)
-  const giveUp = (why: ConnectionsExhausted) =>
+  const giveUp = (why: PickError.ConnectionsExhausted) =>
     Effect.forkIn(Effect.andThen(Scope.close(scope, Exit.void), Deferred.fail(closed, why)), outer)
   return yield* Scope.provide(assemble(options, registry, { closed: Deferred.await(closed), giveUp }), scope)
 })
 
 /** How a pool ends: what tells when it has, and shutting it down because there is nobody left to connect to. */
 interface Ending {
-  readonly closed: Effect.Effect<void, ConnectionsExhausted>
-  readonly giveUp: (why: ConnectionsExhausted) => Effect.Effect<unknown>
+  readonly closed: Effect.Effect<void, PickError.ConnectionsExhausted>
+  readonly giveUp: (why: PickError.ConnectionsExhausted) => Effect.Effect<unknown>
 }
 
 /** What is known of a pool in one place: its parts, joined with each other. */
@@ -152,7 +151,7 @@ class Pool<R> {
   /** Set when a peer has failed and a new look of discovery would help. */
   readonly failed: StateRef.Writable<void> = StateRef.make<void>(undefined)
   readonly load: Picker.Load
-  closed: PoolClosed | undefined = undefined
+  closed: PickError.PoolClosed | undefined = undefined
   /** Both are set before anything runs. */
   members!: Members.Members
   judgement!: SignalAggregator.Judgement
@@ -219,8 +218,8 @@ class Pool<R> {
   }
 
   /** No call can choose a peer any more. */
-  close(exhausted: ConnectionsExhausted | undefined): void {
-    this.closed ??= new PoolClosed({ target: this.target, exhausted })
+  close(exhausted: PickError.ConnectionsExhausted | undefined): void {
+    this.closed ??= new PickError.PoolClosed({ target: this.target, exhausted })
     this.publishing.withdraw()
   }
 
@@ -229,9 +228,9 @@ class Pool<R> {
     const { peers, size } = this.members
     if (this.closed !== undefined || peers.length < (size ?? 0)) return Effect.void
     if (!peers.every((peer) => peer.status.state === "Gone")) return Effect.void
-    const exhausted = new ConnectionsExhausted({
+    const exhausted = new PickError.ConnectionsExhausted({
       target: this.target,
-      peers: report(peers, this.judgement.verdictOf)
+      peers: PickError.unreadyPeers(peers, this.judgement.verdictOf)
     })
     this.close(exhausted)
     return Effect.asVoid(this.#ending.giveUp(exhausted))

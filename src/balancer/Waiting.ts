@@ -18,16 +18,15 @@ import type { DiscoveryError } from "../discovery/Discovery.ts"
 import type { Peer } from "../peer/Peer.ts"
 import * as PeerStatus from "../peer/PeerStatus.ts"
 import type { HealthVerdict } from "../signals/HealthVerdict.ts"
+import * as PickError from "../picker/PickError.ts"
 import * as Picker from "../picker/Picker.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as StateRef from "../transport/StateRef.ts"
-import { NoPeerReady, report } from "./NoPeerReady.ts"
-import type { PoolClosed } from "./PoolClosed.ts"
 
 /** The pool as a call that waits sees it: all of it as it is now. */
 export interface Pool {
   readonly target: string
-  readonly closed: () => PoolClosed | undefined
+  readonly closed: () => PickError.PoolClosed | undefined
   readonly peers: () => ReadonlyArray<Peer>
   readonly verdictOf: (peer: Peer) => HealthVerdict
   /** How many peers discovery has listed; `undefined` before it has said anything. */
@@ -112,7 +111,12 @@ export class Waiting {
   #error(code: "UNAVAILABLE" | "DEADLINE_EXCEEDED", waitedMillis: number): RpcError.RpcError {
     const { closed, discoveryError, peers, target, verdictOf } = this.#pool
     const unready = () =>
-      new NoPeerReady({ target, peers: report(peers(), verdictOf), waitedMillis, discovery: discoveryError() })
+      new PickError.NoPeerReady({
+        target,
+        peers: PickError.unreadyPeers(peers(), verdictOf),
+        waitedMillis,
+        discovery: discoveryError()
+      })
     const cause = closed() ?? unready()
     return RpcError.make(code, cause.message, { cause, progress: "not_started" })
   }

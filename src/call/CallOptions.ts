@@ -14,7 +14,7 @@
  * | a peer has lost its connection and opens another; the one call of a peer on probation is under way | waits | waits | fails |
  * | all peers failed to connect, or are ejected by signals; the list is empty; discovery has only failed | fails | waits | fails |
  *
- * A call fails as `UNAVAILABLE` with a report of all peers (`NoPeerReady`), also one that has time left. A peer that failed
+ * A call fails as `UNAVAILABLE` with a report of all peers (`PickError.NoPeerReady`), also one that has time left. A peer that failed
  * counts as failed until it is ready, however often it tries again between. Who waits does so until its deadline is over
  * (`DEADLINE_EXCEEDED`, with the same report) or, but for `waitForReady`, the pool's `chooseTimeout` if it has one.
  *

@@ -10,7 +10,7 @@ import type { Peer } from "../peer/Peer.ts"
 import * as PeerStatus from "../peer/PeerStatus.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as HashKey from "./hash/HashKey.ts"
-import * as PeerRefused from "./PeerRefused.ts"
+import * as PickError from "./PickError.ts"
 import * as Picker from "./Picker.ts"
 
 const fail = (cause: Error): Picker.Fail => ({
@@ -35,12 +35,12 @@ const byAddress = ({ connected, peers }: Picker.PeerSet) => {
     if (peer !== undefined && usable.has(peer)) return peer
     // Before discovery has answered nobody is known.
     if (known.size === 0) return Picker.queue
-    if (peer === undefined) return fail(new PeerRefused.UnknownPeer({ peer: address, peers: [...known.keys()] }))
+    if (peer === undefined) return fail(new PickError.UnknownPeer({ peer: address, peers: [...known.keys()] }))
     const { cause, state } = peer.status
     // It may have become ready since.
     return state === "Ready" || PeerStatus.isHopeful(peer.status)
       ? Picker.queue
-      : fail(new PeerRefused.PeerNotReady({ peer: peer.id, state, cause }))
+      : fail(new PickError.PeerNotReady({ peer: peer.id, state, cause }))
   }
 }
 
@@ -130,7 +130,7 @@ export const make = (options: {
         if (name !== undefined) {
           const picker = byName.get(name)
           if (picker !== undefined) return picker.pick(call, now)
-          return fail(new PeerRefused.UnknownPicker({ picker: name, pickers: names }))
+          return fail(new PickError.UnknownPicker({ picker: name, pickers: names }))
         }
         return (forKeys !== undefined && key(call) !== undefined ? forKeys : forOthers).pick(call, now)
       }

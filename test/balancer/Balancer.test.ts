@@ -9,7 +9,7 @@ import {
   type Endpoint,
   ErrorDetails,
   Handlers,
-  NoPeerReady,
+  PickError,
   PickFirst,
   PowerOfTwo,
   RoundRobin,
@@ -149,7 +149,7 @@ describe("with no peer ready", () => {
       yield* TestClock.adjust(1)
       const error = yield* Fiber.join(call)
       assert.strictEqual(error.code, "UNAVAILABLE")
-      assert(error.cause instanceof NoPeerReady.NoPeerReady)
+      assert(error.cause instanceof PickError.NoPeerReady)
       assert.strictEqual(error.cause.waitedMillis, 500)
       assert.deepStrictEqual(error.cause.peers, [
         { peer: "a:1", state: "Connecting", cause: undefined },

@@ -6,7 +6,7 @@ import {
   Balancer,
   CallOptions,
   Client,
-  NoPeerReady,
+  PickError,
   PickFirst,
   Priority,
   RoundRobin,
@@ -92,7 +92,7 @@ describe("when every peer is down", () => {
       for (let i = 0; i < 3; i++) {
         const error = yield* errorOf(echo, how)
         assert.strictEqual(error.code, "UNAVAILABLE")
-        assert(error.cause instanceof NoPeerReady.NoPeerReady)
+        assert(error.cause instanceof PickError.NoPeerReady)
         assert.deepStrictEqual(error.cause.peers, [
           { peer: "a:1", state: "Down", cause: "connection refused by a:1" },
           { peer: "b:1", state: "Down", cause: "connection refused by b:1" }

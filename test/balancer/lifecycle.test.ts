@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, CallOptions, Client, PoolClosed, RoundRobin, StaticDiscovery } from "trunkline"
+import { Balancer, CallOptions, Client, PickError, RoundRobin, StaticDiscovery } from "trunkline"
 import { PeerPool } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
@@ -74,7 +74,7 @@ describe("bounded connection attempts", () => {
 
       for (const error of [yield* Fiber.join(waiting), yield* Effect.flip(echo.lookup({}))]) {
         assert.strictEqual(error.code, "UNAVAILABLE")
-        assert(error.cause instanceof PoolClosed.PoolClosed)
+        assert(error.cause instanceof PickError.PoolClosed)
         assert.strictEqual(error.cause.exhausted, exhausted)
         assert.include(error.message, "gave up on a:1 (connection refused by a:1)")
       }

@@ -16,10 +16,8 @@ import {
   Endpoint,
   EndpointList,
   LeastPending,
-  NoPeerReady,
-  PeerRefused,
+  PickError,
   PickFirst,
-  PoolClosed,
   RoundRobin,
   StaticDiscovery
 } from "trunkline"
@@ -270,7 +268,7 @@ const concepts: ReadonlyArray<[theirs: string, ours: string, check: Check]> = [
       for (let i = 0; i < 3; i++)
         assert.strictEqual((yield* echo.lookup({}).pipe(CallOptions.withPeer("b:1"))).server, "b:1")
       const error = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.withPeer("x:1")))
-      assert(cause(error) instanceof PeerRefused.UnknownPeer)
+      assert(cause(error) instanceof PickError.UnknownPeer)
       assert.include(error.message, '"x:1"')
     })
   ],
@@ -349,7 +347,7 @@ const concepts: ReadonlyArray<[theirs: string, ours: string, check: Check]> = [
       yield* close
       const error = yield* Effect.flip(echo.lookup({}))
       assert.strictEqual(error.code, "UNAVAILABLE")
-      assert(cause(error) instanceof PoolClosed.PoolClosed)
+      assert(cause(error) instanceof PickError.PoolClosed)
       assert.include(error.message, "the pool of hosts is closed")
     })
   ],
@@ -368,7 +366,7 @@ const concepts: ReadonlyArray<[theirs: string, ours: string, check: Check]> = [
     Effect.gen(function* () {
       const { echo } = yield* open([])
       const error = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.failFast))
-      assert(cause(error) instanceof NoPeerReady.NoPeerReady)
+      assert(cause(error) instanceof PickError.NoPeerReady)
       assert.include(error.message, "hosts has no peers; did not wait")
     })
   ],
@@ -440,7 +438,7 @@ const defects: ReadonlyArray<[defect: string, check: Check]> = [
     Effect.gen(function* () {
       const { echo } = yield* open(["x:1"], { picker: PickFirst.make() })
       const error = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.failFast))
-      assert(cause(error) instanceof NoPeerReady.NoPeerReady)
+      assert(cause(error) instanceof PickError.NoPeerReady)
     })
   ],
   [

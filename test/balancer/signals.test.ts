@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, CallOptions, Client, LeastPending, NoPeerReady, RoundRobin, StaticDiscovery } from "trunkline"
+import { Balancer, CallOptions, Client, LeastPending, PickError, RoundRobin, StaticDiscovery } from "trunkline"
 import { PeerPool, Signal, HealthVerdict, StateRef } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
@@ -169,7 +169,7 @@ describe("a pool's signals", () => {
       const { echo } = yield* open({ signals: [signal] }, ["a:1"])
       yield* say({ "a:1": HealthVerdict.ejected("5 failures in a row") })
       const error = yield* Effect.flip(echo.lookup({}).pipe(CallOptions.failFast))
-      assert(error.cause instanceof NoPeerReady.NoPeerReady)
+      assert(error.cause instanceof PickError.NoPeerReady)
       assert.deepStrictEqual(error.cause.peers, [{ peer: "a:1", state: "Ejected", cause: "5 failures in a row" }])
       assert.include(error.message, "a:1 Ejected (5 failures in a row)")
     }).pipe(inMemory)

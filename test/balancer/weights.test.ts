@@ -10,7 +10,7 @@ import {
   LeastPending,
   Locality,
   Maglev,
-  NoPeerReady,
+  PickError,
   Panic,
   PeakEwma,
   PickFirst,
@@ -180,7 +180,7 @@ describe("a weight that cannot be one", () => {
         )
         yield* list(listing("a", { weight }))
         const { cause } = yield* Effect.flip(CallOptions.failFast(echo.echo({})))
-        assert(cause instanceof NoPeerReady.NoPeerReady)
+        assert(cause instanceof PickError.NoPeerReady)
         assert.include(
           cause.message,
           `discovery of "hosts": weight of a:1: ${weight} is not a finite number of 0 or more`

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, Client, Endpoint, EndpointList, PoolClosed, RoundRobin } from "trunkline"
+import { Balancer, Client, Endpoint, EndpointList, PickError, RoundRobin } from "trunkline"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
@@ -111,7 +111,7 @@ describe("a pool over a list", () => {
       assert.deepStrictEqual(connections(), [1, 1, 0])
       yield* first.close
       const error = yield* Effect.flip(first.echo.lookup({}))
-      assert(error.cause instanceof PoolClosed.PoolClosed)
+      assert(error.cause instanceof PickError.PoolClosed)
       assert.strictEqual(error.cause.target, "hosts")
 
       yield* list.update({ additions: ["c:1"], removals: ["a:1"] })

@@ -10,7 +10,7 @@ import {
   Interceptor,
   LeastPending,
   PeakEwma,
-  PeerRefused,
+  PickError,
   PowerOfTwo,
   Random,
   RingHash,
@@ -101,11 +101,11 @@ describe("Dispatch", () => {
         Effect.map(Effect.flip(call), (error) => [error.code, error.cause] as const)
       assert.deepStrictEqual(yield* causeOf(server.pipe(CallOptions.withPeer("d:1"))), [
         "UNAVAILABLE",
-        new PeerRefused.UnknownPeer({ peer: "d:1", peers: hosts })
+        new PickError.UnknownPeer({ peer: "d:1", peers: hosts })
       ])
       assert.deepStrictEqual(yield* causeOf(server.pipe(CallOptions.withPicker("best"))), [
         "UNAVAILABLE",
-        new PeerRefused.UnknownPicker({ picker: "best", pickers: ["random", "second"] })
+        new PickError.UnknownPicker({ picker: "best", pickers: ["random", "second"] })
       ])
     }).pipe(inMemory)
   )

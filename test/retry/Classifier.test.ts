@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Data } from "effect"
-import { NoPeerReady, Retry, RpcError } from "trunkline"
+import { PickError, Retry, RpcError } from "trunkline"
 
 const unavailable = (message: string, facts?: RpcError.Facts) => RpcError.make("UNAVAILABLE", message, facts)
 const coded = (code: string) => Object.assign(new Error("connecting failed"), { code })
 
 const noPeers = (...causes: ReadonlyArray<string | undefined>) => {
-  const report = new NoPeerReady.NoPeerReady({
+  const report = new PickError.NoPeerReady({
     target: "dns:///greeter:50051",
     peers: causes.map((cause, i) => ({ peer: `10.0.0.${i}:1`, state: "Down", cause })),
     waitedMillis: 0,

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Schedule } from "effect"
 import { TestClock } from "effect/testing"
-import { Balancer, CallOptions, Client, Deadline, Health, NoPeerReady, RoundRobin, StaticDiscovery } from "trunkline"
+import { Balancer, CallOptions, Client, Deadline, Health, PickError, RoundRobin, StaticDiscovery } from "trunkline"
 import { PeerPool } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
@@ -40,7 +40,7 @@ const open = Effect.fnUntraced(function* (hosts: ReadonlyArray<string>, options?
       Effect.map((replies) => [...new Set(replies.map(({ server }) => server))].sort())
     )
   const why = Effect.map(Effect.flip(servers(1)), ({ cause }) =>
-    cause instanceof NoPeerReady.NoPeerReady ? cause.peers[0]?.cause : undefined
+    cause instanceof PickError.NoPeerReady ? cause.peers[0]?.cause : undefined
   )
   return { network: yield* TestNetwork.TestNetwork, pool, servers, why }
 })
