@@ -3,7 +3,7 @@
  * picker that the inner policy makes.
  */
 import { Effect, Random, Stream } from "effect"
-import type { PeerSet, Picker, PickerPolicy } from "./Picker.ts"
+import type { PeerSet, Picker, PickerPolicy } from "../Picker.ts"
 
 /** One wrapper at work in one pool. What it remembers is of that pool alone. */
 export interface PolicyWrapper {

@@ -6,9 +6,9 @@
  * Around them this gives the call to any other ready peer. Which side of a combinator it is on says how far a retry goes:
  * around `Priority` it may leave the group, inside it may not.
  */
-import type { Peer } from "../peer/Peer.ts"
-import { Sfc32 } from "./Sfc32.ts"
-import * as Picker from "./Picker.ts"
+import type { Peer } from "../../peer/Peer.ts"
+import { Sfc32 } from "../Sfc32.ts"
+import * as Picker from "../Picker.ts"
 import * as PolicyWrapper from "./PolicyWrapper.ts"
 
 /**

@@ -13,9 +13,9 @@
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/zone_aware
  */
 import { Duration, Effect, Function, Random, Stream } from "effect"
-import type { Peer } from "../peer/Peer.ts"
+import type { Peer } from "../../peer/Peer.ts"
 import * as Groups from "./Groups.ts"
-import type * as Picker from "./Picker.ts"
+import type * as Picker from "../Picker.ts"
 import * as PolicyWrapper from "./PolicyWrapper.ts"
 import * as Spillover from "./Spillover.ts"
 

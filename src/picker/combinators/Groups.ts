@@ -5,10 +5,10 @@
  * connects, once it is wanted; one that has not been wanted for a while lets go of its connections.
  */
 import { Effect, FiberMap, Stream } from "effect"
-import type { Peer } from "../peer/Peer.ts"
-import * as TimedStream from "../signals/TimedStream.ts"
-import * as StateRef from "../transport/StateRef.ts"
-import * as Picker from "./Picker.ts"
+import type { Peer } from "../../peer/Peer.ts"
+import * as TimedStream from "../../signals/TimedStream.ts"
+import * as StateRef from "../../transport/StateRef.ts"
+import * as Picker from "../Picker.ts"
 
 /** A group as the choice between groups sees it. */
 export interface Group {

@@ -2,9 +2,9 @@
  * Groups of peers used together: how much each one carries follows from how much of it is ready.
  */
 import { Duration, Effect, Random, Stream } from "effect"
-import * as PeerStatus from "../peer/PeerStatus.ts"
+import * as PeerStatus from "../../peer/PeerStatus.ts"
 import * as Groups from "./Groups.ts"
-import * as Picker from "./Picker.ts"
+import * as Picker from "../Picker.ts"
 
 /**
  * How groups spill over.

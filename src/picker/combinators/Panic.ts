@@ -9,7 +9,7 @@
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold
  */
 import { Function } from "effect"
-import { type PeerSet, type Picker, type PickerPolicy, withoutStandby } from "./Picker.ts"
+import { type PeerSet, type Picker, type PickerPolicy, withoutStandby } from "../Picker.ts"
 import * as PolicyWrapper from "./PolicyWrapper.ts"
 
 const isPanic = ({ connected, verdictOf }: PeerSet, threshold: number): boolean =>

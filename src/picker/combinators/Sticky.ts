@@ -12,10 +12,10 @@
  * for itself; one that has gone idle has forgotten everything. (Within one peer, `Affinity` keeps keys on connections.)
  */
 import { Duration, Function } from "effect"
-import type { Peer } from "../peer/Peer.ts"
-import type { Key } from "./hash/Hash64.ts"
-import * as HashKey from "./hash/HashKey.ts"
-import type * as Picker from "./Picker.ts"
+import type { Peer } from "../../peer/Peer.ts"
+import type { Key } from "../hash/Hash64.ts"
+import * as HashKey from "../hash/HashKey.ts"
+import type * as Picker from "../Picker.ts"
 import * as PolicyWrapper from "./PolicyWrapper.ts"
 
 /**

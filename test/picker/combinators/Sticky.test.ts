@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { HashKey, RoundRobin, Sticky } from "trunkline"
 import { Picker } from "trunkline/extend"
-import { callWith, peerAt, pickersOf, setOf, start } from "../support/peers.ts"
+import { callWith, peerAt, pickersOf, setOf, start } from "../../support/peers.ts"
 
 const call = (hashKey: string | Uint8Array | undefined, tried: ReadonlyArray<string> = []) => {
   const made = callWith({ hashKey })

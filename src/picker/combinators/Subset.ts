@@ -13,11 +13,11 @@
  * @see https://twitter.github.io/finagle/guide/ApertureLoadBalancers.html
  */
 import { Function, type Random } from "effect"
-import type { Peer } from "../peer/Peer.ts"
-import { Hash64 } from "./hash/Hash64.ts"
-import { type PeerSet, type PickerPolicy, withoutStandby } from "./Picker.ts"
+import type { Peer } from "../../peer/Peer.ts"
+import { Hash64 } from "../hash/Hash64.ts"
+import { type PeerSet, type PickerPolicy, withoutStandby } from "../Picker.ts"
 import * as PolicyWrapper from "./PolicyWrapper.ts"
-import * as Xxh64 from "./hash/Xxh64.ts"
+import * as Xxh64 from "../hash/Xxh64.ts"
 
 /** The shares of a client in peers, above 0 and at most 1; who is not in it is not used. */
 type Shares = ReadonlyMap<Peer, number>

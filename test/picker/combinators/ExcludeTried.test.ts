@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { ExcludeTried } from "trunkline"
 import type { Picker } from "trunkline/extend"
-import { ready, run, setOf } from "../support/peerSets.ts"
+import { ready, run, setOf } from "../../support/peerSets.ts"
 
 const peers = ["a", "b", "c"].map((name) => ready(name))
 

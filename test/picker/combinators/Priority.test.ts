@@ -3,8 +3,8 @@ import { Effect, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { Priority, RoundRobin } from "trunkline"
 import { HealthVerdict } from "trunkline/extend"
-import { loads } from "../../src/picker/Spillover.ts"
-import { idle, isAsked, move, ready, run, settle, setOf } from "../support/peerSets.ts"
+import { loads } from "../../../src/picker/combinators/Spillover.ts"
+import { idle, isAsked, move, ready, run, settle, setOf } from "../../support/peerSets.ts"
 
 const failover = Priority.failover(RoundRobin.make())
 const at = (priority: number) => ({ priority })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, pipe, Stream } from "effect"
 import { ExcludeTried, Locality, Panic, PowerOfTwo, Priority, Sticky, Subset } from "trunkline"
 import type { Picker } from "trunkline/extend"
-import { ready, run, setOf } from "../support/peerSets.ts"
+import { ready, run, setOf } from "../../support/peerSets.ts"
 
 type Forms = readonly [first: Picker.PickerPolicy, last: Picker.PickerPolicy]
 

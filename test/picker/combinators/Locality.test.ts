@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema } from "effect"
 import { Locality, RoundRobin } from "trunkline"
 import { type Peer, HealthVerdict } from "trunkline/extend"
-import { idle, isAsked, move, ready, run, setOf } from "../support/peerSets.ts"
+import { idle, isAsked, move, ready, run, setOf } from "../../support/peerSets.ts"
 
 describe("prefer", () => {
   const zone = (locality: string | undefined) => ({ locality })

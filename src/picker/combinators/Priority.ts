@@ -12,10 +12,10 @@
  * @see https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/priority
  */
 import { Duration, Function } from "effect"
-import type { Peer } from "../peer/Peer.ts"
-import * as PeerStatus from "../peer/PeerStatus.ts"
+import type { Peer } from "../../peer/Peer.ts"
+import * as PeerStatus from "../../peer/PeerStatus.ts"
 import * as Groups from "./Groups.ts"
-import * as Picker from "./Picker.ts"
+import * as Picker from "../Picker.ts"
 import * as PolicyWrapper from "./PolicyWrapper.ts"
 import * as Spillover from "./Spillover.ts"
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema, Stream } from "effect"
 import { RoundRobin, Subset } from "trunkline"
 import { Picker } from "trunkline/extend"
-import { idle, isAsked, ready, run, setOf } from "../support/peerSets.ts"
+import { idle, isAsked, ready, run, setOf } from "../../support/peerSets.ts"
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `h${i}`)
 

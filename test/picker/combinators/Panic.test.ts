@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Panic, RoundRobin } from "trunkline"
 import { type Peer, HealthVerdict } from "trunkline/extend"
-import { idle, ready, run, setOf } from "../support/peerSets.ts"
+import { idle, ready, run, setOf } from "../../support/peerSets.ts"
 
 const policy = Panic.below(RoundRobin.make(), 0.5)
 const peers = ["a", "b", "c", "d"].map((name) => ready(name))
