@@ -4,7 +4,7 @@
 import { Effect, Option, Pull, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Method } from "../call/Method.ts"
-import * as Patience from "../call/Patience.ts"
+import * as Deadline from "../call/Deadline.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Affinity } from "./Affinity.ts"
 import type { Rule } from "./AffinityRule.ts"
@@ -72,6 +72,6 @@ export const ofRequests = Effect.fnUntraced(function* <I>(
   Scope.Scope
 > {
   if (!isInMessage(rule, call)) return { key: named(call), requests }
-  const { all, first } = yield* Patience.withinDeadline(peek(requests), call, "the request that has its affinity key")
+  const { all, first } = yield* Deadline.within(peek(requests), call, "the request that has its affinity key")
   return { key: first === undefined ? undefined : yield* read(rule, first, method.path), requests: all }
 })

@@ -127,7 +127,7 @@ class Race<A, R> {
     return Effect.suspend(() => {
       this.#live--
       const attempt = { peer: error.peer, code: error.code, elapsedMillis: now - copy.attemptStart, delayMillis: 0 }
-      this.#call.failed = [...this.#call.failed, attempt]
+      this.#call.failedAttempts = [...this.#call.failedAttempts, attempt]
       const wish = Pushback.of(error)
       const committed = this.#racer.committed(error)
       const nonFatal = this.#hedge.nonFatalCodes.has(error.code) && !committed && error.progress !== "dropped"

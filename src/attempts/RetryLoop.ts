@@ -22,12 +22,12 @@ export const neverTried = (error: RpcError.RpcError): boolean =>
 /** Adds a failed attempt to the call's story. */
 export const note = (call: Call, error: RpcError.RpcError, now: number, delayMillis = 0): void => {
   const attempt = { peer: error.peer, code: error.code, elapsedMillis: now - call.attemptStart, delayMillis }
-  call.failed = [...call.failed, attempt]
+  call.failedAttempts = [...call.failedAttempts, attempt]
 }
 
 /** The last error of a call, with the story. */
 export const told = (call: Call, error: RpcError.RpcError, stopped: RpcError.Stopped): RpcError.RpcError =>
-  RpcError.annotate(error, { attempts: call.failed, stopped })
+  RpcError.annotate(error, { attempts: call.failedAttempts, stopped })
 
 /**
  * Goes on after the first failure. `attempt` reads the call each time it is run.

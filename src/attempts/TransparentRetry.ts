@@ -17,12 +17,13 @@ export const guard = 100
 /** The free tries of one call. */
 export class FreeTries {
   #refused = false
-  #outrun = 0
+  #freeAttempts = 0
 
   /** Whether the attempt that ended so is made again for nothing. A call that had no peer has nobody else to turn to. */
-  allows(error: RpcError, { outrun }: Call): boolean {
+  allows(error: RpcError, { connectionClosing }: Call): boolean {
     if (error.peer === undefined || error.code !== "UNAVAILABLE") return false
-    if (error.progress === "not_started" || (error.progress === "refused" && outrun)) return ++this.#outrun <= guard
+    if (error.progress === "not_started" || (error.progress === "refused" && connectionClosing))
+      return ++this.#freeAttempts <= guard
     if (error.progress !== "refused" || this.#refused) return false
     this.#refused = true
     return true

@@ -36,18 +36,20 @@ export const make = ({
   waiting
 }: Parts): ((call: Call, now: number, since?: number) => Lease | RpcError.RpcError | undefined) => {
   const allowed = (call: Call, picked: Picker.Pick): picked is Peer =>
-    picked._tag === "Peer" && picked.lane !== undefined && (call.panicked || call.insisted || judgement.allows(picked))
+    picked._tag === "Peer" &&
+    picked.connection !== undefined &&
+    (call.panicked || call.pinned || judgement.allows(picked))
 
   const pick = (call: Call, now: number): Picker.Pick => {
     call.panicked = false
-    call.insisted = false
+    call.pinned = false
     return publishing.picker.pick(call, now)
   }
 
   const choose = (call: Call, now: number): Picker.Pick => {
     let picked = pick(call, now)
     for (let i = 0; i < repicks && picked._tag === "Peer"; i++) {
-      if (allowed(call, picked) && !call.tried.includes(picked.id)) break
+      if (allowed(call, picked) && !call.triedPeers.includes(picked.id)) break
       picked = pick(call, now)
     }
     return picked._tag !== "Peer" || allowed(call, picked) ? picked : queue
@@ -66,7 +68,7 @@ export const make = ({
     if (chosen._tag !== "Peer") return unpicked(call, chosen, now - since)
     const probe = call.panicked ? undefined : judgement.spend(chosen)
     call.probe = probe !== undefined
-    const lease = new Lease(chosen, chosen.lane!, observers, call, now)
+    const lease = new Lease(chosen, chosen.connection!, observers, call, now)
     if (call.panicked) stats.panicked++
     else if (probe !== undefined) {
       lease.probes(probe)

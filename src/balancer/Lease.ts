@@ -46,7 +46,7 @@ export interface Observers {
  */
 export class Lease {
   readonly #peer: Peer
-  readonly #lane: ActiveConnection
+  readonly #connection: ActiveConnection
   readonly #observers: Observers
   readonly #call: Call
   readonly #start: number
@@ -56,10 +56,10 @@ export class Lease {
   /** The generation of a stream that has said nothing yet; of a unary call `unary`, which is none. */
   #opening = unary
 
-  /** Counts a call onto a peer that has a lane. */
-  constructor(peer: Peer, lane: ActiveConnection, observers: Observers, call: Call, now: number) {
+  /** Counts a call onto a peer that has a connection. */
+  constructor(peer: Peer, connection: ActiveConnection, observers: Observers, call: Call, now: number) {
     this.#peer = peer
-    this.#lane = lane
+    this.#connection = connection
     this.#observers = observers
     this.#call = call
     this.#start = now
@@ -67,9 +67,9 @@ export class Lease {
     peer.stats.ask(now)
     peer.stats.started++
     peer.stats.used = now
-    lane.enter()
+    connection.enter()
     call.peer = peer.id
-    call.picked = now
+    call.pickedAt = now
   }
 
   /** The call is the one of a peer on probation. */
@@ -84,7 +84,7 @@ export class Lease {
 
   /** The peer has answered the call of its probation, whatever the answer will be: the headers of a stream have come. */
   passed(): void {
-    if (this.#probe === undefined || this.#ended || this.#answered || this.#peer.lane !== this.#lane) return
+    if (this.#probe === undefined || this.#ended || this.#answered || this.#peer.connection !== this.#connection) return
     this.#probe.tell()
     this.#probe = undefined
     const now = Deadline.nowUnsafe(this.#call.clock)
@@ -100,7 +100,7 @@ export class Lease {
 
   /** The connection the call is to be sent on. */
   get transport(): Invoker {
-    return this.#lane.transport
+    return this.#connection.transport
   }
 
   /** The first message of a stream: it says how fast the peer is, and the end of the stream does not. */
@@ -131,9 +131,9 @@ export class Lease {
     }
     const bad = outcome === "failure" || outcome === "rejected"
     this.#settle(outcome, error)
-    if (error?.progress === "refused") this.#call.outrun = this.#peer.lane !== this.#lane
+    if (error?.progress === "refused") this.#call.connectionClosing = this.#peer.connection !== this.#connection
     if (!this.#answered || bad) this.#observe(outcome, now, bad && error !== undefined ? RetryAfter.millis(error) : 0)
-    this.#lane.leave()
+    this.#connection.leave()
   }
 
   /** A probation is over if its call says anything of the peer as it is connected now. */
@@ -141,7 +141,8 @@ export class Lease {
     const probe = this.#probe
     if (probe === undefined) return
     this.#probe = undefined
-    const silent = outcome === "ignorable" || error?.progress === "not_started" || this.#peer.lane !== this.#lane
+    const silent =
+      outcome === "ignorable" || error?.progress === "not_started" || this.#peer.connection !== this.#connection
     if (silent && !this.#answered) probe.giveBack()
     else probe.tell()
   }
@@ -152,7 +153,7 @@ export class Lease {
       this.#peer.stats.answeredMillis += now - this.#start
     }
     // What ends on a connection that is gone says nothing of the one that came after it.
-    if (this.#peer.lane !== this.#lane) return
+    if (this.#peer.connection !== this.#connection) return
     const elapsed = now - this.#start
     this.#observers.load?.observe(this.#peer.stats, outcome, elapsed, now, retryAfter)
     this.#tell(outcome, elapsed, now)

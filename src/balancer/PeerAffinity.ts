@@ -33,7 +33,7 @@ class Seat implements Place {
   }
 
   get isReady(): boolean {
-    return this.admitted && this.peer.lane !== undefined
+    return this.admitted && this.peer.connection !== undefined
   }
 }
 
@@ -89,7 +89,7 @@ export class PeerAffinity {
 
   #pick(self: Picker.Picker, key: string, call: Call, now: number): Picker.Pick {
     const home = this.keys.home(key)
-    if (home !== undefined && call.tried.includes(home.peer.id)) return self.pick(call, now)
+    if (home !== undefined && call.triedPeers.includes(home.peer.id)) return self.pick(call, now)
     let picked: Picker.Pick = Picker.queue
     const choose = (except: Seat | undefined): Seat | undefined => {
       picked = except === undefined ? self.pick(call, now) : pickBut(self, except.peer, call, now)
@@ -148,10 +148,10 @@ export class PeerAffinity {
 
 /** Picks as if the call had failed on a peer. */
 const pickBut = (self: Picker.Picker, peer: Peer, call: Call, now: number): Picker.Pick => {
-  const { tried } = call
-  call.tried = [...tried, peer.id]
+  const { triedPeers } = call
+  call.triedPeers = [...triedPeers, peer.id]
   const picked = self.pick(call, now)
-  call.tried = tried
+  call.triedPeers = triedPeers
   return picked
 }
 

@@ -9,7 +9,7 @@ import type { Attempt, RpcError } from "../status/RpcError.ts"
 import type { CallOptions } from "./CallOptions.ts"
 import * as Deadline from "./Deadline.ts"
 
-const nothing: ReadonlyArray<never> = []
+const empty: ReadonlyArray<never> = []
 
 /**
  * How an attempt came to be: the call's first, one more after a failure, one beside others, or one made again at no cost
@@ -26,7 +26,7 @@ export type AttemptType = "original" | "retry" | "hedge" | "transparent_retry"
  * @category models
  * @since 0.1.0
  */
-export interface Tally {
+export interface AttemptCounts {
   retries: number
   hedges: number
   transparentRetries: number
@@ -44,7 +44,7 @@ export interface Tally {
  * @category models
  * @since 0.1.0
  */
-export type Ending = (told: RpcError | undefined) => Effect.Effect<void>
+export type Ending = (error: RpcError | undefined) => Effect.Effect<void>
 
 /**
  * A call under way.
@@ -68,7 +68,7 @@ export class Call {
   /** When this attempt was first due, in milliseconds of the monotonic clock. */
   attemptStart: number
   /** When this attempt got its peer, in the same milliseconds. */
-  picked: number | undefined = undefined
+  pickedAt: number | undefined = undefined
   /** Bytes of the messages this attempt has sent and received, as the codec made and got them. */
   sentBytes = 0
   receivedBytes = 0
@@ -77,17 +77,17 @@ export class Call {
   /** Whether this attempt's peer was picked whatever signals say of it, because they speak against too many. */
   panicked = false
   /** Whether this attempt's peer is the one its caller asked for by name, who gets it whatever signals say of it. */
-  insisted = false
+  pinned = false
   /** Whether this attempt was refused because its connection was closing, and not by a server that takes calls on it. */
-  outrun = false
+  connectionClosing = false
   /** Whether this attempt is the one call of a peer on probation. */
   probe = false
   /** The ids of the peers earlier attempts failed on, and of those a copy of this call is on. */
-  tried: ReadonlyArray<string> = nothing
+  triedPeers: ReadonlyArray<string> = empty
   /** The attempts that have failed so far. */
-  failed: ReadonlyArray<Attempt> = nothing
+  failedAttempts: ReadonlyArray<Attempt> = empty
   /** For whoever counts attempts; shared with the copies of this call. */
-  tally: Tally | undefined = undefined
+  attemptCounts: AttemptCounts | undefined = undefined
   /** What runs when the call has ended, if a server serves it and interceptors wait for that. */
   #endings: Array<Ending> | undefined = undefined
 
@@ -121,11 +121,11 @@ export class Call {
   }
 
   /** Tells those who wait for the end, once. */
-  end(told: RpcError | undefined): Effect.Effect<void> {
+  end(error: RpcError | undefined): Effect.Effect<void> {
     const endings = this.#endings
     if (endings === undefined) return Effect.void
     this.#endings = undefined
-    return Effect.forEach(endings, (ending) => ending(told), { discard: true })
+    return Effect.forEach(endings, (ending) => ending(error), { discard: true })
   }
 
   /** The attempt has a peer, or need not wait for one: its own time runs from now on. */
@@ -137,12 +137,13 @@ export class Call {
 
   /** The attempt did not count: it is made again, on another peer if there is one. */
   repeatAttempt(now: number): void {
-    if (this.peer !== undefined && !this.tried.includes(this.peer)) this.tried = [...this.tried, this.peer]
+    if (this.peer !== undefined && !this.triedPeers.includes(this.peer))
+      this.triedPeers = [...this.triedPeers, this.peer]
     this.peer = undefined
     this.attemptType = "transparent_retry"
     this.attemptStart = now
-    this.picked = undefined
-    this.outrun = false
+    this.pickedAt = undefined
+    this.connectionClosing = false
     this.sentBytes = 0
     this.receivedBytes = 0
     this.startClock(now)
@@ -161,11 +162,11 @@ export class Call {
    */
   fork(attempt: number, now: number, siblings: ReadonlyArray<Call>): Call {
     const copy = new Call(this.options, this.clock, this.deadline, this.start)
-    const taken = siblings.flatMap(({ peer, tried }) => (peer === undefined ? tried : [...tried, peer]))
-    copy.tried = [...new Set([...this.tried, ...taken])]
+    const taken = siblings.flatMap(({ peer, triedPeers }) => (peer === undefined ? triedPeers : [...triedPeers, peer]))
+    copy.triedPeers = [...new Set([...this.triedPeers, ...taken])]
     copy.attempt = attempt
     copy.attemptType = attempt > 1 ? "hedge" : "original"
-    copy.tally = this.tally
+    copy.attemptCounts = this.attemptCounts
     copy.attemptStart = now
     copy.startClock(now)
     return copy

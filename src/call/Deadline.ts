@@ -4,7 +4,8 @@
  * A deadline is an instant: milliseconds of the context's monotonic clock, `Infinity` for none. Users give durations,
  * which become instants when the call runs, so a call value run an hour later is not late.
  */
-import { type Clock, Context, Duration } from "effect"
+import { type Clock, Context, Duration, Effect } from "effect"
+import * as RpcError from "../status/RpcError.ts"
 
 /**
  * An instant in milliseconds of the monotonic clock; `Infinity` means none.
@@ -46,8 +47,28 @@ export const nowUnsafe = (clock: Clock.Clock): number => Number(clock.monotonicT
  */
 export const after = (now: number, duration: Duration.Input): Deadline => now + Duration.toMillis(duration)
 
-/** Most digits a timeout may have on the wire. */
-const most = 99_999_999
+/**
+ * Ends a wait at the call's deadline with DEADLINE_EXCEEDED; `purpose` says what the call waited for.
+ *
+ * A transport ends attempts at their deadline, but an interceptor that waits, for a token or for its turn, waits before
+ * any attempt. That wait must end with the call's deadline too, so that the deadline bounds the whole call.
+ *
+ * @internal
+ */
+export const within = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  call: { readonly clock: Clock.Clock; readonly deadline: Deadline },
+  purpose: string
+): Effect.Effect<A, E | RpcError.RpcError, R> =>
+  call.deadline === none
+    ? self
+    : Effect.timeoutOrElse(self, {
+        duration: Math.max(0, call.deadline - nowUnsafe(call.clock)),
+        orElse: () => Effect.fail(RpcError.make("DEADLINE_EXCEEDED", `deadline exceeded while waiting for ${purpose}`))
+      })
+
+/** The largest number of a timeout on the wire: eight digits. */
+const maxTimeoutValue = 99_999_999
 
 /**
  * The `grpc-timeout` header of a time left: at most eight digits and a unit, rounded up so that the server never gives
@@ -59,11 +80,11 @@ const most = 99_999_999
  */
 export const toTimeoutHeader = (millis: number): string => {
   const micros = Math.max(0, Math.ceil(millis * 1000))
-  if (micros <= most) return `${micros}u`
+  if (micros <= maxTimeoutValue) return `${micros}u`
   const whole = Math.ceil(millis)
-  if (whole <= most) return `${whole}m`
+  if (whole <= maxTimeoutValue) return `${whole}m`
   const seconds = Math.ceil(millis / 1000)
-  return seconds <= most ? `${seconds}S` : `${Math.min(most, Math.ceil(seconds / 3600))}H`
+  return seconds <= maxTimeoutValue ? `${seconds}S` : `${Math.min(maxTimeoutValue, Math.ceil(seconds / 3600))}H`
 }
 
 const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }

@@ -15,7 +15,7 @@ import type { Interceptor } from "./Interceptor.ts"
 import * as Metadata from "./Metadata.ts"
 import * as MetadataKey from "./MetadataKey.ts"
 import type * as Method from "./Method.ts"
-import { withinDeadline } from "./Patience.ts"
+import * as Deadline from "./Deadline.ts"
 
 type OneOrMany = Metadata.Value | ReadonlyArray<Metadata.Value>
 
@@ -67,7 +67,7 @@ export const update = (
     Effect.suspend(() => {
       const metadata = change(call.options.metadata, method, call)
       return Effect.isEffect(metadata)
-        ? Effect.flatMap(withinDeadline(metadata, call, "metadata"), rest)
+        ? Effect.flatMap(Deadline.within(metadata, call, "metadata"), rest)
         : rest(metadata)
     })
   return {

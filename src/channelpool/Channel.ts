@@ -34,12 +34,12 @@ export class Channel implements Place {
   }
 
   /** The connection, if there is one. */
-  get lane(): ActiveConnection | undefined {
-    return this.tenant.peer.lane
+  get connection(): ActiveConnection | undefined {
+    return this.tenant.peer.connection
   }
 
   get isReady(): boolean {
-    return this.tenant.peer.lane !== undefined
+    return this.tenant.peer.connection !== undefined
   }
 
   enter(): void {

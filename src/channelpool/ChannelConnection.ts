@@ -46,11 +46,13 @@ export const open = (
 
 /** Waits until a peer is connected and primed; fails after its tries. */
 const primed = (peer: Peer.Peer, settings: Settings): Effect.Effect<void, unknown> => {
-  const ready = Stream.runHead(Stream.filter(peer.changes, () => peer.lane !== undefined))
+  const ready = Stream.runHead(Stream.filter(peer.changes, () => peer.connection !== undefined))
   const prime = Effect.suspend(() => {
-    const { lane } = peer
-    if (lane === undefined) return Effect.fail("the connection was lost")
-    return settings.prime === undefined ? Effect.void : Effect.provideService(settings.prime, Transport, lane.transport)
+    const { connection } = peer
+    if (connection === undefined) return Effect.fail("the connection was lost")
+    return settings.prime === undefined
+      ? Effect.void
+      : Effect.provideService(settings.prime, Transport, connection.transport)
   })
   return Effect.andThen(ready, prime).pipe(
     Effect.timeout(settings.primeMillis),

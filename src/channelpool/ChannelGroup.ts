@@ -253,7 +253,7 @@ export class ChannelGroup {
       channel.tenant = next
       silence.replaced(this.now)
       this.counts.totals.replaced++
-      const close = Effect.andThen(tenant.peer.lane?.drained ?? Effect.void, Scope.close(tenant.scope, Exit.void))
+      const close = Effect.andThen(tenant.peer.connection?.drained ?? Effect.void, Scope.close(tenant.scope, Exit.void))
       return Effect.andThen(this.#follow(channel, next), Effect.forkIn(close, this.around.scope))
     }
     return this.#worthy.pipe(

@@ -28,27 +28,27 @@ const isCharged = (error: Failure): boolean => {
 class Hold {
   readonly channel: Channel
   readonly #group: ChannelGroup
-  readonly #lane: ActiveConnection
+  readonly #connection: ActiveConnection
   readonly #started: number
   #ended = false
 
-  constructor(group: ChannelGroup, channel: Channel, lane: ActiveConnection, now: number) {
+  constructor(group: ChannelGroup, channel: Channel, connection: ActiveConnection, now: number) {
     this.#group = group
     this.channel = channel
-    this.#lane = lane
+    this.#connection = connection
     this.#started = now
-    lane.enter()
+    connection.enter()
     group.enter(channel, now)
   }
 
   get transport(): Invoker {
-    return this.#lane.transport
+    return this.#connection.transport
   }
 
   /** The server said something. */
   heard(): void {
     // What is heard on a connection says nothing of the one that took its place.
-    if (this.channel.lane === this.#lane) this.channel.silence?.heard(this.#group.now)
+    if (this.channel.connection === this.#connection) this.channel.silence?.heard(this.#group.now)
   }
 
   /** Only the first end counts. What it returns, if anything, is to be done besides. */
@@ -60,10 +60,10 @@ class Hold {
     const now = group.now
     const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
     group.leave(channel, failure !== undefined && isCharged(failure), now)
-    this.#lane.leave()
+    this.#connection.leave()
     if (Exit.isSuccess(exit)) group.counts.totals.succeeded++
     else if (failure !== undefined) group.counts.totals.failed++
-    if (channel.silence === undefined || channel.lane !== this.#lane) return undefined
+    if (channel.silence === undefined || channel.connection !== this.#connection) return undefined
     if (failure?.code === "DEADLINE_EXCEEDED" && Outcome.of(failure) === "failure") {
       return channel.silence.timedOut(this.#started, now) ? group.replace(channel) : undefined
     }
@@ -91,8 +91,8 @@ export const make = (group: ChannelGroup, affinity: Affinity["Service"]): Invoke
   const take = (key: string | undefined, rule: Rule | undefined): Hold | undefined => {
     const { now } = group
     const channel = choose(key, rule, now)
-    const lane = channel?.lane
-    return channel === undefined || lane === undefined ? undefined : new Hold(group, channel, lane, now)
+    const connection = channel?.connection
+    return channel === undefined || connection === undefined ? undefined : new Hold(group, channel, connection, now)
   }
 
   const bind = (rule: Rule, response: unknown, { channel }: Hold): void => {

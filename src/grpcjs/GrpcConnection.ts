@@ -88,7 +88,7 @@ export class GrpcConnection {
   }
 
   /** Why the connection is ready no more; `undefined` while it is. */
-  get loss(): Disconnect.Disconnect | undefined {
+  get disconnectReason(): Disconnect.Disconnect | undefined {
     return this.isReady ? undefined : { error: this.#error ?? "unknown", cause: this.#problem ?? "connection lost" }
   }
 

@@ -168,7 +168,7 @@ const connect = (way: Way.Way, options: Options | undefined, limits: Limits) => 
       ),
       connectivity: connection.states,
       connect: Effect.sync(() => connection.connect()),
-      loss: () => connection.loss
+      disconnectReason: () => connection.disconnectReason
     }))
   )
 }

@@ -197,26 +197,26 @@ class ServedUnary extends Served {
 
 /** A streaming call of any kind runs at once: the wire does not tell them apart. */
 class ServedStream extends Served {
-  readonly #inbox: ReceiveWindow<Uint8Array>
+  readonly #receiveWindow: ReceiveWindow<Uint8Array>
 
   constructor(wire: Wire, handler: Handler, run: Run, limits: Limits) {
     super(wire, handler, run, limits)
-    this.#inbox = new ReceiveWindow(limits.window, () => wire.startRead())
+    this.#receiveWindow = new ReceiveWindow(limits.window, () => wire.startRead())
   }
 
   begin(metadata: grpc.Metadata): void {
-    const requests = Stream.fromPull(Effect.succeed(this.#inbox.pull))
-    this.#inbox.request()
+    const requests = Stream.fromPull(Effect.succeed(this.#receiveWindow.pull))
+    this.#receiveWindow.request()
     this.serve(ServeCall.stream(this.handler, requests, incoming(this.wire, metadata), this.outgoing))
   }
 
   onReceiveMessage(message: Uint8Array): void {
-    this.#inbox.push(message)
-    if (this.#inbox.outstanding > 0) this.wire.startRead()
+    this.#receiveWindow.push(message)
+    if (this.#receiveWindow.outstanding > 0) this.wire.startRead()
   }
 
   requestsEnded(): void {
-    this.#inbox.end(
+    this.#receiveWindow.end(
       isInsideMessage(this.wire) ? RpcError.make("INTERNAL", "the requests ended inside a message") : undefined
     )
   }

@@ -2,7 +2,7 @@
  * Streaming calls on a grpc-js channel.
  *
  * Requests are pumped by a fiber that waits for each write to be taken by the transport; responses are asked for one by
- * one as the inbox has room. The call ends with its status, or is cancelled when its scope closes before that.
+ * one as the receive window has room. The call ends with its status, or is cancelled when its scope closes before that.
  */
 import * as grpc from "@grpc/grpc-js"
 import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
@@ -25,7 +25,7 @@ class StreamListener<I, O> implements Listener, Occupant {
   unsent = false
   readonly headers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
   readonly trailers: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
-  readonly inbox: ReceiveWindow<O>
+  readonly receiveWindow: ReceiveWindow<O>
   ended = false
   /** Set when this side gave the call up, which says more than the status that follows. */
   #givenUp: RpcError | undefined
@@ -41,7 +41,7 @@ class StreamListener<I, O> implements Listener, Occupant {
     this.#call = call
     this.grpcCall = grpcCall
     this.look = connection.look
-    this.inbox = new ReceiveWindow(call.options.window, () => this.#read())
+    this.receiveWindow = new ReceiveWindow(call.options.window, () => this.#read())
   }
 
   /** grpc-js delivers one message per read, so the next is asked for when the last has come. */
@@ -68,8 +68,8 @@ class StreamListener<I, O> implements Listener, Occupant {
     this.#reading = false
     const message = decodeResponse(this.#method, bytes, this.#call, this.#connection.endpoint.id)
     if (message instanceof RpcError) return this.giveUp(message)
-    this.inbox.push(message)
-    if (this.inbox.outstanding > 0) this.#read()
+    this.receiveWindow.push(message)
+    if (this.receiveWindow.outstanding > 0) this.#read()
   }
 
   onReceiveStatus(status: grpc.StatusObject): void {
@@ -84,7 +84,7 @@ class StreamListener<I, O> implements Listener, Occupant {
     // A call that ends before its headers has none; its trailers stand in, as in a trailers-only answer.
     Deferred.doneUnsafe(this.headers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
     Deferred.doneUnsafe(this.trailers, error === undefined ? Effect.succeed(trailers) : Effect.fail(error))
-    this.inbox.end(error)
+    this.receiveWindow.end(error)
   }
 }
 
@@ -109,7 +109,7 @@ const open = Effect.fnUntraced(function* <I, O>(
   connection.active.add(listener)
   yield* Effect.addFinalizer(() => (listener.ended ? Effect.void : cancel(connection, listener, callerLeft)))
   grpcCall.start(ofCall(call), listener)
-  listener.inbox.request()
+  listener.receiveWindow.request()
 
   const pump = Stream.runForEach(requests, (message) =>
     send(grpcCall, method, message, call, connection.endpoint.id)
@@ -127,7 +127,7 @@ const open = Effect.fnUntraced(function* <I, O>(
   )
   return {
     headers: Deferred.await(listener.headers),
-    messages: Stream.fromPull(Effect.succeed(listener.inbox.pull)),
+    messages: Stream.fromPull(Effect.succeed(listener.receiveWindow.pull)),
     trailers: Deferred.await(listener.trailers)
   }
 })

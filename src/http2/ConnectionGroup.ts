@@ -10,7 +10,7 @@
 import { Effect } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Invoker } from "../call/Interceptor.ts"
-import { withinDeadline } from "../call/Patience.ts"
+import * as Deadline from "../call/Deadline.ts"
 import type { RpcError } from "../status/RpcError.ts"
 import type { Http2Connection } from "./Http2Connection.ts"
 
@@ -45,7 +45,7 @@ export class ConnectionGroup {
 
   /** A connection with room, which the call is counted on until it leaves. Waits as long as the call may. */
   enter(call: Call, restore: <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>) {
-    const turn = restore(withinDeadline(this.#turn, call, "a connection with room"))
+    const turn = restore(Deadline.within(this.#turn, call, "a connection with room"))
     const enter: Effect.Effect<Http2Connection, RpcError> = Effect.suspend(() => {
       const session = this.#withRoom()
       if (session === undefined) return Effect.andThen(turn, enter)

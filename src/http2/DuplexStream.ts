@@ -2,7 +2,7 @@
  * Streaming calls on an HTTP/2 connection.
  *
  * Requests are pumped by a fiber that waits for each write to be taken; responses are taken from the data one by one as
- * the inbox has room, and the stream is paused when it has none. The call ends with its status, or is reset when its scope
+ * the receive window has room, and the stream is paused when it has none. The call ends with its status, or is reset when its scope
  * closes before that.
  */
 import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
@@ -23,24 +23,24 @@ class DuplexStream<I, O> extends ClientStream {
   declare readonly method: Method<I, O>
   readonly headersKnown: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
   readonly trailersKnown: Deferred.Deferred<Metadata, RpcError> = Deferred.makeUnsafe()
-  readonly inbox: ReceiveWindow<Frame>
+  readonly receiveWindow: ReceiveWindow<Frame>
   #complete = false
 
   constructor(session: Http2Connection, method: Method<I, O>, call: Call) {
     super(session, method, call)
-    this.inbox = new ReceiveWindow(call.options.window, () => this.#deliver())
+    this.receiveWindow = new ReceiveWindow(call.options.window, () => this.#deliver())
   }
 
-  /** Hands over what the inbox has room for; the data of the rest stays on the wire. */
+  /** Hands over what the receive window has room for; the data of the rest stays on the wire. */
   #deliver(): void {
-    while (this.inbox.outstanding > 0 && !this.ended) {
+    while (this.receiveWindow.outstanding > 0 && !this.ended) {
       const frame = this.next()
       if (frame === undefined) {
         if (this.#complete) this.finish(this.outcome())
         else if (!this.ended) this.stream?.resume()
         return
       }
-      this.inbox.push(frame)
+      this.receiveWindow.push(frame)
     }
     if (this.#complete && !this.deframer.isInside) this.finish(this.outcome())
     else this.stream?.pause()
@@ -73,7 +73,7 @@ class DuplexStream<I, O> extends ClientStream {
       Deferred.doneUnsafe(this.headersKnown, Effect.fail(error))
       Deferred.doneUnsafe(this.trailersKnown, Effect.fail(error))
     }
-    this.inbox.end(error)
+    this.receiveWindow.end(error)
   }
 
   /** A message, or why it is none, which ends the call. */
@@ -131,7 +131,7 @@ const open = Effect.fnUntraced(function* <I, O>(
   const refused = self.open()
   if (refused !== undefined) return yield* refused
   yield* Effect.addFinalizer(() => Effect.sync(() => self.abandon()))
-  self.inbox.request()
+  self.receiveWindow.request()
 
   const pump = Stream.runForEach(requests, self.send).pipe(
     Effect.andThen(Effect.sync(() => self.stream!.end())),
@@ -147,7 +147,7 @@ const open = Effect.fnUntraced(function* <I, O>(
   )
   return {
     headers: Deferred.await(self.headersKnown),
-    messages: Stream.mapEffect(Stream.fromPull(Effect.succeed(self.inbox.pull)), self.read),
+    messages: Stream.mapEffect(Stream.fromPull(Effect.succeed(self.receiveWindow.pull)), self.read),
     trailers: Deferred.await(self.trailersKnown)
   }
 })

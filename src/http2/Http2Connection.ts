@@ -85,7 +85,7 @@ export class Http2Connection {
   }
 
   /** Why the connection is ready no more; `undefined` while it is. */
-  get loss(): Disconnect.Disconnect | undefined {
+  get disconnectReason(): Disconnect.Disconnect | undefined {
     return this.isReady ? undefined : { error: this.#error ?? "unknown", cause: this.#problem ?? "connection lost" }
   }
 

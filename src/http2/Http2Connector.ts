@@ -76,7 +76,7 @@ const connect = (endpoint: Endpoint, options: SessionOptions, maxConnections: nu
       transport: maxConnections > 1 ? invoker(group, invokerOf) : invokerOf(first),
       connectivity: first.states,
       connect: Effect.sync(() => first.connect()),
-      loss: () => first.loss
+      disconnectReason: () => first.disconnectReason
     }))
   )
 

@@ -355,7 +355,7 @@ class ServedUnary extends ServerStream {
 
 /** A streaming call of any kind runs at once: the wire does not tell them apart. */
 class ServedStream extends ServerStream {
-  readonly #inbox = new ReceiveWindow<Frame>(this.limits.window, () => this.#deliver())
+  readonly #receiveWindow = new ReceiveWindow<Frame>(this.limits.window, () => this.#deliver())
   #complete = false
 
   begin(): void {
@@ -370,29 +370,29 @@ class ServedStream extends ServerStream {
       this.#deliver()
     })
     this.watch()
-    this.#inbox.request()
-    const frames = Stream.fromPull(Effect.succeed(this.#inbox.pull))
+    this.#receiveWindow.request()
+    const frames = Stream.fromPull(Effect.succeed(this.#receiveWindow.pull))
     const requests = Stream.mapEffect(frames, (frame) => this.request(frame))
     this.run(ServeCall.stream(this.handler, requests, this.incoming, this))
   }
 
-  /** Hands over what the inbox has room for; the data of the rest stays on the wire. */
+  /** Hands over what the receive window has room for; the data of the rest stays on the wire. */
   #deliver(): void {
-    while (this.#inbox.outstanding > 0) {
+    while (this.#receiveWindow.outstanding > 0) {
       const frame = this.next()
       if (frame === undefined) {
         if (this.#complete) this.#finish()
         else this.stream.resume()
         return
       }
-      this.#inbox.push(frame)
+      this.#receiveWindow.push(frame)
     }
     if (this.#complete && !this.deframer.isInside) this.#finish()
     else this.stream.pause()
   }
 
   #finish(): void {
-    this.#inbox.end(
+    this.#receiveWindow.end(
       this.deframer.isInside ? RpcError.make("INTERNAL", "the requests ended inside a message") : undefined
     )
   }

@@ -12,7 +12,7 @@ import { Data, Duration, Effect, Stream } from "effect"
 import * as RpcError from "../status/RpcError.ts"
 import type { Call } from "../call/Call.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
-import { withinDeadline } from "../call/Patience.ts"
+import * as Deadline from "../call/Deadline.ts"
 
 /**
  * How much at once.
@@ -136,7 +136,7 @@ export const make = (options: Options): Effect.Effect<Interceptor> =>
       })
 
     const admission = (place: Place, call: Call) =>
-      withinDeadline(
+      Deadline.within(
         maxWait === undefined
           ? place.admission
           : Effect.timeoutOrElse(place.admission, {

@@ -11,7 +11,7 @@ import * as RpcError from "../status/RpcError.ts"
 import type { Call } from "../call/Call.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import * as Method from "../call/Method.ts"
-import { withinDeadline } from "../call/Patience.ts"
+import * as Deadline from "../call/Deadline.ts"
 import * as SchemaProblem from "../call/SchemaProblem.ts"
 import * as Service from "../call/Service.ts"
 
@@ -155,7 +155,7 @@ const verdict = <I, A>(
   }
   const problems = rule(request, method)
   return Effect.isEffect(problems)
-    ? Effect.flatMap(withinDeadline(problems, call, "the request's validation"), decide)
+    ? Effect.flatMap(Deadline.within(problems, call, "the request's validation"), decide)
     : decide(problems)
 }
 

@@ -23,7 +23,7 @@ export interface Options<R> extends Omit<Balancer.Options<R>, "discovery" | "eag
   readonly discovery: (endpoint: Endpoint) => Discovery<R>
 }
 
-const hasLane = ({ lane }: Peer): boolean => lane !== undefined
+const hasConnection = ({ connection }: Peer): boolean => connection !== undefined
 
 /** The pool of one endpoint. */
 export class EndpointPool {
@@ -60,7 +60,7 @@ export class EndpointPool {
 
   /** Whether a call would not have to wait, to the moment: a peer's loss is known to the peer first. */
   get isReady(): boolean {
-    return this.#peers.some(hasLane)
+    return this.#peers.some(hasConnection)
   }
 
   /** Waits until a call can be sent. */

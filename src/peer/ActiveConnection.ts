@@ -1,7 +1,7 @@
 /**
  * One connection of a peer and the calls on it.
  *
- * A peer opens a new lane for each connection, so calls on a lost or replaced connection keep the one they started on,
+ * A peer opens a new one of these for each connection, so calls on a lost or replaced connection keep the one they started on,
  * and it is closed when the last of them has ended.
  */
 import { type Effect, Exit, Latch, Scope } from "effect"

@@ -74,7 +74,7 @@ export class Peer {
   readonly endpoint: Endpoint
   readonly stats: PeerStats = new PeerStats(this)
   /** The ready connection, if there is one: what a call reads. */
-  lane: ActiveConnection | undefined = undefined
+  connection: ActiveConnection | undefined = undefined
   /** Whether it is closing or closed: nobody holds it any more. @internal */
   closing = false
   readonly #status: StateRef.Writable<PeerStatus.PeerStatus>
@@ -177,32 +177,33 @@ export const make = Effect.fnUntraced(function* (
   const shortestSession = Duration.toMillis(options?.shortestSession ?? "1 second")
 
   const scope = yield* Effect.scope
-  const lanes = new Set<ActiveConnection>()
+  const connections = new Set<ActiveConnection>()
   const peer = new Peer(endpoint, clock.currentTimeMillisUnsafe())
   const transition = (event: PeerStatus.Event) =>
     Effect.sync(() => peer.transition(event, clock.currentTimeMillisUnsafe()))
 
-  const openLane = Effect.gen(function* () {
+  const openConnection = Effect.gen(function* () {
     const scope = yield* Scope.make()
-    const connection = Scope.provide(connector.connect(endpoint), scope)
-    const lane = new ActiveConnection(yield* Effect.onError(connection, () => Scope.close(scope, Exit.void)), scope)
-    lanes.add(lane)
-    return lane
+    const opening = Scope.provide(connector.connect(endpoint), scope)
+    const active = new ActiveConnection(yield* Effect.onError(opening, () => Scope.close(scope, Exit.void)), scope)
+    connections.add(active)
+    return active
   }).pipe(Effect.uninterruptible)
 
-  const closeLane = (lane: ActiveConnection) => Effect.suspend(() => (lanes.delete(lane) ? lane.close : Effect.void))
+  const closeConnection = (active: ActiveConnection) =>
+    Effect.suspend(() => (connections.delete(active) ? active.close : Effect.void))
 
-  /** Closes the lane when its calls have ended. */
-  const retire = (lane: ActiveConnection) => Effect.andThen(lane.drained, closeLane(lane))
+  /** Closes the connection when its calls have ended. */
+  const retire = (active: ActiveConnection) => Effect.andThen(active.drained, closeConnection(active))
 
-  /** Waits until a lane is ready. Fails with the reason when it does not get there. */
-  const untilReady = Effect.fnUntraced(function* (lane: ActiveConnection) {
-    yield* lane.connection.connect
+  /** Waits until a connection is ready. Fails with the reason when it does not get there. */
+  const untilReady = Effect.fnUntraced(function* (active: ActiveConnection) {
+    yield* active.connection.connect
     const settled = yield* StateRef.until(
-      lane.connection.connectivity,
+      active.connection.connectivity,
       (state) => state._tag !== "Idle" && state._tag !== "Connecting"
     ).pipe(Effect.timeoutOption(connectTimeout))
-    if (Option.isSome(settled) && settled.value._tag === "Ready") return lane
+    if (Option.isSome(settled) && settled.value._tag === "Ready") return active
     const cause = Option.match(settled, {
       onNone: () => `not ready within ${Duration.format(connectTimeout)}`,
       onSome: describe
@@ -213,8 +214,8 @@ export const make = Effect.fnUntraced(function* (
   /** One try to connect; what did not become ready is closed. */
   const connectOnce = Effect.gen(function* () {
     yield* transition({ _tag: "ConnectStarted" })
-    const lane = yield* openLane
-    return yield* Effect.onError(untilReady(lane), () => closeLane(lane))
+    const active = yield* openConnection
+    return yield* Effect.onError(untilReady(active), () => closeConnection(active))
   }).pipe(
     // A connector with a bug is one that does not connect; who waits for it must hear of that.
     Effect.catchDefect((defect) =>
@@ -237,29 +238,29 @@ export const make = Effect.fnUntraced(function* (
   })
   let rest = 0
 
-  /** Carries calls on a lane until it is lost. */
-  const useLane = Effect.fnUntraced(function* (lane: ActiveConnection) {
+  /** Carries calls on a connection until it is lost. */
+  const useConnection = Effect.fnUntraced(function* (active: ActiveConnection) {
     peer.stats.forget()
-    peer.lane = lane
+    peer.connection = active
     const since = Deadline.nowUnsafe(clock)
     yield* transition({ _tag: "Connected" })
-    const state = yield* StateRef.until(lane.connection.connectivity, (state) => state._tag !== "Ready")
-    const loss = lane.connection.loss?.()
-    peer.lane = undefined
-    const cause = loss?.cause ?? describe(state)
-    yield* transition({ _tag: "Disconnected", cause, error: loss?.error })
-    const hungUp = !lane.used && Deadline.nowUnsafe(clock) - since < shortestSession
+    const state = yield* StateRef.until(active.connection.connectivity, (state) => state._tag !== "Ready")
+    const disconnect = active.connection.disconnectReason?.()
+    peer.connection = undefined
+    const cause = disconnect?.cause ?? describe(state)
+    yield* transition({ _tag: "Disconnected", cause, error: disconnect?.error })
+    const hungUp = !active.used && Deadline.nowUnsafe(clock) - since < shortestSession
     rest = hungUp ? yield* firstDelay(cause) : 0
   })
 
   const connectAndUse = connectOnce.pipe(
     Effect.retry(reconnect),
-    Effect.matchEffect({ onFailure: (cause) => transition({ _tag: "GaveUp", cause }), onSuccess: useLane })
+    Effect.matchEffect({ onFailure: (cause) => transition({ _tag: "GaveUp", cause }), onSuccess: useConnection })
   )
 
   const retireAll = Effect.suspend(() => {
-    peer.lane = undefined
-    return Effect.forEach([...lanes], (lane) => Effect.forkIn(retire(lane), scope), { discard: true })
+    peer.connection = undefined
+    return Effect.forEach([...connections], (active) => Effect.forkIn(retire(active), scope), { discard: true })
   })
 
   /** From being asked to connect to losing the connection, or being asked to let it go. */
@@ -272,12 +273,12 @@ export const make = Effect.fnUntraced(function* (
 
   yield* Effect.addFinalizer(() => {
     peer.closing = true
-    peer.lane = undefined
+    peer.connection = undefined
     return Effect.andThen(
       transition({ _tag: "Removed" }),
       Effect.forEach(
-        [...lanes],
-        (lane) => Effect.ensuring(Effect.timeoutOption(lane.drained, drainTimeout), closeLane(lane)),
+        [...connections],
+        (active) => Effect.ensuring(Effect.timeoutOption(active.drained, drainTimeout), closeConnection(active)),
         { concurrency: "unbounded", discard: true }
       )
     ).pipe(Effect.andThen(Effect.sync(() => peer.close())))

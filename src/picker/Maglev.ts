@@ -81,11 +81,11 @@ export const make = (options?: {
           hash.read(given)
           const slot = (hash.high >>> 0) % slots
           const peer = peers[table[slot]! - 1]!
-          if (call.tried.length === 0) return peer
+          if (call.triedPeers.length === 0) return peer
           // Neighbours in the table are strangers, so the keys of a peer that fails spread over all the others.
           for (let i = 0; i < slots; i++) {
             const next = peers[table[(slot + i) % slots]! - 1]!
-            if (!call.tried.includes(next.id)) return next
+            if (!call.triedPeers.includes(next.id)) return next
           }
           return peer
         }

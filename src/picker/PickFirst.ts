@@ -29,10 +29,10 @@ const interleaved = (peers: ReadonlyArray<Peer>): ReadonlyArray<Peer> => {
 
 /** Picks one peer, and another ready one only for a call that has failed on it. */
 const staying = (winner: Peer, ready: ReadonlyArray<Peer>): Picker.Picker => ({
-  pick: ({ tried }) =>
-    tried.length === 0 || !tried.includes(winner.id)
+  pick: ({ triedPeers }) =>
+    triedPeers.length === 0 || !triedPeers.includes(winner.id)
       ? winner
-      : (ready.find((peer) => !tried.includes(peer.id)) ?? winner)
+      : (ready.find((peer) => !triedPeers.includes(peer.id)) ?? winner)
 })
 
 const isOnItsWay = ({ status: { state } }: Peer): boolean => state === "Idle" || state === "Connecting"

@@ -251,7 +251,8 @@ export const sharesOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => n
 }
 
 /** Whether a call would go where it has failed. @internal */
-export const isTried = (picked: Pick, { tried }: Call): boolean => picked._tag === "Peer" && tried.includes(picked.id)
+export const isTried = (picked: Pick, { triedPeers }: Call): boolean =>
+  picked._tag === "Peer" && triedPeers.includes(picked.id)
 
 /**
  * Picks again among the other ready peers when a retried call would go where it has failed. A picker that knows better,
@@ -266,13 +267,13 @@ export const avoidingTried = (
 ): Picker => {
   const again = (picked: Pick, call: Call, now: number): Pick => {
     if (!isTried(picked, call)) return picked
-    const rest = ready.filter((peer) => !call.tried.includes(peer.id))
+    const rest = ready.filter((peer) => !call.triedPeers.includes(peer.id))
     return rest.length === 0 ? picked : among(rest).pick(call, now)
   }
   return {
     pick(call, now) {
       const picked = self.pick(call, now)
-      return call.tried.length === 0 ? picked : again(picked, call, now)
+      return call.triedPeers.length === 0 ? picked : again(picked, call, now)
     }
   }
 }

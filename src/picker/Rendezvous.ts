@@ -66,7 +66,7 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
           const given = key(call)
           if (given === undefined) hash.place(dice.throw(), dice.throw())
           else hash.read(given)
-          const best = highest(call.tried)
+          const best = highest(call.triedPeers)
           return peers[best < 0 ? highest(nobody) : best]!
         }
       }

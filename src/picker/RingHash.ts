@@ -174,7 +174,7 @@ export const make = (options?: {
         for (let step = 0, i = from; step < ring.size; step++, i = i + 1 === ring.size ? 0 : i + 1) {
           const member = ring.owner[i]!
           const peer = members[member]!
-          if (call.tried.length > 0 && call.tried.includes(peer.id)) continue
+          if (call.triedPeers.length > 0 && call.triedPeers.includes(peer.id)) continue
           if (bound === Infinity || !full(member, calls)) return peer
           untried ??= peer
         }
@@ -193,7 +193,7 @@ export const make = (options?: {
           const peer = members[ring.owner[at]!]!
           // An idle peer is never full.
           const free = bound === Infinity || peer.stats.pending === 0
-          return free && call.tried.length === 0 ? peer : walk(call, at)
+          return free && call.triedPeers.length === 0 ? peer : walk(call, at)
         }
       }
     },

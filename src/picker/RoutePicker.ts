@@ -124,7 +124,7 @@ export const make = (options: {
       pick(call, now) {
         const { peer, picker: name } = call.options
         if (peer !== undefined) {
-          call.insisted = true
+          call.pinned = true
           return find(peer)
         }
         if (name !== undefined) {

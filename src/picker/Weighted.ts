@@ -18,7 +18,7 @@ import type { Weights } from "./Weights.ts"
 
 /** Where a peer is: its place in this client's order, its connection, and what has added up. */
 interface Position extends RotationOrder.Turn {
-  readonly lane: ActiveConnection | undefined
+  readonly connection: ActiveConnection | undefined
   readonly sum: number
 }
 
@@ -81,13 +81,13 @@ const over = (
     }
     const enter = (peer: Peer): Position => {
       restart(peer)
-      return { peer, place: random.nextDoubleUnsafe(), lane: peer.lane, sum: random.nextDoubleUnsafe() }
+      return { peer, place: random.nextDoubleUnsafe(), connection: peer.connection, sum: random.nextDoubleUnsafe() }
     }
     const starts = RotationOrder.order(ready, previous?.positions() ?? [], enter)
     // Another connection may lead to another process.
-    for (const { lane, peer } of starts) if (lane !== peer.lane) restart(peer)
+    for (const { connection, peer } of starts) if (connection !== peer.connection) restart(peer)
     const peers = starts.map(({ peer }) => peer)
-    const lanes = peers.map(({ lane }) => lane)
+    const connections = peers.map(({ connection }) => connection)
 
     /** The rest, when a call has failed on some of them, is nobody's news. */
     const told = ready === set.ready
@@ -111,7 +111,7 @@ const over = (
     let next = RotationOrder.after(starts, previous?.place() ?? -1)
     let updateAt = -Infinity
     return {
-      positions: () => starts.map(({ peer, place }, i) => ({ peer, place, lane: lanes[i], sum: sums[i]! })),
+      positions: () => starts.map(({ peer, place }, i) => ({ peer, place, connection: connections[i], sum: sums[i]! })),
       place: () => RotationOrder.placeBefore(starts, next),
       pick(_call, now) {
         if (reports !== undefined && now >= updateAt) {

@@ -25,30 +25,30 @@ export const make = Effect.fnUntraced(function* (
   program: (peer: Peer) => Effect.Effect<void, never, Transport>
 ): Effect.fn.Return<PerConnection, never, Scope.Scope> {
   const running = yield* FiberMap.make<Peer>()
-  const lanes = new Map<Peer, ActiveConnection>()
+  const connections = new Map<Peer, ActiveConnection>()
 
-  const on = (peer: Peer, lane: ActiveConnection) =>
+  const on = (peer: Peer, connection: ActiveConnection) =>
     program(peer).pipe(
       Effect.provideService(CallOptions.Current, CallOptions.Current.defaultValue()),
       Effect.provideService(Deadline.Current, Deadline.none),
-      Effect.provideService(Transport, lane.transport)
+      Effect.provideService(Transport, connection.transport)
     )
 
   return {
-    has: (peer) => lanes.has(peer),
+    has: (peer) => connections.has(peer),
     forget: Effect.fnUntraced(function* (peers) {
       const listed = new Set(peers)
-      for (const peer of lanes.keys()) {
-        if (listed.has(peer) && peer.lane === lanes.get(peer)) continue
-        lanes.delete(peer)
+      for (const peer of connections.keys()) {
+        if (listed.has(peer) && peer.connection === connections.get(peer)) continue
+        connections.delete(peer)
         yield* FiberMap.remove(running, peer)
       }
     }),
     begin: Effect.fnUntraced(function* (peers) {
       for (const peer of peers) {
-        if (peer.lane === undefined || lanes.has(peer)) continue
-        lanes.set(peer, peer.lane)
-        yield* FiberMap.run(running, peer, on(peer, peer.lane))
+        if (peer.connection === undefined || connections.has(peer)) continue
+        connections.set(peer, peer.connection)
+        yield* FiberMap.run(running, peer, on(peer, peer.connection))
       }
     })
   }

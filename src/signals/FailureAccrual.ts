@@ -150,7 +150,7 @@ export const orElse: {
 /** A peer's breaker, and the connection it counts on. */
 interface Watch {
   readonly breaker: Breaker
-  lane: ActiveConnection | undefined
+  connection: ActiveConnection | undefined
 }
 
 /**
@@ -186,9 +186,12 @@ export const make = (options?: {
 
       /** The watch over a peer, a new one if there is none yet. */
       const watchOf = (peer: Peer, now: number): Watch => {
-        const watch = watches.get(peer) ?? { breaker: new Breaker(policy.counter(), delays), lane: peer.lane }
-        if (peer.lane !== undefined && peer.lane !== watch.lane) {
-          watch.lane = peer.lane
+        const watch = watches.get(peer) ?? {
+          breaker: new Breaker(policy.counter(), delays),
+          connection: peer.connection
+        }
+        if (peer.connection !== undefined && peer.connection !== watch.connection) {
+          watch.connection = peer.connection
           watch.breaker.reconnected(now)
         }
         watch.breaker.advance(now)

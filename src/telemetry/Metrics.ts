@@ -7,7 +7,7 @@
  * has named is `other`, so that nobody can make up labels.
  */
 import { Context, Effect, Exit, Layer, Metric } from "effect"
-import type { Call, Tally } from "../call/Call.ts"
+import type { Call, AttemptCounts } from "../call/Call.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
@@ -153,8 +153,8 @@ class ClientMethod {
   }
 }
 
-/** Is the tally of its call, too: one object a call is enough. */
-class CallObservation implements CallObserver.Observation, Tally {
+/** Holds the attempt counts of its call, too: one object a call is enough. */
+class CallObservation implements CallObserver.Observation, AttemptCounts {
   retries = 0
   hedges = 0
   transparentRetries = 0
@@ -167,7 +167,7 @@ class CallObservation implements CallObserver.Observation, Tally {
   constructor(method: ClientMethod, call: Call) {
     this.#method = method
     this.#call = call
-    call.tally = this
+    call.attemptCounts = this
   }
 
   end(end: CallObserver.End): void {
@@ -192,26 +192,27 @@ class AttemptObservation implements CallObserver.Observation {
     this.#method = method
     this.#call = call
     method.started.updateUnsafe(1, method.registry)
-    const { attemptStart, attemptType, tally } = call
-    if (tally === undefined) return
-    if (attemptType === "retry") tally.retries++
-    else if (attemptType === "hedge") tally.hedges++
-    else if (attemptType === "transparent_retry") tally.transparentRetries++
-    if (attemptType !== "original" && tally.active === 0) tally.idleMillis += attemptStart - tally.idleSince
-    tally.active++
+    const { attemptStart, attemptType, attemptCounts } = call
+    if (attemptCounts === undefined) return
+    if (attemptType === "retry") attemptCounts.retries++
+    else if (attemptType === "hedge") attemptCounts.hedges++
+    else if (attemptType === "transparent_retry") attemptCounts.transparentRetries++
+    if (attemptType !== "original" && attemptCounts.active === 0)
+      attemptCounts.idleMillis += attemptStart - attemptCounts.idleSince
+    attemptCounts.active++
   }
 
   end(end: CallObserver.End): void {
-    const { attemptStart, clock, receivedBytes, sentBytes, tally } = this.#call
+    const { attemptStart, clock, receivedBytes, sentBytes, attemptCounts } = this.#call
     const { attempt, registry } = this.#method
     const now = Deadline.nowUnsafe(clock)
     const { duration, received, sent } = attempt.of(statusOf(end, this.#call))
     duration.updateUnsafe((now - attemptStart) / 1000, registry)
     sent.updateUnsafe(sentBytes, registry)
     received.updateUnsafe(receivedBytes, registry)
-    if (tally === undefined) return
-    tally.active--
-    tally.idleSince = now
+    if (attemptCounts === undefined) return
+    attemptCounts.active--
+    attemptCounts.idleSince = now
   }
 }
 

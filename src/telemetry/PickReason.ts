@@ -14,11 +14,11 @@ import type { Call } from "../call/Call.ts"
 export type PickReason = "chosen" | "avoided" | "no_other" | "named" | "probe" | "panic"
 
 /** The reason of the current attempt's peer; `undefined` if it has none. */
-export const of = ({ options, panicked, peer, probe, tried }: Call): PickReason | undefined => {
+export const of = ({ options, panicked, peer, probe, triedPeers }: Call): PickReason | undefined => {
   if (peer === undefined) return undefined
   if (panicked) return "panic"
   if (probe) return "probe"
   if (options.peer === peer) return "named"
-  if (tried.length === 0) return "chosen"
-  return tried.includes(peer) ? "no_other" : "avoided"
+  if (triedPeers.length === 0) return "chosen"
+  return triedPeers.includes(peer) ? "no_other" : "avoided"
 }

@@ -110,7 +110,7 @@ export const calls = (target?: string): Interceptor => {
 const tellParent = (fiber: AnyFiber, call: Call): void => {
   const parent = fiber.cache.span
   if (call.attemptType === "original" || parent?._tag !== "Span") return
-  const last = call.attemptType === "retry" ? call.failed.at(-1) : undefined
+  const last = call.attemptType === "retry" ? call.failedAttempts.at(-1) : undefined
   parent.event(call.attemptType, Spans.nowOf(fiber, call), {
     "previous-rpc-attempts": call.attempt - 1,
     ...(last && { "trunkline.failed_with": last.code, "trunkline.backoff_ms": last.delayMillis }),
@@ -131,13 +131,13 @@ const inject = (fiber: AnyFiber, call: Call, span: Tracer.Span): (() => void) =>
 
 /** What is known of an attempt when it has ended. */
 const tellPeer = (fiber: AnyFiber, span: Tracer.Span, call: Call, picker: string | undefined): void => {
-  const { attemptStart, peer, picked } = call
+  const { attemptStart, peer, pickedAt } = call
   if (peer !== undefined) {
     const facts = { "trunkline.peer": peer, "trunkline.picker": picker, "trunkline.pick_reason": PickReason.of(call) }
     Spans.annotate(span, { ...facts, ...Spans.place("network.peer", peer) })
   }
-  if (picked === undefined || picked <= attemptStart) return
-  const waited = picked - attemptStart
+  if (pickedAt === undefined || pickedAt <= attemptStart) return
+  const waited = pickedAt - attemptStart
   span.attribute("trunkline.wait_ms", waited)
   const at = span.status.startTime + BigInt(Math.round(waited * 1e6))
   span.event("Delayed LB pick complete", fiber.getRef(References.TracerTimingEnabled) ? at : 0n)

@@ -54,7 +54,7 @@ const ill = HealthVerdict.ejected("ill")
 
 const failed = Exit.fail(RpcError.make("UNAVAILABLE", "failed"))
 
-const makeLane = (): ActiveConnection =>
+const makeConnection = (): ActiveConnection =>
   new ActiveConnection(
     { transport: unused, connectivity: StateRef.make(Connectivity.Ready()), connect: Effect.void },
     Scope.makeUnsafe()
@@ -106,7 +106,7 @@ export class World {
 
   /** A call goes to a ready peer, whoever the picker would have picked. */
   hold(peer: Peer): Lease {
-    const lease = new Lease(peer, peer.lane!, { load: this.#load, sinks: [] }, this.call(), this.now)
+    const lease = new Lease(peer, peer.connection!, { load: this.#load, sinks: [] }, this.call(), this.now)
     this.leases.push(lease)
     return lease
   }
@@ -131,7 +131,7 @@ export class World {
 
   call(options?: { readonly key?: string | undefined; readonly tried?: ReadonlyArray<string> | undefined }): Call {
     const call = new Call({ ...CallOptions.Current.defaultValue(), hashKey: options?.key }, this.clock, Infinity)
-    call.tried = options?.tried ?? []
+    call.triedPeers = options?.tried ?? []
     return call
   }
 
@@ -196,7 +196,7 @@ export class World {
   }
 
   #remove(n: number, peer: Peer): void {
-    peer.lane = undefined
+    peer.connection = undefined
     peer.transition({ _tag: "Removed" }, 0)
     this.#peers.delete(n)
     this.#ejected.delete(peer)
@@ -206,8 +206,8 @@ export class World {
   #start(n: number): void {
     const call = this.call({ key: `key-${n}` })
     const peer = this.pick(call)
-    if (peer._tag === "Peer" && peer.lane !== undefined) {
-      this.leases.push(new Lease(peer, peer.lane, { load: this.#load, sinks: [] }, call, this.now))
+    if (peer._tag === "Peer" && peer.connection !== undefined) {
+      this.leases.push(new Lease(peer, peer.connection, { load: this.#load, sinks: [] }, call, this.now))
     }
   }
 
@@ -222,13 +222,13 @@ export class World {
 const connected = (peer: Peer): void => {
   if (peer.status.state === "Ready") return
   peer.stats.forget()
-  peer.lane = makeLane()
+  peer.connection = makeConnection()
   peer.transition({ _tag: "ConnectStarted" }, 0)
   peer.transition({ _tag: "Connected" }, 0)
 }
 
 const lost = (peer: Peer): void => {
-  peer.lane = undefined
+  peer.connection = undefined
   peer.transition({ _tag: "Disconnected", cause: "lost" }, 0)
 }
 

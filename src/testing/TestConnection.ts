@@ -24,7 +24,7 @@ class TestConnection {
   readonly host: TestHost
   readonly maxMetadataBytes: number
   readonly states: StateRef.Writable<Connectivity> = StateRef.make<Connectivity>(Connectivity.Idle())
-  loss: Disconnect | undefined = undefined
+  disconnectReason: Disconnect | undefined = undefined
   /** What new calls go on. */
   #session: TestSession | undefined
   /** All there have been; the earlier ones may still carry calls. */
@@ -50,16 +50,16 @@ class TestConnection {
     if (serving === undefined) {
       return this.states.set(Connectivity.TransientFailure({ cause: `connection refused by ${this.host.address}` }))
     }
-    const session = new TestSession(this.host, serving, (loss) => this.#lose(loss))
+    const session = new TestSession(this.host, serving, (disconnect) => this.#disconnected(disconnect))
     this.#session = session
     this.#sessions.push(session)
     this.states.set(Connectivity.Ready())
   }
 
   /** No new call can begin, from this turn on. */
-  #lose(loss: Disconnect): void {
+  #disconnected(disconnect: Disconnect): void {
     this.#session = undefined
-    this.loss = loss
+    this.disconnectReason = disconnect
     this.states.set(Connectivity.Idle())
   }
 
@@ -107,6 +107,6 @@ export const open = (host: TestHost, maxMetadataBytes: number): Effect.Effect<Co
       }),
       connectivity: connection.states,
       connect: connection.connect,
-      loss: () => connection.loss
+      disconnectReason: () => connection.disconnectReason
     })
   )

@@ -20,9 +20,9 @@ export interface Serving {
 /** A connection as its host sees it. */
 export interface Attached {
   /** Breaks it, with the calls on it. */
-  readonly drop: (loss: Disconnect) => void
+  readonly drop: (disconnect: Disconnect) => void
   /** Takes no new call on it; it ends when those under way have. */
-  readonly retire: (loss: Disconnect) => void
+  readonly retire: (disconnect: Disconnect) => void
 }
 
 /**
@@ -79,20 +79,20 @@ export class TestHost {
   }
 
   /** Breaks every connection. */
-  drop(loss: Disconnect): void {
-    for (const connection of [...this.#attached]) connection.drop(loss)
+  drop(disconnect: Disconnect): void {
+    for (const connection of [...this.#attached]) connection.drop(disconnect)
   }
 
   /** Says goodbye on every connection. */
-  retire(loss: Disconnect): void {
-    for (const connection of [...this.#attached]) connection.retire(loss)
+  retire(disconnect: Disconnect): void {
+    for (const connection of [...this.#attached]) connection.retire(disconnect)
   }
 
   /** Dies: connections break, calls on them fail, new connections are refused. */
-  die(loss: Disconnect): Effect.Effect<void> {
+  die(disconnect: Disconnect): Effect.Effect<void> {
     return Effect.suspend(() => {
       const end = this.#end()
-      this.drop(loss)
+      this.drop(disconnect)
       return end
     })
   }
@@ -101,10 +101,10 @@ export class TestHost {
    * Stops in good order: new connections are refused and calls under way go on, for so long at the most. What is left then
    * is ended by the server, which its clients are told as `UNAVAILABLE`.
    */
-  stop(loss: Disconnect, timeout: Duration.Duration): Effect.Effect<void> {
+  stop(disconnect: Disconnect, timeout: Duration.Duration): Effect.Effect<void> {
     return Effect.suspend(() => {
       const end = this.#end()
-      this.retire(loss)
+      this.retire(disconnect)
       const deserted = StateRef.until(this.#connections, (connections) => connections === 0)
       const drained = Duration.isZero(timeout) ? Effect.void : Effect.timeoutOption(deserted, timeout)
       return Effect.andThen(drained, end)

@@ -10,15 +10,15 @@ export class TestSession implements Attached {
   readonly #host: TestHost
   readonly #serving: Serving
   /** Told when no new call may begin. */
-  readonly #onLoss: (loss: Disconnect) => void
+  readonly #onDisconnect: (disconnect: Disconnect) => void
   readonly #broken = Deferred.makeUnsafe<string>()
   #isOpen = true
   #calls = 0
 
-  constructor(host: TestHost, serving: Serving, onLoss: (loss: Disconnect) => void) {
+  constructor(host: TestHost, serving: Serving, onDisconnect: (disconnect: Disconnect) => void) {
     this.#host = host
     this.#serving = serving
-    this.#onLoss = onLoss
+    this.#onDisconnect = onDisconnect
     host.attach(this)
   }
 
@@ -28,22 +28,22 @@ export class TestSession implements Attached {
   }
 
   /** The other side, or this one, has gone without a word. */
-  drop(loss: Disconnect): void {
-    this.#leave(loss)
+  drop(disconnect: Disconnect): void {
+    this.#leave(disconnect)
     this.#host.detach(this)
-    Deferred.doneUnsafe(this.#broken, Effect.succeed(loss.cause))
+    Deferred.doneUnsafe(this.#broken, Effect.succeed(disconnect.cause))
   }
 
   /** The other side has said goodbye. */
-  retire(loss: Disconnect): void {
-    this.#leave(loss)
+  retire(disconnect: Disconnect): void {
+    this.#leave(disconnect)
     if (this.#calls === 0) this.#host.detach(this)
   }
 
-  #leave(loss: Disconnect): void {
+  #leave(disconnect: Disconnect): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    this.#onLoss(loss)
+    this.#onDisconnect(disconnect)
   }
 
   /** Carries a call for as long as the connection holds. */

@@ -25,7 +25,7 @@ export interface Connection {
   /** Leaves `Idle`. Does nothing in any other state. */
   readonly connect: Effect.Effect<void>
   /** Why it is ready no more, asked when that is so; absent or `undefined` where the connector cannot tell. */
-  readonly loss?: (() => Disconnect | undefined) | undefined
+  readonly disconnectReason?: (() => Disconnect | undefined) | undefined
 }
 
 /**

@@ -2,8 +2,8 @@
  * The receiving end of a stream, with its demand window.
  *
  * Back-pressure is one inequality: messages asked for, buffered, and being read never exceed the window together. The
- * inbox is the only owner of these counts. The wire tells it of messages and of the end; it tells the wire how many more
- * to send. A reader gets at most half the window at a time, so that the wire can fill the other half meanwhile.
+ * receive window is the only owner of these counts. The wire delivers messages and the end; the window grants how many more
+ * it may send. A reader gets at most half the window at a time, so that the wire can fill the other half meanwhile.
  */
 import { Cause, Effect, type Pull } from "effect"
 import type { RpcError } from "../status/RpcError.ts"
@@ -11,14 +11,14 @@ import type { RpcError } from "../status/RpcError.ts"
 type Chunk<A> = readonly [A, ...Array<A>]
 
 /**
- * A bounded inbox between the wire and one reader.
+ * A bounded buffer between the wire and one reader.
  *
  * @category models
  * @since 0.1.0
  */
 export class ReceiveWindow<A> {
   readonly #window: number
-  readonly #ask: (messages: number) => void
+  readonly #grant: (messages: number) => void
   #buffered: Array<A> = []
   #outstanding = 0
   /** Messages of the chunk the reader has; it is done with them when it asks for the next. */
@@ -26,10 +26,10 @@ export class ReceiveWindow<A> {
   #end: Effect.Effect<never, RpcError | Cause.Done> | undefined = undefined
   #wake: (() => void) | undefined = undefined
 
-  /** `ask` is called with how many more messages the wire may deliver. */
-  constructor(window: number, ask: (messages: number) => void) {
+  /** `grant` is called with how many more messages the wire may deliver. */
+  constructor(window: number, grant: (messages: number) => void) {
     this.#window = window
-    this.#ask = ask
+    this.#grant = grant
   }
 
   /** Messages received and not yet read. */
@@ -47,7 +47,7 @@ export class ReceiveWindow<A> {
     const room = this.#window - this.#buffered.length - this.#outstanding - this.#reading
     if (room > 0 && this.#end === undefined) {
       this.#outstanding += room
-      this.#ask(room)
+      this.#grant(room)
     }
   }
 

@@ -11,10 +11,10 @@ const failed = (
 ) => RpcError.make(code, "gone", { progress, peer })
 
 /** How many of so many attempts in a row are forgiven that end so. */
-const forgiven = (error: RpcError.RpcError, outrun: boolean, attempts = 200): number => {
+const forgiven = (error: RpcError.RpcError, connectionClosing: boolean, attempts = 200): number => {
   const free = new FreeTries()
   const call = callWith({})
-  call.outrun = outrun
+  call.connectionClosing = connectionClosing
   let count = 0
   while (count < attempts && free.allows(error, call)) count++
   return count
@@ -29,14 +29,14 @@ describe("FreeTries", () => {
     ["nothing that says no progress", failed(undefined, "UNAVAILABLE", "a:1"), true, 0],
     ["nothing that had no peer", failed("not_started"), false, 0],
     ["no other code", failed("not_started", "INTERNAL", "a:1"), false, 0]
-  ] as const)("forgives %s", (_name, error, outrun, times) => {
-    assert.strictEqual(forgiven(error, outrun), times)
+  ] as const)("forgives %s", (_name, error, connectionClosing, times) => {
+    assert.strictEqual(forgiven(error, connectionClosing), times)
   })
 
   it("is told anew for each attempt whether it met a goodbye", () => {
     const call = callWith({})
-    call.outrun = true
+    call.connectionClosing = true
     call.repeatAttempt(0)
-    assert.isFalse(call.outrun)
+    assert.isFalse(call.connectionClosing)
   })
 })

@@ -97,7 +97,7 @@ describe("connecting", () => {
       yield* network.kill(host)
       yield* settle
       assert.strictEqual(states(peer), "Idle")
-      assert.strictEqual(peer.lane, undefined)
+      assert.strictEqual(peer.connection, undefined)
       peer.requestConnect()
       yield* settle
       assert.strictEqual(states(peer), "Down")
@@ -170,7 +170,7 @@ describe("closing", () => {
   it.effect("waits for calls under way, and no longer than 10 s", () =>
     Effect.gen(function* () {
       const { network, peer, scope } = yield* open
-      peer.lane!.enter()
+      peer.connection!.enter()
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust(9999)
       assert.strictEqual(states(peer), "Gone")
@@ -185,15 +185,15 @@ describe("closing", () => {
   it.effect("closes when the last call has ended", () =>
     Effect.gen(function* () {
       const { network, peer, scope } = yield* open
-      const lane = peer.lane!
-      lane.enter()
-      lane.enter()
+      const connection = peer.connection!
+      connection.enter()
+      connection.enter()
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* settle
-      lane.leave()
+      connection.leave()
       yield* settle
       assert.strictEqual(network.connections(host), 1)
-      lane.leave()
+      connection.leave()
       yield* Fiber.join(closing)
       assert.strictEqual(network.connections(host), 0)
     }).pipe(inMemory)

@@ -104,11 +104,11 @@ describe("PeerRegistry", () => {
           return { peer, release: Scope.close(scope, Exit.void) }
         })
         const first = yield* hold()
-        const lane = first.peer.lane!
-        lane.enter()
+        const connection = first.peer.connection!
+        connection.enter()
         // Nothing has to happen for it to be done.
         yield* first.release
-        assert.deepStrictEqual([first.peer.status.state, first.peer.lane], ["Gone", undefined])
+        assert.deepStrictEqual([first.peer.status.state, first.peer.connection], ["Gone", undefined])
         assert.strictEqual(network.connections(host.id), 1)
         const second = yield* hold()
         assert.notStrictEqual(second.peer, first.peer)
@@ -118,7 +118,7 @@ describe("PeerRegistry", () => {
         const closing = yield* Effect.forkChild(Scope.close(owner, Exit.void))
         yield* TestClock.adjust("9 seconds")
         assert.deepStrictEqual([closed.pollUnsafe(), closing.pollUnsafe()], [undefined, undefined])
-        lane.leave()
+        connection.leave()
         yield* Effect.all([Fiber.join(closed), Fiber.join(closing)])
         assert.strictEqual(network.connections(host.id), 0)
       }).pipe(inMemory)

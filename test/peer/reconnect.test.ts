@@ -42,8 +42,8 @@ describe("a lost connection", () => {
     Effect.gen(function* () {
       const { network, peer } = yield* connected()
       for (let i = 0; i < 20; i++) {
-        peer.lane!.enter()
-        peer.lane!.leave()
+        peer.connection!.enter()
+        peer.connection!.leave()
         assert.strictEqual(yield* again(network, peer), 0)
       }
     }).pipe(inMemory)

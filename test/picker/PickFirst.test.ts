@@ -101,9 +101,9 @@ describe("PickFirst", () => {
     Effect.gen(function* () {
       const { latest } = yield* start(PickFirst.make(), setOf(peerAt("a"), peerAt("b")))
       const call = callWith({})
-      call.tried = ["a:1"]
+      call.triedPeers = ["a:1"]
       assert.strictEqual((latest().pick(call, 0) as { id: string }).id, "b:1")
-      call.tried = ["a:1", "b:1"]
+      call.triedPeers = ["a:1", "b:1"]
       assert.strictEqual((latest().pick(call, 0) as { id: string }).id, "a:1")
     })
   )

@@ -14,7 +14,7 @@ const pickerOf = (policy: Picker.PickerPolicy, ...sets: ReadonlyArray<ReadonlyAr
 
 const ownerOf = (picker: Picker.Picker, hashKey: string | undefined, tried: ReadonlyArray<string> = []): Peer.Peer => {
   const call = callWith({ hashKey })
-  call.tried = tried
+  call.triedPeers = tried
   const picked = picker.pick(call, 0)
   if (picked._tag !== "Peer") throw new Error(picked._tag)
   return picked

@@ -93,7 +93,7 @@ describe("a fixed delay", () => {
     Effect.gen(function* () {
       const avoided: Array<ReadonlyArray<string>> = []
       const { letters } = yield* scripted((n, call) => {
-        avoided.push(call.tried)
+        avoided.push(call.triedPeers)
         call.peer = `peer ${n}`
         return n === 3 ? Effect.succeed("third") : Effect.never
       })

@@ -157,7 +157,7 @@ describe("Health.signal", () => {
           const { pool, servers } = yield* open(["a:1"])
           yield* servers(1)
           assert.deepStrictEqual(
-            pool.peers().map(({ lane, stats }) => [stats.pending, stats.started, lane?.active]),
+            pool.peers().map(({ connection, stats }) => [stats.pending, stats.started, connection?.active]),
             [[0, 1, 0]]
           )
         })

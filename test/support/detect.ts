@@ -18,14 +18,14 @@ export const connected = (name: string): Peer.Peer => {
 
 /** Gives a peer a new connection. */
 export const connect = (peer: Peer.Peer): void => {
-  peer.lane = new ActiveConnection({} as never, {} as never)
+  peer.connection = new ActiveConnection({} as never, {} as never)
   peer.transition({ _tag: "ConnectStarted" }, 0)
   peer.transition({ _tag: "Connected" }, 0)
 }
 
 /** Takes its connection from a peer. */
 export const disconnect = (peer: Peer.Peer): void => {
-  peer.lane = undefined
+  peer.connection = undefined
   peer.transition({ _tag: "Disconnected", cause: "lost" }, 0)
 }
 

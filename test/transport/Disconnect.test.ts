@@ -71,13 +71,13 @@ describe("a connection on HTTP/2", () => {
         Stream.runHead(Stream.filter(connection.connectivity.changes, ({ _tag }) => wanted(_tag)))
       yield* connection.connect
       yield* until((tag) => tag === "Ready")
-      assert.isUndefined(connection.loss?.())
+      assert.isUndefined(connection.disconnectReason?.())
       // A reset that meets the client's own greeting is not told from an end.
       yield* Effect.sleep("50 millis")
       end(sockets[0]!)
       yield* until((tag) => tag !== "Ready")
-      assert.strictEqual(connection.loss?.()?.error, error)
-      assert.match(connection.loss?.()?.cause ?? "", cause)
+      assert.strictEqual(connection.disconnectReason?.()?.error, error)
+      assert.match(connection.disconnectReason?.()?.cause ?? "", cause)
     }).pipe(Effect.scoped)
   )
 })

@@ -73,7 +73,7 @@ const spread = (groups: ReadonlyArray<Groups.Group>, parts: ReadonlyArray<number
       let i = 0
       while (i < parts.length - 1 && left >= parts[i]!) left -= parts[i++]!
       const picked = pickers[i]!.pick(call, now)
-      if (call.tried.length === 0 || !Picker.isTried(picked, call)) return picked
+      if (call.triedPeers.length === 0 || !Picker.isTried(picked, call)) return picked
       // Its group has nobody else for it; another one may.
       for (const [other, picker] of pickers.entries()) {
         const instead = other === i || parts[other] === 0 ? picked : picker.pick(call, now)

@@ -105,7 +105,7 @@ export const byKey: {
           const key = textOf(given)
           const bound = bindings.get(key, now)
           const stays = bound !== undefined && ready.has(bound)
-          const picked = stays && !call.tried.includes(bound.id) ? bound : picker.pick(call, now)
+          const picked = stays && !call.triedPeers.includes(bound.id) ? bound : picker.pick(call, now)
           if (picked._tag === "Peer") bindings.set(key, stays ? bound : picked, now)
           return picked
         }

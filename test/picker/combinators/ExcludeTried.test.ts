@@ -18,7 +18,7 @@ describe("ExcludeTried", () => {
       const { newCall, pick } = yield* run(ExcludeTried.from(first), setOf(peers))
       const call = newCall()
       assert.strictEqual(pick(call), "a")
-      call.tried = ["b:1"]
+      call.triedPeers = ["b:1"]
       assert.strictEqual(pick(call), "a")
     })
   )
@@ -27,12 +27,12 @@ describe("ExcludeTried", () => {
     Effect.gen(function* () {
       const { newCall, pick } = yield* run(ExcludeTried.from(first), setOf(peers))
       const call = newCall()
-      call.tried = ["a:1"]
+      call.triedPeers = ["a:1"]
       const picked = new Set(Array.from({ length: 50 }, () => pick(call)))
       assert.sameMembers([...picked], ["b", "c"])
-      call.tried = ["a:1", "b:1"]
+      call.triedPeers = ["a:1", "b:1"]
       assert.strictEqual(pick(call), "c")
-      call.tried = ["a:1", "b:1", "c:1"]
+      call.triedPeers = ["a:1", "b:1", "c:1"]
       assert.strictEqual(pick(call), "a")
     })
   )
@@ -42,7 +42,7 @@ describe("ExcludeTried", () => {
       const { newCall, pick, set } = yield* run(ExcludeTried.from(first), setOf(peers))
       yield* set(setOf([peers[0]!, peers[2]!]))
       const call = newCall()
-      call.tried = ["a:1"]
+      call.triedPeers = ["a:1"]
       assert.strictEqual(pick(call), "c")
     })
   )

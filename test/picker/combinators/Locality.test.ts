@@ -152,7 +152,7 @@ describe("aware", () => {
       const { newCall, pick } = yield* run(policy, setOf(peersOf({ a: 1, b: 2, c: 3 })))
       for (let i = 0; i < 100; i++) {
         const call = newCall()
-        call.tried = ["a0:1"]
+        call.triedPeers = ["a0:1"]
         assert.notStrictEqual(pick(call), "a0")
       }
     }).pipe(Random.withSeed("tried"))

@@ -6,7 +6,7 @@ import { callWith, peerAt, pickersOf, setOf, start } from "../../support/peers.t
 
 const call = (hashKey: string | Uint8Array | undefined, tried: ReadonlyArray<string> = []) => {
   const made = callWith({ hashKey })
-  made.tried = tried
+  made.triedPeers = tried
   return made
 }
 
