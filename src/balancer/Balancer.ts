@@ -194,7 +194,7 @@ const makePool = Effect.fnUntraced(function* <R>(
   }
   const { picker, signals } = options
   const chosen = picker === undefined ? { picker: defaults.picker, signals: signals ?? defaults.signals } : { picker }
-  const pool = yield* PoolMetrics.witnessed(
+  const pool = yield* PoolMetrics.recorded(
     PeerPool.make({ ...options, ...chosen, picker: asking(chosen.picker) }, retaining),
     options.discovery.target
   )

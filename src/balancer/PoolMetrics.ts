@@ -1,9 +1,9 @@
 /**
- * A pool as numbers.
+ * The metrics of a pool.
  *
- * What is counted anyway is read when somebody exports it; what signals and pickers decide they tell to the witness that the
- * pool is made with. Counts of connections are of the pool's peers, those that have left included; a peer that two pools
- * share is counted by both, because each of them has it.
+ * The pool and its peers keep counts anyway, and an exporter reads them. The decisions of signals and pickers are counted by
+ * the `MetricsRecorder` that the pool is made with. Counts of connections include peers that have left the pool. A peer that
+ * two pools share is counted by both.
  */
 import { type Context, Effect, Scope, Stream } from "effect"
 import * as MetricDefinitions from "../telemetry/MetricDefinitions.ts"
@@ -18,30 +18,30 @@ import type { PeerPool } from "./PeerPool.ts"
 
 const states: ReadonlyArray<State> = ["Ready", "Connecting", "Idle", "Down", "Gone"]
 
-/** What all peers have counted that the pool ever had. */
-class Census {
+/** The connection counts of all peers that the pool has, or ever had. */
+class ConnectionTotals {
   readonly #peers = new Set<Peer>()
-  readonly #left = new ConnectionCounts()
+  readonly #departed = new ConnectionCounts()
 
-  /** Takes in new peers, and lets go of those that will count no more. */
-  look(peers: ReadonlyArray<Peer>): void {
+  /** Adds new peers, and replaces peers that are gone by their last counts. */
+  update(peers: ReadonlyArray<Peer>): void {
     for (const peer of peers) this.#peers.add(peer)
     for (const peer of this.#peers) {
       if (peer.status.state !== "Gone" || peers.includes(peer)) continue
       this.#peers.delete(peer)
-      this.#left.add(peer.stats.connections)
+      this.#departed.add(peer.stats.connections)
     }
   }
 
-  /** What ended connections so far. */
+  /** The errors that have ended connections so far. */
   get errors(): ReadonlySet<DisconnectError> {
-    const found = new Set(this.#left.lost.keys())
+    const found = new Set(this.#departed.lost.keys())
     for (const { stats } of this.#peers) for (const error of stats.connections.lost.keys()) found.add(error)
     return found
   }
 
   sum(read: (connections: ConnectionCounts) => number): number {
-    let sum = read(this.#left)
+    let sum = read(this.#departed)
     for (const { stats } of this.#peers) sum += read(stats.connections)
     return sum
   }
@@ -64,23 +64,23 @@ export const register = Effect.fnUntraced(function* (
   const labels = { "grpc.target": Metrics.targetLabel(metrics, pool.target) }
   const inState = (state: State) => pool.peers().filter(({ status }) => status.state === state).length
 
-  const census = new Census()
+  const totals = new ConnectionTotals()
   const known = new Set<DisconnectError>()
-  const look = Effect.fnUntraced(function* (peers: ReadonlyArray<Peer>) {
-    census.look(peers)
-    for (const error of census.errors) {
+  const update = Effect.fnUntraced(function* (peers: ReadonlyArray<Peer>) {
+    totals.update(peers)
+    for (const error of totals.errors) {
       if (known.has(error)) continue
       known.add(error)
       yield* ObservableMetric.counter(
         MetricDefinitions.disconnections({ ...labels, "grpc.disconnect_error": error }),
-        () => census.sum(({ lost }) => lost.get(error) ?? 0)
+        () => totals.sum(({ lost }) => lost.get(error) ?? 0)
       )
     }
   })
-  yield* Effect.forkScoped(Stream.runForEach(pool.changes, ({ peers }) => Scope.provide(look(peers), scope)))
+  yield* Effect.forkScoped(Stream.runForEach(pool.changes, ({ peers }) => Scope.provide(update(peers), scope)))
 
-  yield* ObservableMetric.counter(MetricDefinitions.connectsSucceeded(labels), () => census.sum(({ made }) => made))
-  yield* ObservableMetric.counter(MetricDefinitions.connectsFailed(labels), () => census.sum(({ failed }) => failed))
+  yield* ObservableMetric.counter(MetricDefinitions.connectsSucceeded(labels), () => totals.sum(({ made }) => made))
+  yield* ObservableMetric.counter(MetricDefinitions.connectsFailed(labels), () => totals.sum(({ failed }) => failed))
   yield* ObservableMetric.gauge(MetricDefinitions.openConnections(labels), () => inState("Ready"))
   yield* ObservableMetric.gauge(MetricDefinitions.pending(labels), () => pendingOf(pool.peers()))
   yield* ObservableMetric.counter(MetricDefinitions.pickerRebuilds(labels), () => pool.stats.rebuilds)
@@ -93,26 +93,26 @@ export const register = Effect.fnUntraced(function* (
   }
 })
 
-/** Counts what is decided about the peers of a target. */
-const witness = (target: string, registry: Context.Context<never>): MetricsRecorder.MetricsRecorder => {
+/** Counts what signals and pickers decide about the peers of a target. */
+const recorder = (target: string, registry: Context.Context<never>): MetricsRecorder.MetricsRecorder => {
   const labels = { "grpc.target": target }
   const fallbacks = MetricDefinitions.roundRobinFallbacks(labels)
   const notYetUsables = MetricDefinitions.weightsNotYetUsable(labels)
   const stales = MetricDefinitions.weightsStale(labels)
   const allWeights = MetricDefinitions.weights(labels)
   return {
-    tripped: (reason) =>
+    breakerOpened: (reason) =>
       MetricDefinitions.breakerTrips({ ...labels, "trunkline.reason": reason }).updateUnsafe(1, registry),
     ejected(method) {
       const detected = { ...labels, "grpc.lb.outlier_detection.detection_method": method }
       MetricDefinitions.ejectionsEnforced(detected).updateUnsafe(1, registry)
     },
-    spared(method, reason) {
+    unenforced(method, reason) {
       const detected = { ...labels, "grpc.lb.outlier_detection.detection_method": method }
-      const spared = { ...detected, "grpc.lb.outlier_detection.unenforced_reason": reason }
-      MetricDefinitions.ejectionsUnenforced(spared).updateUnsafe(1, registry)
+      const unenforced = { ...detected, "grpc.lb.outlier_detection.unenforced_reason": reason }
+      MetricDefinitions.ejectionsUnenforced(unenforced).updateUnsafe(1, registry)
     },
-    weighed({ fallback, notYetUsable, stale, weights }) {
+    weighted({ fallback, notYetUsable, stale, weights }) {
       fallbacks.updateUnsafe(fallback ? 1 : 0, registry)
       notYetUsables.updateUnsafe(notYetUsable, registry)
       stales.updateUnsafe(stale, registry)
@@ -127,12 +127,12 @@ const witness = (target: string, registry: Context.Context<never>): MetricsRecor
  * @category registration
  * @since 0.1.0
  */
-export const witnessed = Effect.fnUntraced(function* <A, E, R>(
+export const recorded = Effect.fnUntraced(function* <A, E, R>(
   self: Effect.Effect<A, E, R>,
   target: string
 ): Effect.fn.Return<A, E, R> {
   const metrics = yield* Metrics.Current
   if (metrics === undefined) return yield* self
-  const counting = witness(Metrics.targetLabel(metrics, target), yield* Effect.context<never>())
-  return yield* Effect.provideService(self, MetricsRecorder.Current, counting)
+  const metricsRecorder = recorder(Metrics.targetLabel(metrics, target), yield* Effect.context<never>())
+  return yield* Effect.provideService(self, MetricsRecorder.Current, metricsRecorder)
 })

@@ -39,7 +39,7 @@ const readVerdict = (
   since: number | undefined,
   wall: (instant: number) => number
 ): Snapshot.Standing | undefined =>
-  verdict === HealthVerdict.well
+  verdict === HealthVerdict.healthy
     ? undefined
     : {
         status: verdict.status,

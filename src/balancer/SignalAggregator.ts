@@ -67,7 +67,7 @@ const equal = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
 }
 
 const sameStanding = (a: Signal.Verdicts, b: Signal.Verdicts): boolean => {
-  for (const [peer, { status }] of a) if ((b.get(peer) ?? HealthVerdict.well).status !== status) return false
+  for (const [peer, { status }] of a) if ((b.get(peer) ?? HealthVerdict.healthy).status !== status) return false
   for (const [peer, { status }] of b) if (!a.has(peer) && status !== "Ready") return false
   return true
 }
@@ -89,7 +89,7 @@ export const make = Effect.fnUntraced(function* (
   pool: Pool
 ): Effect.fn.Return<Judgement, never, Scope.Scope> {
   const detectors = yield* Effect.forEach(signals, (signal) => signal.make)
-  const latest: Array<Signal.Verdicts> = signals.map(() => Signal.nobody)
+  const latest: Array<Signal.Verdicts> = signals.map(() => Signal.noVerdicts)
   let merged = new Map<Peer, HealthVerdict.HealthVerdict>()
   let probations = new Map<Peer, Probation>()
   let since = new Map<Peer, number>()
@@ -103,7 +103,7 @@ export const make = Effect.fnUntraced(function* (
       const probes = new Map<Peer, Array<HealthVerdict.HealthVerdict>>()
       for (const said of latest) {
         for (const [peer, verdict] of said) {
-          next.set(peer, HealthVerdict.merge(next.get(peer) ?? HealthVerdict.well, verdict))
+          next.set(peer, HealthVerdict.merge(next.get(peer) ?? HealthVerdict.healthy, verdict))
           if (verdict.status === "Probe") probes.set(peer, [...(probes.get(peer) ?? []), verdict])
         }
       }
@@ -123,11 +123,11 @@ export const make = Effect.fnUntraced(function* (
       pool.changed(!stands)
     })
 
-  const verdictOf = (peer: Peer): HealthVerdict.HealthVerdict => merged.get(peer) ?? HealthVerdict.well
+  const verdictOf = (peer: Peer): HealthVerdict.HealthVerdict => merged.get(peer) ?? HealthVerdict.healthy
   const standing = (peer: Peer): HealthVerdict.Status => verdictOf(peer).status
 
   for (const [index, detector] of detectors.entries()) {
-    const silent = replace(index, Signal.nobody)
+    const silent = replace(index, Signal.noVerdicts)
     yield* pool.problems
       .supervise(
         `signal ${signals[index]!.name}`,

@@ -67,7 +67,7 @@ export class Waiting {
     // Those that are listed and not there yet come in this turn. What signals say counts when the picker has seen it: it may
     // decide not to believe them.
     const known = settled()
-    const hopeful = (peer: Peer) => (known ? Picker.isHopeful(peer, verdictOf) : !isFailed(peer))
+    const hopeful = (peer: Peer) => (known ? Picker.mayBecomeReady(peer, verdictOf) : !isFailed(peer))
     if (all.length > 0 && !all.some(hopeful)) return error()
     if (!known) return undefined
     if (down) return error()
@@ -127,4 +127,4 @@ const isUntried = ({ status }: Peer): boolean =>
   status.state !== "Ready" && status.state !== "Gone" && status.lastConnect === undefined
 
 /** Whether a peer cannot be reached, as far as is known. */
-const isFailed = ({ status }: Peer): boolean => status.state !== "Ready" && !PeerStatus.isHopeful(status)
+const isFailed = ({ status }: Peer): boolean => status.state !== "Ready" && !PeerStatus.mayBecomeReady(status)

@@ -83,7 +83,7 @@ export const initial = (now: number): PeerStatus => ({
  * @category getters
  * @since 0.1.0
  */
-export const isHopeful = ({ lastConnect, state }: PeerStatus): boolean =>
+export const mayBecomeReady = ({ lastConnect, state }: PeerStatus): boolean =>
   (state === "Idle" || state === "Connecting") && lastConnect !== "failed"
 
 /**

@@ -23,7 +23,7 @@ const scan = (
   ready: ReadonlyArray<Peer>,
   weightOf: (peer: Peer) => number,
   load: Picker.Load,
-  dice: Sfc32
+  generator: Sfc32
 ): Picker.Picker => {
   const costOf = Picker.costByWeight(load)
   const weights = Picker.sharesOf(ready, weightOf)
@@ -47,7 +47,7 @@ const scan = (
       }
       let chosen = 0
       if (count > 1) {
-        const place = ((dice.throw() >>> 0) / 2 ** 32) * ends[count - 1]!
+        const place = ((generator.next() >>> 0) / 2 ** 32) * ends[count - 1]!
         while (chosen < count - 1 && place >= ends[chosen]!) chosen++
       }
       return ready[equals[chosen]!]!
@@ -67,9 +67,9 @@ const byCalls: Picker.PickerPolicy = {
   pickers: (sets) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const dice = new Sfc32(yield* Random.Random)
+        const generator = new Sfc32(yield* Random.Random)
         const heap = yield* Effect.acquireRelease(
-          Effect.sync(() => new PendingHeap(dice)),
+          Effect.sync(() => new PendingHeap(generator)),
           (heap) => Effect.sync(() => heap.close())
         )
         const least: Picker.Picker = { pick: (_call, now) => heap.take(now) }
@@ -77,7 +77,7 @@ const byCalls: Picker.PickerPolicy = {
           Picker.connectIdle(set)
           heap.update(set.ready, set.weightOf)
           if (set.ready.length === 0) return Picker.unready(set)
-          return Picker.avoidingTried(least, set.ready, (rest) => scan(rest, set.weightOf, set.load, dice))
+          return Picker.avoidingTried(least, set.ready, (rest) => scan(rest, set.weightOf, set.load, generator))
         })
       })
     )

@@ -70,14 +70,14 @@ export const make = (options?: {
   const slots = primeFrom(Math.max(3, Math.ceil(options?.slots ?? 65537)))
   return Picker.overReady(
     (ready, random, _previous, set) => {
-      const dice = new Sfc32(random)
+      const generator = new Sfc32(random)
       const hash = new Hash64(Xxh64.hash)
       const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
       const table = fill(slots, peers, Picker.sharesOf(peers, set.weightOf), hash)
       return {
         pick(call) {
           const given = key(call)
-          if (given === undefined) return peers[table[dice.below(slots)]! - 1]!
+          if (given === undefined) return peers[table[generator.below(slots)]! - 1]!
           hash.read(given)
           const slot = (hash.high >>> 0) % slots
           const peer = peers[table[slot]! - 1]!

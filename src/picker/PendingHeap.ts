@@ -24,7 +24,7 @@ const longestRace = 2 ** 32
  * @since 0.1.0
  */
 export class PendingHeap implements PendingWatcher {
-  readonly #dice: Sfc32
+  readonly #generator: Sfc32
   #peers: ReadonlyArray<Peer> = []
   /** The place of a peer among `peers`. */
   #indexes = new Map<PeerStats, number>()
@@ -42,8 +42,8 @@ export class PendingHeap implements PendingWatcher {
   /** When some streams that were being opened are quiet, in the same milliseconds. */
   #quietAt = Infinity
 
-  constructor(dice: Sfc32) {
-    this.#dice = dice
+  constructor(generator: Sfc32) {
+    this.#generator = generator
   }
 
   /** Takes over a set of peers: watches those that are new, and no longer those that left. */
@@ -101,7 +101,7 @@ export class PendingHeap implements PendingWatcher {
     const { stats } = this.#peers[index]!
     this.#calls[index] = stats.underWay(this.#at) / weight
     if (stats.opening > 0 && !stats.isQuiet(this.#at)) this.#quietAt = Math.min(this.#quietAt, stats.quietAt)
-    this.#times[index] = this.#now - Math.log(((this.#dice.throw() >>> 0) + 1) / 2 ** 32) / weight
+    this.#times[index] = this.#now - Math.log(((this.#generator.next() >>> 0) + 1) / 2 ** 32) / weight
   }
 
   #settle(index: number): void {

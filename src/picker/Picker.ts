@@ -182,8 +182,8 @@ const hopeless: Picker = { pick: () => down }
  * @category getters
  * @since 0.1.0
  */
-export const isHopeful = (peer: Peer, verdictOf: PeerSet["verdictOf"]): boolean =>
-  peer.status.state === "Ready" ? verdictOf(peer).status !== "Ejected" : PeerStatus.isHopeful(peer.status)
+export const mayBecomeReady = (peer: Peer, verdictOf: PeerSet["verdictOf"]): boolean =>
+  peer.status.state === "Ready" ? verdictOf(peer).status !== "Ejected" : PeerStatus.mayBecomeReady(peer.status)
 
 /**
  * The picker of a set with no ready peer: calls wait while one of its peers may soon be ready, and otherwise fail. Of an
@@ -195,7 +195,7 @@ export const isHopeful = (peer: Peer, verdictOf: PeerSet["verdictOf"]): boolean 
  * @since 0.1.0
  */
 export const unready = ({ peers, verdictOf }: PeerSet): Picker =>
-  peers.length === 0 || peers.some((peer) => isHopeful(peer, verdictOf)) ? empty : hopeless
+  peers.length === 0 || peers.some((peer) => mayBecomeReady(peer, verdictOf)) ? empty : hopeless
 
 /** Asks every idle peer to connect. @internal */
 export const connectIdle = (set: PeerSet): void => {
@@ -235,8 +235,8 @@ export const weightsOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => 
 export const costByWeight = (load: Load): NonNullable<Load["costByWeight"]> =>
   load.costByWeight ?? ((stats, now) => load.cost(stats, now))
 
-/** The least share of the heaviest that a picker tells from none: dice have so many sides. */
-const least = 2 ** -32
+/** The smallest share of the heaviest weight that pickers can tell from 0: their random numbers have 32 bits. */
+const minShare = 2 ** -32
 
 /**
  * The weights of some peers in comparison with the heaviest, which has 1.
@@ -247,7 +247,7 @@ const least = 2 ** -32
 export const sharesOf = (peers: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): Float64Array<ArrayBuffer> => {
   const weights = weightsOf(peers, weightOf)
   const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0)
-  return weights.map((weight) => Math.max(least, weight / heaviest))
+  return weights.map((weight) => Math.max(minShare, weight / heaviest))
 }
 
 /** Whether a call would go where it has failed. @internal */

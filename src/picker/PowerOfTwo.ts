@@ -42,16 +42,16 @@ const find = (ends: Float64Array, place: number): number => {
  * The better of two distinct samples.
  *
  * They are drawn one pick ahead. Which of two peers is better nobody can foresee, also no processor, and while it makes good
- * for a wrong guess it need not wait for the dice as well.
+ * for a wrong guess it need not wait for the generator as well.
  */
-const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, dice: Sfc32): Picker.Picker => {
+const equal = (ready: ReadonlyArray<Peer>, load: Picker.Load, generator: Sfc32): Picker.Picker => {
   const count = ready.length
   const all = ready.map(({ stats }) => stats)
   let first = all[0]!
   let second = all[1]!
   const draw = (): void => {
     // One throw for both: where in the first's part of the line it fell says how many further on the second is.
-    const place = ((dice.throw() >>> 0) * count) / 2 ** 32
+    const place = ((generator.next() >>> 0) * count) / 2 ** 32
     const i = place | 0
     const past = i + 1 + (((place - i) * (count - 1)) | 0) - count
     first = all[i]!
@@ -83,7 +83,12 @@ const partsOf = (ready: ReadonlyArray<Peer>, weightOf: (peer: Peer) => number): 
 }
 
 /** The better of two distinct samples, of which each is one as often as twice its part says. No part is a half or more. */
-const paired = (ready: ReadonlyArray<Peer>, parts: Float64Array, load: Picker.Load, dice: Sfc32): Picker.Picker => {
+const paired = (
+  ready: ReadonlyArray<Peer>,
+  parts: Float64Array,
+  load: Picker.Load,
+  generator: Sfc32
+): Picker.Picker => {
   const costOf = Picker.costByWeight(load)
   const count = ready.length
   const all = ready.map(({ stats }) => stats)
@@ -93,16 +98,16 @@ const paired = (ready: ReadonlyArray<Peer>, parts: Float64Array, load: Picker.Lo
   const length = firsts[count - 1]!
   return {
     pick(_call, now) {
-      const i = find(firsts, ((dice.throw() >>> 0) / 2 ** 32) * length)
+      const i = find(firsts, ((generator.next() >>> 0) / 2 ** 32) * length)
       // The line without the first's part.
-      const place = ((dice.throw() >>> 0) / 2 ** 32) * (1 - parts[i]!)
+      const place = ((generator.next() >>> 0) / 2 ** 32) * (1 - parts[i]!)
       const j = find(ends, place < ends[i]! - parts[i]! ? place : place + parts[i]!)
       const a = all[i]!
       // Rounding may have led back to the first.
       const b = all[j === i ? (j === 0 ? 1 : j - 1) : j]!
       const costA = costOf(a, now, weights[i]!)
       const costB = costOf(b, now, weights[j]!)
-      return (isBetter(costB, costA) || (!isBetter(costA, costB) && dice.throw() < 0) ? b : a).peer
+      return (isBetter(costB, costA) || (!isBetter(costA, costB) && generator.next() < 0) ? b : a).peer
     }
   }
 }
@@ -113,7 +118,7 @@ const besideHeavy = (
   ready: ReadonlyArray<Peer>,
   parts: Float64Array,
   load: Picker.Load,
-  dice: Sfc32
+  generator: Sfc32
 ): Picker.Picker => {
   const costOf = Picker.costByWeight(load)
   const count = ready.length
@@ -128,14 +133,14 @@ const besideHeavy = (
   const preferred = 2 * part - 1
   return {
     pick(_call, now) {
-      const j = find(ends, ((dice.throw() >>> 0) / 2 ** 32) * length)
+      const j = find(ends, ((generator.next() >>> 0) / 2 ** 32) * length)
       const b = others[j]!
       if (costOf(a, now, Infinity) > muchSlower * costOf(b, now, Infinity)) return b.peer
-      if ((dice.throw() >>> 0) / 2 ** 32 < preferred)
+      if ((generator.next() >>> 0) / 2 ** 32 < preferred)
         return (costOf(b, now, 1) / weights[j]! < costOf(a, now, 1) / weight ? b : a).peer
       const costA = costOf(a, now, weight)
       const costB = costOf(b, now, weights[j]!)
-      return (isBetter(costB, costA) || (!isBetter(costA, costB) && dice.throw() < 0) ? b : a).peer
+      return (isBetter(costB, costA) || (!isBetter(costA, costB) && generator.next() < 0) ? b : a).peer
     }
   }
 }
@@ -158,11 +163,11 @@ export const make = (options?: { readonly load?: Picker.LoadPolicy | undefined }
       const { load } = set
       const only = ready[0]!
       if (ready.length === 1) return { pick: () => only }
-      const dice = new Sfc32(random)
+      const generator = new Sfc32(random)
       const parts = partsOf(ready, set.weightOf)
-      if (parts.every((part) => part === parts[0])) return equal(ready, load, dice)
+      if (parts.every((part) => part === parts[0])) return equal(ready, load, generator)
       const heavy = parts.findIndex((part) => part >= 1 / 2)
-      return heavy < 0 ? paired(ready, parts, load, dice) : besideHeavy(heavy, ready, parts, load, dice)
+      return heavy < 0 ? paired(ready, parts, load, generator) : besideHeavy(heavy, ready, parts, load, generator)
     },
     { name: "PowerOfTwo", load: options?.load ?? PendingLoad.make() }
   )

@@ -13,8 +13,8 @@ import * as Picker from "./Picker.ts"
 export const make = (): Picker.PickerPolicy =>
   Picker.overReady(
     (ready, random) => {
-      const dice = new Sfc32(random)
-      return { pick: () => ready[dice.below(ready.length)]! }
+      const generator = new Sfc32(random)
+      return { pick: () => ready[generator.below(ready.length)]! }
     },
     { name: "Random" }
   )

@@ -33,7 +33,7 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
   const key = options?.key ?? HashKey.option
   return Picker.overReady(
     (ready, random, _previous, set) => {
-      const dice = new Sfc32(random)
+      const generator = new Sfc32(random)
       const hash = new Hash64(Xxh64.hash)
       const peers = [...ready].sort((a, b) => (a.id < b.id ? -1 : 1))
       const weights = Picker.sharesOf(peers, set.weightOf)
@@ -64,7 +64,7 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
       return {
         pick(call) {
           const given = key(call)
-          if (given === undefined) hash.place(dice.throw(), dice.throw())
+          if (given === undefined) hash.place(generator.next(), generator.next())
           else hash.read(given)
           const best = highest(call.triedPeers)
           return peers[best < 0 ? highest(nobody) : best]!

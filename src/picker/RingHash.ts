@@ -153,7 +153,7 @@ export const make = (options?: {
   const bound = Math.max(1, options?.bound ?? Infinity)
   return Picker.overReady<Placed>(
     (ready, random: Random.Random, previous, set) => {
-      const dice = new Sfc32(random)
+      const generator = new Sfc32(random)
       const hash = new Hash64(placement.algorithm)
       const members = [...ready].sort(placement.order)
       const counts = pointsOf(members, set.weightOf, placement)
@@ -187,7 +187,7 @@ export const make = (options?: {
         ring,
         pick(call) {
           const given = key(call)
-          if (given === undefined) hash.place(dice.throw(), dice.throw())
+          if (given === undefined) hash.place(generator.next(), generator.next())
           else hash.read(given)
           const at = Ring.find(ring, hash)
           const peer = members[ring.owner[at]!]!

@@ -38,7 +38,7 @@ const byAddress = ({ connected, peers }: Picker.PeerSet) => {
     if (peer === undefined) return fail(new PickError.UnknownPeer({ peer: address, peers: [...known.keys()] }))
     const { cause, state } = peer.status
     // It may have become ready since.
-    return state === "Ready" || PeerStatus.isHopeful(peer.status)
+    return state === "Ready" || PeerStatus.mayBecomeReady(peer.status)
       ? Picker.queue
       : fail(new PickError.PeerNotReady({ peer: peer.id, state, cause }))
   }

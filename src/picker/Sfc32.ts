@@ -1,14 +1,14 @@
 /**
- * Chance for the hot path.
+ * Random numbers for the hot path.
  *
- * A random fraction is a number on the heap each time, whoever makes it. Whole numbers of 32 bits are not. So a picker
- * throws its own dice (sfc32), which the random source of the context has seeded: the same seed throws the same.
+ * JavaScript engines put each random fraction on the heap, but not whole numbers of 32 bits. So a picker has a generator of
+ * its own (sfc32). The random source of the context seeds it: the same seed gives the same numbers.
  *
  * @see https://pracrand.sourceforge.net/RNG_engines.txt
  */
 import type { Random } from "effect"
 
-/** Throws until the seed has spread. */
+/** How many numbers are drawn until every bit of the seed has spread. */
 const warmUp = 12
 
 /**
@@ -27,21 +27,21 @@ export class Sfc32 {
     this.#a = (random.nextDoubleUnsafe() * 2 ** 32) | 0
     this.#b = (random.nextDoubleUnsafe() * 2 ** 32) | 0
     this.#c = (random.nextDoubleUnsafe() * 2 ** 32) | 0
-    for (let i = 0; i < warmUp; i++) this.throw()
+    for (let i = 0; i < warmUp; i++) this.next()
   }
 
   /** 32 random bits, signed. */
-  throw(): number {
-    const thrown = (((this.#a + this.#b) | 0) + this.#count) | 0
+  next(): number {
+    const bits = (((this.#a + this.#b) | 0) + this.#count) | 0
     this.#count = (this.#count + 1) | 0
     this.#a = this.#b ^ (this.#b >>> 9)
     this.#b = (this.#c + (this.#c << 3)) | 0
-    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + thrown) | 0
-    return thrown
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + bits) | 0
+    return bits
   }
 
-  /** A whole number from 0 up to `sides`, each with the same chance. */
-  below(sides: number): number {
-    return Math.floor(((this.throw() >>> 0) * sides) / 2 ** 32)
+  /** A whole number from 0 to `bound` - 1, each with the same chance. */
+  below(bound: number): number {
+    return Math.floor(((this.next() >>> 0) * bound) / 2 ** 32)
   }
 }

@@ -50,7 +50,7 @@ const readReports = (
   reports: Weights,
   now: number,
   into: Float64Array,
-  witness: MetricsRecorder.MetricsRecorder | undefined
+  recorder: MetricsRecorder.MetricsRecorder | undefined
 ): void => {
   let reported = 0
   let stale = 0
@@ -61,7 +61,7 @@ const readReports = (
     else if (reports.isStale(peers[i]!.id, now)) stale++
   }
   const notYetUsable = peers.length - reported - stale
-  witness?.weighed({ weights: [...into], notYetUsable, stale, fallback: reported < 2 })
+  recorder?.weighted({ weights: [...into], notYetUsable, stale, fallback: reported < 2 })
   const mean = meanOf(into)
   for (let i = 0; i < peers.length; i++) {
     // Of one report alone it cannot be said whether it is much.
@@ -73,7 +73,7 @@ const readReports = (
 const over = (
   reports: Weights | undefined,
   period: number,
-  witness: MetricsRecorder.MetricsRecorder
+  recorder: MetricsRecorder.MetricsRecorder
 ): Picker.PickerPolicy =>
   Picker.overReady<Strides>((ready, random: Random.Random, previous, set) => {
     const restart = (peer: Peer): void => {
@@ -98,7 +98,7 @@ const over = (
 
     const update = (now: number): void => {
       if (reports !== undefined)
-        readReports(peers, reports, now, reported, told && now > -Infinity ? witness : undefined)
+        readReports(peers, reports, now, reported, told && now > -Infinity ? recorder : undefined)
       let heaviest = 0
       for (let i = 0; i < peers.length; i++) {
         strides[i] = own[i]! * reported[i]!
@@ -158,6 +158,6 @@ export const make = (options?: {
     name: "Weighted",
     load: undefined,
     pickers: (sets) =>
-      Stream.unwrap(Effect.map(MetricsRecorder.Current, (witness) => over(reports, period, witness).pickers(sets)))
+      Stream.unwrap(Effect.map(MetricsRecorder.Current, (recorder) => over(reports, period, recorder).pickers(sets)))
   }
 }

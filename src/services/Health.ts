@@ -222,7 +222,7 @@ export const watch = (service = ""): Stream.Stream<Status, RpcError.RpcError, Tr
 const unheard = HealthVerdict.ejected("its server has not said yet whether it serves")
 
 const judged = (status: Status): HealthVerdict.HealthVerdict =>
-  status === "SERVING" ? HealthVerdict.well : HealthVerdict.ejected(`its server says ${status}`)
+  status === "SERVING" ? HealthVerdict.healthy : HealthVerdict.ejected(`its server says ${status}`)
 
 /**
  * Sends calls only to peers whose servers say that the service serves, by watching its health on each connection. Grpc-js
@@ -279,7 +279,7 @@ export const signal = (options?: {
         Effect.catchReason("RpcError", "Unimplemented", () =>
           Effect.andThen(
             unimplemented,
-            Effect.sync(() => say(peer, HealthVerdict.well))
+            Effect.sync(() => say(peer, HealthVerdict.healthy))
           )
         ),
         Effect.ignore

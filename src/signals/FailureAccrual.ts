@@ -179,9 +179,9 @@ export const make = (options?: {
   const delays: Delays = { first, max: Math.max(2 * first, Duration.toMillis(options?.maxDelay ?? "5 minutes")) }
   return {
     name: "failure accrual",
-    make: Effect.map(Effect.all([Random.Random, MetricsRecorder.Current]), ([random, witness]) => {
+    make: Effect.map(Effect.all([Random.Random, MetricsRecorder.Current]), ([random, recorder]) => {
       let watches = new Map<Peer, Watch>()
-      const tripped = StateRef.make<void>(undefined)
+      const phaseChanged = StateRef.make<void>(undefined)
       const chance = () => random.nextDoubleUnsafe()
 
       /** The watch over a peer, a new one if there is none yet. */
@@ -202,8 +202,8 @@ export const make = (options?: {
         observe(peer, outcome, elapsed, now) {
           const breaker = watches.get(peer)?.breaker
           if (breaker?.observe(outcome, now - elapsed, now, chance) !== true) return
-          if (breaker.phase === "open") witness.tripped(breaker.cause)
-          tripped.set()
+          if (breaker.phase === "open") recorder.breakerOpened(breaker.cause)
+          phaseChanged.set()
         },
         verdicts: Signal.driven((peers, now) => {
           watches = new Map(peers.map((peer) => [peer, watchOf(peer, now)]))
@@ -214,7 +214,7 @@ export const make = (options?: {
             next = Math.min(next, breaker.until)
           }
           return { verdicts, next }
-        }, tripped)
+        }, phaseChanged)
       }
     })
   }

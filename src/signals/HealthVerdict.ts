@@ -26,7 +26,7 @@ export interface HealthVerdict {
   readonly status: Status
   /** A factor of the peer's weight, from 0 to 1. At 0 the peer is sent calls only while nobody else is ready. */
   readonly weight: number
-  /** Why the peer is not simply ready; every verdict but `well` says so. */
+  /** Why the peer is not simply ready; every verdict but `healthy` says so. */
   readonly cause: string | undefined
   /** When it is looked at again, in milliseconds of the monotonic clock; `Infinity` if that depends on an event. */
   readonly until: number
@@ -38,7 +38,7 @@ export interface HealthVerdict {
  * @category constants
  * @since 0.1.0
  */
-export const well: HealthVerdict = { status: "Ready", weight: 1, cause: undefined, until: Infinity }
+export const healthy: HealthVerdict = { status: "Ready", weight: 1, cause: undefined, until: Infinity }
 
 /**
  * Keeps calls away.

@@ -1,9 +1,9 @@
 /**
- * Who is told what was decided about peers, so that it can be counted.
+ * Records the decisions of signals and pickers about peers, for metrics.
  *
- * A breaker that opens or a weight that is too old is seen where it happens and counted somewhere else, in a room that this
- * one does not know. Whoever decides takes the witness from the context it is made in; where nobody counts, it says nothing.
- * Witnesses are told of changes and not of calls.
+ * Signals and pickers may not import metrics. They take the recorder from the context they are made in, and report to it
+ * when a breaker opens, an outlier is ejected, or weights are read. The default recorder does nothing. A recorder is called
+ * for decisions, and not for each call.
  */
 import { Context } from "effect"
 
@@ -16,7 +16,7 @@ import { Context } from "effect"
 export type DetectionMethod = "success_rate" | "failure_percentage"
 
 /**
- * Why an outlier was let be: by the dice, or because enough others are out.
+ * Why an outlier was not ejected: by chance (its comparison has an `enforcement` below 1), or because enough others are.
  *
  * @category models
  * @since 0.1.0
@@ -24,12 +24,12 @@ export type DetectionMethod = "success_rate" | "failure_percentage"
 export type UnenforcedReason = "enforcement_percentage" | "max_ejection_overflow"
 
 /**
- * What weights by report came to, when they were looked at.
+ * The weights that load reports gave, when a picker read them.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Weighing {
+export interface ReportedWeights {
   /** A weight for each peer, 0 where it cannot be used. */
   readonly weights: ReadonlyArray<number>
   /** Peers that have not reported for long enough. */
@@ -41,29 +41,30 @@ export interface Weighing {
 }
 
 /**
- * Somebody who counts. Each function allocates little and does not throw.
+ * Counts decisions. Its functions allocate little and do not throw.
  *
  * @category models
  * @since 0.1.0
  */
 export interface MetricsRecorder {
-  /** A breaker opened, for a reason of a bounded set. */
-  readonly tripped: (reason: string) => void
-  /** An outlier was taken out. */
+  /** A breaker opened. The reason is one of a bounded set. */
+  readonly breakerOpened: (reason: string) => void
+  /** An outlier was ejected. */
   readonly ejected: (method: DetectionMethod) => void
-  /** An outlier was let be. */
-  readonly spared: (method: DetectionMethod, reason: UnenforcedReason) => void
-  readonly weighed: (weighing: Weighing) => void
+  /** An outlier was found and not ejected. */
+  readonly unenforced: (method: DetectionMethod, reason: UnenforcedReason) => void
+  /** A picker has read the weights of its peers. */
+  readonly weighted: (weights: ReportedWeights) => void
 }
 
-const nobody: MetricsRecorder = { tripped: () => {}, ejected: () => {}, spared: () => {}, weighed: () => {} }
+const noop: MetricsRecorder = { breakerOpened: () => {}, ejected: () => {}, unenforced: () => {}, weighted: () => {} }
 
 /**
- * The witness of the pools made in this context. Default nobody.
+ * The recorder of the pools made in this context. The default does nothing.
  *
  * @category references
  * @since 0.1.0
  */
 export const Current = Context.Reference<MetricsRecorder>("trunkline/signals/MetricsRecorder", {
-  defaultValue: () => nobody
+  defaultValue: () => noop
 })

@@ -139,7 +139,7 @@ export const make = (options?: {
     name: "outlier detection",
     make: Effect.gen(function* () {
       const random = yield* Random.Random
-      const witness = yield* MetricsRecorder.Current
+      const recorder = yield* MetricsRecorder.Current
       const started = Deadline.nowUnsafe(yield* Clock.Clock)
       let sweepAt = started + interval * (1 - random.nextDoubleUnsafe())
       let ledgers = new Map<Peer, Ledger>()
@@ -158,12 +158,12 @@ export const make = (options?: {
           for (const ledger of worst) {
             const cause = ledger.verdict === undefined ? judged(ledger) : undefined
             if (cause === undefined) continue
-            if (ejected >= share * all.length) witness.spared(method, "max_ejection_overflow")
-            else if (random.nextDoubleUnsafe() >= enforcement) witness.spared(method, "enforcement_percentage")
+            if (ejected >= share * all.length) recorder.unenforced(method, "max_ejection_overflow")
+            else if (random.nextDoubleUnsafe() >= enforcement) recorder.unenforced(method, "enforcement_percentage")
             else {
               eject(ledger, cause, now)
               ejected++
-              witness.ejected(method)
+              recorder.ejected(method)
             }
           }
         }

@@ -74,7 +74,7 @@ export interface Signal {
  * @category constants
  * @since 0.1.0
  */
-export const nobody: Verdicts = new Map()
+export const noVerdicts: Verdicts = new Map()
 
 /**
  * What holds at an instant, and when to look again if nothing happens before: milliseconds of the monotonic clock, or
@@ -114,7 +114,7 @@ export const driven =
         ).pipe(Effect.forkScoped({ startImmediately: true }))
         return TimedStream.make(woken, (now) =>
           Effect.sync(() => {
-            if (current === undefined) return { value: nobody, next: Infinity }
+            if (current === undefined) return { value: noVerdicts, next: Infinity }
             const { next, verdicts } = at(current, now, standing)
             return { value: verdicts, next }
           })

@@ -123,7 +123,7 @@ export class World {
       ready,
       endpointOf: (peer) => peer.endpoint,
       weightOf: (peer) => weights.get(peer) ?? peer.endpoint.weight,
-      verdictOf: (peer) => (ejected.has(peer) ? ill : HealthVerdict.well),
+      verdictOf: (peer) => (ejected.has(peer) ? ill : HealthVerdict.healthy),
       load: this.#load
     }
     return Effect.andThen(Queue.offer(this.#sets, set), settle)

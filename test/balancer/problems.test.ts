@@ -213,7 +213,7 @@ describe("a signal", () => {
             starts++
             return Stream.mapEffect(peers, (all) => {
               const ill = all.find(({ id, status }) => id === "a:1" && status.state === "Ready")
-              if (ill === undefined) return Effect.succeed(Signal.nobody)
+              if (ill === undefined) return Effect.succeed(Signal.noVerdicts)
               if (starts === 1) return Effect.die(new Error("a bug of the signal"))
               return Effect.succeed(new Map([[ill, HealthVerdict.ejected("ill")]]))
             })

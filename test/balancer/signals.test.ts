@@ -197,7 +197,7 @@ describe("a pool's signals", () => {
       yield* say(Object.fromEntries(names.map((name) => [name, HealthVerdict.weighted(0.5, "new")])))
       assert.strictEqual(pool.stats.rebuilds, before + 1)
       // The same again is no change.
-      yield* say(Object.fromEntries(pool.peers().map(({ id }) => [id, HealthVerdict.well])))
+      yield* say(Object.fromEntries(pool.peers().map(({ id }) => [id, HealthVerdict.healthy])))
       assert.strictEqual(pool.stats.rebuilds, before + 2)
       assert.isBelow(before, 10)
     }).pipe(inMemory)

@@ -143,7 +143,7 @@ describe("a backend of weight 0", () => {
 
   it.effect("becomes one, or has a weight again, with the next set; a signal may say the same", () =>
     Effect.gen(function* () {
-      const said = StateRef.make<Signal.Verdicts>(Signal.nobody)
+      const said = StateRef.make<Signal.Verdicts>(Signal.noVerdicts)
       const signal: Signal.Signal = {
         name: "puppet",
         make: Effect.succeed({ observe: undefined, verdicts: () => said.changes })

@@ -20,7 +20,7 @@ const law = (
   check: (a: HealthVerdict.HealthVerdict, b: HealthVerdict.HealthVerdict, c: HealthVerdict.HealthVerdict) => void
 ) =>
   it.effect.prop(name, verdicts, ({ said: [a, b, c] }) =>
-    Effect.sync(() => check(a ?? HealthVerdict.well, b ?? HealthVerdict.well, c ?? HealthVerdict.well))
+    Effect.sync(() => check(a ?? HealthVerdict.healthy, b ?? HealthVerdict.healthy, c ?? HealthVerdict.healthy))
   )
 
 describe("merge", () => {
@@ -44,7 +44,7 @@ describe("merge", () => {
   })
 
   law("leaves what is said as it is beside a peer that is well", (a) =>
-    assert.strictEqual(HealthVerdict.merge(a, HealthVerdict.well), a)
+    assert.strictEqual(HealthVerdict.merge(a, HealthVerdict.healthy), a)
   )
 
   it("takes cause and time from the worse one", () => {
@@ -53,7 +53,7 @@ describe("merge", () => {
       ...failing,
       weight: 0.5
     })
-    assert.strictEqual(HealthVerdict.merge(HealthVerdict.probe("failing"), HealthVerdict.well).cause, "failing")
+    assert.strictEqual(HealthVerdict.merge(HealthVerdict.probe("failing"), HealthVerdict.healthy).cause, "failing")
     assert.strictEqual(pipe(HealthVerdict.ejected("down"), HealthVerdict.merge(failing)).cause, "down")
   })
 })
@@ -68,7 +68,7 @@ describe("a weight outside of 0 to 1", () => {
   ])("%d counts as %d, also in a verdict made by hand", (weight, counted) => {
     assert.strictEqual(HealthVerdict.weighted(weight, "new").weight, counted)
     const made: HealthVerdict.HealthVerdict = { status: "Ready", weight, cause: "new", until: Infinity }
-    assert.strictEqual(HealthVerdict.merge(made, HealthVerdict.well).weight, counted)
+    assert.strictEqual(HealthVerdict.merge(made, HealthVerdict.healthy).weight, counted)
     assert.strictEqual(HealthVerdict.merge(HealthVerdict.weighted(0.5, "other"), made).weight, counted * 0.5)
   })
 })

@@ -29,7 +29,7 @@ export const setOf = (
   peers: ReadonlyArray<Peer.Peer>,
   verdicts: ReadonlyMap<Peer.Peer, HealthVerdict.HealthVerdict> = new Map()
 ): Picker.PeerSet => {
-  const verdictOf = (peer: Peer.Peer) => verdicts.get(peer) ?? HealthVerdict.well
+  const verdictOf = (peer: Peer.Peer) => verdicts.get(peer) ?? HealthVerdict.healthy
   const weightOf = (peer: Peer.Peer) => peer.endpoint.weight * verdictOf(peer).weight
   const connected = peers.filter((peer) => peer.status.state === "Ready")
   return {

@@ -27,7 +27,7 @@ export const setOf = (...peers: ReadonlyArray<Peer.Peer>): Picker.PeerSet => {
     ready,
     endpointOf: (peer) => peer.endpoint,
     weightOf: (peer) => peer.endpoint.weight,
-    verdictOf: () => HealthVerdict.well,
+    verdictOf: () => HealthVerdict.healthy,
     load: PendingLoad.pending
   }
 }

@@ -36,7 +36,7 @@ const conditionOf = ({ active, set }: Groups.Group, counts: (peer: Peer) => bool
   if (set.ready.some(counts)) return "Ready"
   const counted = set.peers.filter(counts)
   // Of peers nobody has asked to connect nothing bad is known.
-  const hopeful = counted.some(({ status }) => PeerStatus.isHopeful(status))
+  const hopeful = counted.some(({ status }) => PeerStatus.mayBecomeReady(status))
   return hopeful || (!active && counted.length > 0) ? "Connecting" : "Failed"
 }
 

@@ -58,7 +58,7 @@ export const hopeful = (groups: ReadonlyArray<Groups.Group>): ReadonlyArray<numb
   return groups.map((group) => {
     const ready = new Set(group.set.ready)
     return group.set.peers.filter(counting(group)).filter((peer) => {
-      return ready.has(peer) || PeerStatus.isHopeful(peer.status)
+      return ready.has(peer) || PeerStatus.mayBecomeReady(peer.status)
     }).length
   })
 }

@@ -42,7 +42,7 @@ const setOf = (ready: ReadonlyArray<Peer.Peer>): Picker.PeerSet => ({
   ready,
   endpointOf: (peer) => peer.endpoint,
   weightOf: (peer) => peer.endpoint.weight,
-  verdictOf: () => HealthVerdict.well,
+  verdictOf: () => HealthVerdict.healthy,
   load
 })
 
