@@ -1,9 +1,8 @@
 /**
- * One run of a policy that several calls share.
+ * One run of a retry policy that several calls share.
  *
- * A policy has no memory; a run of it has, and belongs to whoever started it. A call starts one of its own. Calls that
- * follow each other as the attempts of one undertaking, as those of a resumed stream do, must not: each would begin with
- * the first delay and the first attempt again. So they join one run, which goes on where the last of them left it.
+ * A policy has no state; a run of it has. Usually each call starts its own run. The calls of a resumed stream must not: each
+ * would begin again with the first delay and the first attempt. So they share one run, which each of them continues.
  */
 import { Cause, type Clock, Duration, Effect, Schedule } from "effect"
 import * as Deadline from "../call/Deadline.ts"
@@ -13,7 +12,7 @@ import * as RetryDecision from "./RetryDecision.ts"
 export class PolicyRun {
   readonly policy: RetryPolicy
   readonly #clock: Clock.Clock
-  /** When the undertaking began, which is what limits on its total time count from. */
+  /** When the first call began. Total timeouts count from here. */
   readonly #since: number
   #step: RetryDecision.Step | undefined
 
@@ -23,12 +22,12 @@ export class PolicyRun {
     this.#since = since
   }
 
-  /** Delays and attempts start over with the next failure. */
-  startOver(): void {
+  /** Restarts delays and attempts with the next failure. */
+  restart(): void {
     this.#step = undefined
   }
 
-  /** What the policy says of one more failure. */
+  /** The next step of the run. */
   readonly step: RetryDecision.Step = (now, error) => {
     if (this.#step !== undefined) return this.#step(now, error)
     return Effect.flatMap(RetryDecision.start(this.policy, Deadline.nowUnsafe(this.#clock) - this.#since), (step) => {
@@ -38,15 +37,15 @@ export class PolicyRun {
   }
 
   /**
-   * The policy for one call: the first to start it joins the run. Who starts it again asks what it says of a first failure,
-   * to tell why it stopped (`RetryDecision.whyStopped`), and gets a run apart.
+   * The policy for one call, which continues this run the first time it is started. Started again, it is a new run:
+   * `RetryDecision.whyStopped` starts it to learn what the policy does about a first failure.
    */
-  joined(): RetryPolicy {
-    let taken = false
+  continued(): RetryPolicy {
+    let started = false
     return Schedule.fromStep(
       Effect.suspend(() => {
-        if (taken) return Schedule.toStep(this.policy)
-        taken = true
+        if (started) return Schedule.toStep(this.policy)
+        started = true
         return Effect.succeed((now: number, error: Parameters<RetryDecision.Step>[1]) =>
           Effect.flatMap(this.step(now, error), (delay) =>
             delay === undefined

@@ -1,14 +1,13 @@
 /**
- * Going on with a stream that broke.
+ * Resuming a server stream that broke.
  *
- * A call that has delivered messages is not tried again by itself: nobody but the caller knows what the messages said and
- * how to ask for the rest. With a function from the request and the last message to the request for what comes after, a
- * stream goes on as if it had not broken.
+ * A call that has delivered messages is not retried by itself: only the caller knows how to request the rest. Given a
+ * function from the request and the last message to the next request, a stream continues as if it had not broken.
  *
- * What is delivered is never asked for again, the next call is only made when the reader wants more, and one deadline
- * bounds all of them. A message is progress: after it the policy's delays and attempts start over, once. Calls that are
- * tried again before they begin, as a client does by itself, go on with the same run of the policy: no delay comes twice and
- * no attempt is counted anew. The total time of a policy (`Retry.totalTimeout`) counts from the beginning of the reading.
+ * Delivered messages are not requested again, the next call is made only when the reader pulls, and one deadline bounds all
+ * calls. A message is progress: the policy's delays and attempts restart after it. The retries that the client itself makes
+ * before a call begins continue the same run of the policy, so no delay is repeated and no attempt is counted twice. A total
+ * timeout (`Retry.totalTimeout`) counts from the first call.
  */
 import { Clock, Duration, Effect, Exit, type Pull, Scope, Stream } from "effect"
 import { dual } from "effect/Function"
@@ -23,23 +22,23 @@ import * as RetryLoop from "./RetryLoop.ts"
 import * as RetryDecision from "./RetryDecision.ts"
 
 /**
- * How to go on.
+ * How to resume.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options<I, O> {
-  /** The request for what comes after the last message; `undefined` if there is no way to ask for it. */
+  /** The request for the messages after the last one; `undefined` if there is none. */
   readonly next: (request: I, last: O) => I | undefined
   /**
-   * Whether and when, in place of the client's own policy. Default: the policy of the context; without one a broken stream
-   * stays broken, and its call is tried again before it begins as its client does it.
+   * Whether and when to resume, instead of the client's own policy. Default: the policy of the context. Without one a
+   * broken stream fails, and only the client's retries before the first message remain.
    */
   readonly policy?: Retry.RetryPolicy | undefined
 }
 
 /**
- * What a client says of a method it made: the budget it pays from, and what others decided of the method.
+ * What a client attaches to its methods: its retry budget, and the policy of the method.
  *
  * @internal
  */
@@ -48,7 +47,7 @@ export interface Origin {
   readonly policy: MethodPolicy.MethodPolicy | undefined
 }
 
-/** Where a method has its origin. @internal */
+/** The property of a method that holds its origin. @internal */
 export const origin: unique symbol = Symbol.for("trunkline/attempts/Resume/origin")
 
 interface Source<in I, out O, out R> {
@@ -58,48 +57,48 @@ interface Source<in I, out O, out R> {
 
 type Chunk<O> = readonly [O, ...Array<O>]
 
-/** What a reading keeps to, from its first call to its last. */
-interface Terms<in out I, in out O, out R> {
+/** What holds for every call of a resumed stream. */
+interface Settings<in out I, in out O, out R> {
   readonly source: Source<I, O, R>
   readonly next: Options<I, O>["next"]
   readonly clock: Clock.Clock
   readonly deadline: Deadline.Deadline
   readonly budget: RetryBudget.RetryBudget
-  /** Whether a call that may have run can be made again as it was. */
+  /** Whether a call that may have run can be repeated. */
   readonly repeatable: boolean
-  /** Whether the reading has a policy, or leaves its calls to that of their client. */
-  readonly own: boolean
+  /** Whether there is a policy for resuming, or only the client's. */
+  readonly hasPolicy: boolean
   readonly run: PolicyRun
 }
 
-/** The call that is read now. */
-interface Open<out O, out R> {
+/** The call that is being read. */
+interface OpenCall<out O, out R> {
   readonly scope: Scope.Closeable
   readonly pull: Pull.Pull<Chunk<O>, RpcError.RpcError, void, R>
 }
 
-/** One reading of a stream, over as many calls as it takes. */
-class Reading<in out I, in out O, out R> {
-  readonly #terms: Terms<I, O, R>
+/** One stream, over as many calls as it takes. */
+class ResumedStream<in out I, in out O, out R> {
+  readonly #settings: Settings<I, O, R>
   readonly #outer: Scope.Scope
-  #asked: I
-  #open: Open<O, R> | undefined
-  /** The last message of the call that is read. */
+  #request: I
+  #open: OpenCall<O, R> | undefined
+  /** The last message of the call that is being read. */
   #last: { readonly message: O } | undefined
   #error: RpcError.RpcError | undefined
   #attempts: ReadonlyArray<RpcError.Attempt> = []
 
-  constructor(terms: Terms<I, O, R>, outer: Scope.Scope, request: I) {
-    this.#terms = terms
+  constructor(settings: Settings<I, O, R>, outer: Scope.Scope, request: I) {
+    this.#settings = settings
     this.#outer = outer
-    this.#asked = request
+    this.#request = request
   }
 
   readonly pull: Pull.Pull<Chunk<O>, RpcError.RpcError, void, R> = Effect.suspend(() =>
     Effect.catchTag(
       Effect.map(this.#open === undefined ? this.#begin() : this.#open.pull, (chunk) => {
         this.#last = { message: chunk.at(-1)! }
-        this.#terms.run.startOver()
+        this.#settings.run.restart()
         return chunk
       }),
       "RpcError",
@@ -107,11 +106,11 @@ class Reading<in out I, in out O, out R> {
     )
   )
 
-  /** Makes the next call. Until it begins it goes on with the policy's run, and it ends with the one deadline. */
+  /** Makes the next call, with the shared run of the policy and the shared deadline. */
   #begin(): Pull.Pull<Chunk<O>, RpcError.RpcError, void, R> {
-    const { deadline, own, run, source } = this.#terms
-    const calls = Stream.provideService(source(this.#asked), Deadline.Current, deadline)
-    const stream = own ? Stream.provideService(calls, Retry.Current, run.joined()) : calls
+    const { deadline, hasPolicy, run, source } = this.#settings
+    const calls = Stream.provideService(source(this.#request), Deadline.Current, deadline)
+    const stream = hasPolicy ? Stream.provideService(calls, Retry.Current, run.continued()) : calls
     return Effect.flatMap(Scope.fork(this.#outer), (scope) =>
       Effect.flatMap(Scope.provide(Stream.toPull(stream), scope), (pull) => {
         this.#open = { scope, pull }
@@ -120,28 +119,28 @@ class Reading<in out I, in out O, out R> {
     )
   }
 
-  /** Leaves the call that failed, and waits until the next one is due. */
+  /** Closes the call that failed, and waits for the delay before the next one. */
   readonly #recover = Effect.fnUntraced({ self: this }, function* (error: RpcError.RpcError) {
-    const { clock, deadline } = this.#terms
+    const { clock, deadline } = this.#settings
     const open = this.#open
     this.#open = undefined
     if (open !== undefined) yield* Scope.close(open.scope, Exit.void)
-    // That there was no time left to begin says less than what went wrong before.
-    if (this.#error !== undefined && RetryLoop.neverTried(error)) return yield* this.#told(this.#error, "deadline")
+    if (this.#error !== undefined && RetryLoop.timedOutUnsent(error))
+      return yield* this.#finalError(this.#error, "deadline")
     this.#error = error
-    const verdict = yield* this.#decide(error)
-    const delayMillis = typeof verdict === "string" ? 0 : verdict
+    const decision = yield* this.#decide(error)
+    const delayMillis = typeof decision === "string" ? 0 : decision
     this.#attempts = [...this.#attempts, ...error.attempts]
-    if (typeof verdict === "string") return yield* this.#told(error, verdict)
+    if (typeof decision === "string") return yield* this.#finalError(error, decision)
     this.#attempts = this.#attempts.map((attempt, i) =>
       i === this.#attempts.length - 1 ? { ...attempt, delayMillis } : attempt
     )
-    yield* Effect.sleep(Duration.millis(verdict))
+    yield* Effect.sleep(Duration.millis(decision))
     // A sleep may end late.
-    if (Deadline.nowUnsafe(clock) >= deadline) return yield* this.#told(error, "deadline")
+    if (Deadline.nowUnsafe(clock) >= deadline) return yield* this.#finalError(error, "deadline")
   })
 
-  #told(error: RpcError.RpcError, stopped: RpcError.Stopped): RpcError.RpcError {
+  #finalError(error: RpcError.RpcError, stopped: RpcError.Stopped): RpcError.RpcError {
     return RpcError.annotate(error, { attempts: this.#attempts, stopped })
   }
 
@@ -149,14 +148,14 @@ class Reading<in out I, in out O, out R> {
   readonly #decide = Effect.fnUntraced(
     { self: this },
     function* (error: RpcError.RpcError): Effect.fn.Return<RetryDecision.RetryDecision> {
-      const { budget, clock, deadline, run } = this.#terms
-      // A call that stopped before it began has asked the policy itself.
+      const { budget, clock, deadline, run } = this.#settings
+      // The client's own retries have already asked the policy.
       if (error.stopped !== undefined && error.stopped !== "committed") return error.stopped
       if (error.progress === "dropped") return "not_retryable"
       const wall = clock.currentTimeMillisUnsafe()
       const delay = yield* run.step(wall, error)
       if (delay === undefined) return yield* RetryDecision.whyStopped(run.policy, error, wall)
-      const refused = this.#goOn(error)
+      const refused = this.#advance(error)
       if (refused !== undefined) return refused
       const now = Deadline.nowUnsafe(clock)
       if (now + delay >= deadline) return "deadline"
@@ -164,49 +163,49 @@ class Reading<in out I, in out O, out R> {
     }
   )
 
-  /** Turns to what comes after the last message, or says why nothing can be asked for. */
-  #goOn(error: RpcError.RpcError): RpcError.Stopped | undefined {
+  /** Moves on to the next request, or returns why there is none. */
+  #advance(error: RpcError.RpcError): RpcError.Stopped | undefined {
     const last = this.#last
     this.#last = undefined
     if (last === undefined) {
-      return this.#terms.repeatable || !RetryDecision.mayHaveRun(error) ? undefined : "not_idempotent"
+      return this.#settings.repeatable || !RetryDecision.mayHaveRun(error) ? undefined : "not_idempotent"
     }
-    const rest = this.#terms.next(this.#asked, last.message)
+    const rest = this.#settings.next(this.#request, last.message)
     if (rest === undefined) return "committed"
-    this.#asked = rest
+    this.#request = rest
     return undefined
   }
 }
 
-/** Begins a reading: its deadline, its policy and its budget are those of the place where it is run. */
-const read = Effect.fnUntraced(function* <I, O, R>(source: Source<I, O, R>, options: Options<I, O>, request: I) {
+/** Starts a resumed stream, with the deadline, the policy and the budget of the context it runs in. */
+const start = Effect.fnUntraced(function* <I, O, R>(source: Source<I, O, R>, options: Options<I, O>, request: I) {
   const clock = yield* Clock.Clock
   const from = source[origin]
   const { deadlineMillis, idempotent } = MethodPolicy.applyTo(yield* CallOptions.Current, from?.policy)
   const since = Deadline.nowUnsafe(clock)
   const policy = options.policy ?? (yield* Retry.Current)
-  const terms: Terms<I, O, R> = {
+  const settings: Settings<I, O, R> = {
     source,
     next: options.next,
     clock,
     deadline: Math.min(yield* Deadline.Current, since + deadlineMillis),
     budget: from?.budget ?? (yield* RetryBudget.Current) ?? RetryBudget.infinite,
     repeatable: idempotent !== false,
-    own: policy !== undefined,
+    hasPolicy: policy !== undefined,
     run: new PolicyRun(policy ?? Retry.none, clock, since)
   }
-  return Stream.fromPull(Effect.succeed(new Reading(terms, yield* Effect.scope, request).pull))
+  return Stream.fromPull(Effect.succeed(new ResumedStream(settings, yield* Effect.scope, request).pull))
 })
 
 /**
- * Makes a method whose streams go on after they broke.
+ * Makes a method whose streams resume after they broke.
  *
- * The next request is made from the one before and the last message delivered; a call that broke before its first message is
- * made again as it was. A stream ends with its last error when the policy stops, the deadline cannot hold another call, or
+ * The next request is made from the previous one and the last delivered message; a call that broke before its first message
+ * is repeated. The stream fails with its last error when the policy stops, the deadline leaves no time for another call, or
  * the retry budget is used up.
  *
- * Of a method of a client the budget is the client's, and the deadline may be what a service config says of the method. A
- * function of one's own around it is not known to be a method; then the budget is that of the context, if it has one.
+ * For a method of a client, the budget is the client's and the method's service config applies. A function that wraps such a
+ * method is not recognized as one; then the budget is the context's, if it has one.
  *
  * @example
  * import { Stream } from "effect"
@@ -241,5 +240,5 @@ export const resumable: {
   2,
   <I, O, R>(self: Source<I, O, R>, options: Options<I, O>) =>
     (request: I): Stream.Stream<O, RpcError.RpcError, R> =>
-      Stream.unwrap(read(self, options, request))
+      Stream.unwrap(start(self, options, request))
 )

@@ -1,12 +1,12 @@
 /**
- * Sending a stream of requests again.
+ * Retrying a call whose requests are a stream.
  *
- * A stream can be read once. A call that is declared replayable keeps its requests, as the bytes they were sent as, until the
- * server begins to answer; an attempt that fails before that is followed by one that reads what is kept first. What is kept
- * is bounded, per call and per client: beyond that the call is committed to the attempt it is on and keeps nothing.
+ * A stream can be read once. A call that is declared replayable buffers its encoded requests until the server begins to
+ * answer; the next attempt reads the buffer first. The buffer is bounded per call and per client: beyond the bound the call
+ * is committed to its current attempt and buffers no more.
  *
- * The source is read by fibers of the call and not of an attempt, so that no attempt takes a request with it when it ends,
- * and it is read only when an attempt wants more than is kept: back-pressure reaches it as if there were no log.
+ * Fibers of the call, not of an attempt, read the source, so that no request is lost when an attempt ends. They read it only
+ * when an attempt needs more than the buffer holds, so back-pressure reaches the source as if there were no buffer.
  */
 import { type Cause, Context, Effect, Exit, Fiber, Layer, Pull, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
@@ -14,18 +14,18 @@ import { requestBytes } from "../call/MessageBytes.ts"
 import type { Streaming, StreamResponse } from "../call/Interceptor.ts"
 import type { Method } from "../call/Method.ts"
 import * as RpcError from "../status/RpcError.ts"
-import { begin, type Begun } from "./StartedStream.ts"
+import { startAndAwaitHeaders, type StartedStream } from "./StartedStream.ts"
 
 /**
- * A stream of requests that has begun.
+ * An attempt of a streaming call that has started.
  *
  * @category models
  * @since 0.1.0
  */
-export type { Begun } from "./StartedStream.ts"
+export type { StartedStream } from "./StartedStream.ts"
 
 /**
- * How many bytes of encoded requests are kept.
+ * How many bytes of encoded requests are buffered.
  *
  * @category models
  * @since 0.1.0
@@ -60,11 +60,11 @@ export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Lim
 
 const mebibyte = 1024 * 1024
 
-/** What the calls of one client keep together. */
-export class Meter {
+/** How many bytes the calls of one client buffer together. */
+export class Usage {
   readonly perCallBytes: number
   readonly perClientBytes: number
-  kept = 0
+  bytes = 0
 
   constructor(options: Options) {
     this.perCallBytes = options.perCallBytes ?? mebibyte
@@ -76,36 +76,35 @@ type Source = Pull.Pull<readonly [unknown, ...Array<unknown>], RpcError.RpcError
 type Bytes = readonly [Uint8Array]
 
 /** The requests of one call, read by one attempt at a time. */
-class Log {
-  /** No attempt can begin from the first request any more. */
+class RequestBuffer {
+  /** Whether no further attempt can begin from the first request. */
   sealed = false
   #entries: Array<Uint8Array> = []
-  /** The place in `#entries` the attempt has read to. */
+  /** How many of `#entries` the current attempt has read. */
   #cursor = 0
   #bytes = 0
   #end: Exit.Exit<never, RpcError.RpcError | Cause.Done> | undefined
   #reading: Fiber.Fiber<void> | undefined
   readonly #source: Source
   readonly #encode: (request: unknown) => Uint8Array | RpcError.RpcError
-  readonly #meter: Meter
+  readonly #usage: Usage
   readonly #scope: Scope.Scope
 
   constructor(
     source: Source,
     encode: (request: unknown) => Uint8Array | RpcError.RpcError,
-    meter: Meter,
-    scope: Scope.Scope
+    { scope, usage }: { readonly usage: Usage; readonly scope: Scope.Scope }
   ) {
     this.#source = source
     this.#encode = encode
-    this.#meter = meter
+    this.#usage = usage
     this.#scope = scope
   }
 
-  /** Keeps nothing from now on but what the attempt has still to read. */
+  /** Stops buffering. Only what the current attempt has yet to read stays. */
   seal(): void {
     this.sealed = true
-    this.#meter.kept -= this.#bytes
+    this.#usage.bytes -= this.#bytes
     this.#bytes = 0
     this.#entries.splice(0, this.#cursor)
     this.#cursor = 0
@@ -126,7 +125,7 @@ class Log {
     return this.#end ?? Effect.andThen(this.#read, this.#pull)
   })
 
-  /** Reads on, or waits for whoever does. Leaving does not end the reading. */
+  /** Reads more of the source, or waits for the read under way. Interrupting the wait does not end the read. */
   readonly #read: Effect.Effect<unknown> = Effect.suspend(() =>
     this.#reading !== undefined
       ? Fiber.await(this.#reading)
@@ -139,14 +138,14 @@ class Log {
   readonly #more: Effect.Effect<void> = Effect.suspend(() => Effect.exit(this.#source)).pipe(
     Effect.map((exit) => {
       this.#reading = undefined
-      if (Exit.isSuccess(exit)) for (const request of exit.value) this.#keep(request)
+      if (Exit.isSuccess(exit)) for (const request of exit.value) this.#append(request)
       else this.#end = exit as Exit.Failure<never, RpcError.RpcError | Cause.Done>
-      // The caller's own failure is the call's end, not a reason to ask again.
+      // A failure of the caller's stream ends the call and is not retried.
       if (Exit.isFailure(exit) && !Pull.isDoneCause(exit.cause)) this.seal()
     })
   )
 
-  #keep(request: unknown): void {
+  #append(request: unknown): void {
     if (this.#end !== undefined) return
     const bytes = this.#encode(request)
     if (bytes instanceof RpcError.RpcError) {
@@ -156,38 +155,43 @@ class Log {
     this.#entries.push(bytes)
     if (this.sealed) return
     this.#bytes += bytes.length
-    this.#meter.kept += bytes.length
-    if (this.#bytes > this.#meter.perCallBytes || this.#meter.kept > this.#meter.perClientBytes) this.seal()
+    this.#usage.bytes += bytes.length
+    if (this.#bytes > this.#usage.perCallBytes || this.#usage.bytes > this.#usage.perClientBytes) this.seal()
   }
 }
 
-const alreadyBytes = { encode: (bytes: Uint8Array) => bytes, decode: (bytes: Uint8Array) => bytes }
+const identityCodec = { encode: (bytes: Uint8Array) => bytes, decode: (bytes: Uint8Array) => bytes }
+
+/** A call whose requests are buffered. */
+interface Buffered<out I> {
+  readonly requests: Stream.Stream<I, RpcError.RpcError>
+  readonly call: Call
+  readonly usage: Usage
+}
 
 /**
- * Runs a call whose requests are kept while they are sent. Its answer is there at once, and its parts when an attempt has
- * got that far: the caller may have to see it to go on with the requests.
+ * Runs a call whose requests are buffered while they are sent. The response is returned at once and its parts complete as an
+ * attempt gets there: the caller may need them to produce further requests. `retried` runs the attempts.
  */
 export const run = Effect.fnUntraced(function* <I, O>(
   next: Streaming,
   method: Method<I, O>,
-  requests: Stream.Stream<I, RpcError.RpcError>,
-  call: Call,
-  meter: Meter,
-  tried: (
-    attempt: Effect.Effect<Begun<O>, RpcError.RpcError, Scope.Scope>,
+  { call, requests, usage }: Buffered<I>,
+  retried: (
+    attempt: Effect.Effect<StartedStream<O>, RpcError.RpcError, Scope.Scope>,
     sealed: () => boolean
   ) => Effect.Effect<StreamResponse<O>, RpcError.RpcError, Scope.Scope>
 ): Effect.fn.Return<StreamResponse<O>, RpcError.RpcError, Scope.Scope> {
   const source = (yield* Stream.toPull(requests)) as Source
   const encode = (request: unknown) => requestBytes(method, request as I, call, call.peer ?? "")
-  const log = new Log(source, encode, meter, yield* Effect.scope)
-  yield* Effect.addFinalizer(() => Effect.sync(() => log.seal()))
+  const buffer = new RequestBuffer(source, encode, { usage, scope: yield* Effect.scope })
+  yield* Effect.addFinalizer(() => Effect.sync(() => buffer.seal()))
 
-  const inBytes: Method<Uint8Array, O> = { ...method, request: alreadyBytes }
-  const attempt = begin(Effect.suspend(() => next(inBytes, log.requests, call)))
+  const bytesMethod: Method<Uint8Array, O> = { ...method, request: identityCodec }
+  const attempt = startAndAwaitHeaders(Effect.suspend(() => next(bytesMethod, buffer.requests, call)))
   const answer = Effect.tap(
-    tried(attempt, () => log.sealed),
-    () => Effect.sync(() => log.seal())
+    retried(attempt, () => buffer.sealed),
+    () => Effect.sync(() => buffer.seal())
   )
   const fiber = yield* Effect.forkScoped(answer, { startImmediately: true })
   const response = Fiber.join(fiber)

@@ -1,7 +1,7 @@
 /**
  * Whether a failed attempt is followed by another.
  *
- * The policy is asked first; what it allows may still be too dangerous, too late or too much.
+ * The policy decides first. What it allows may still be unsafe to repeat, too late for the deadline, or beyond the budget.
  */
 import { Duration, Effect, Pull, Schedule } from "effect"
 import type { Call } from "../call/Call.ts"
@@ -14,10 +14,10 @@ import type { RetryBudget } from "../retry/RetryBudget.ts"
 /** Milliseconds until the next attempt, or why there is none. */
 export type RetryDecision = number | Stopped
 
-/** A policy under way: the milliseconds it says, or `undefined` when it stops. */
+/** A run of a policy: from an error to the delay in milliseconds, or `undefined` when the policy stops. */
 export type Step = (now: number, error: RpcError) => Effect.Effect<number | undefined>
 
-/** Starts a policy, for a call that has been running for so many milliseconds. */
+/** Starts a run of a policy, for a call that has been running for `elapsedMillis`. */
 export const start = (policy: Retry.RetryPolicy, elapsedMillis: number): Effect.Effect<Step> =>
   Effect.map(
     Effect.provideService(Schedule.toStep(policy), Retry.Elapsed, elapsedMillis),
@@ -29,13 +29,13 @@ export const start = (policy: Retry.RetryPolicy, elapsedMillis: number): Effect.
         )
   )
 
-/** What an error that its policy tries again says to the budget. */
+/** The outcome that the budget observes for an error that is retried. */
 export const outcomeOf = (error: RpcError): Outcome.Outcome =>
   Outcome.of(error) === "rejected" ? "rejected" : "failure"
 
 /**
- * Why a policy stopped: the server wished it, or the policy has come to a limit, which is so if it would try this error
- * again had it just begun.
+ * Why a policy stopped: the server asked for no more attempts, the policy does not retry the error, or the policy has
+ * reached a limit. It has reached a limit if a new run of it would retry the error.
  */
 export const whyStopped = (policy: Retry.RetryPolicy, error: RpcError, now: number): Effect.Effect<Stopped> =>
   Pushback.of(error)._tag === "Stop"
@@ -45,29 +45,38 @@ export const whyStopped = (policy: Retry.RetryPolicy, error: RpcError, now: numb
         Effect.map((delay) => (delay === undefined ? "not_retryable" : "attempts"))
       )
 
-/** Whether an attempt that ended so may have been seen by a handler. */
+/** Whether a handler may have seen the attempt that ended with this error. */
 export const mayHaveRun = (error: RpcError): boolean => error.progress !== "not_started" && error.progress !== "refused"
 
-/** What stands against another attempt that the policy wants after `delay`. */
-const objection = (error: RpcError, call: Call, delay: number, now: number, committed: boolean): Stopped | undefined =>
+/** An attempt that has failed, and what decides whether its call makes another. */
+export interface FailedAttempt {
+  readonly call: Call
+  /** When it ended, in milliseconds of the monotonic clock. */
+  readonly now: number
+  readonly policy: Retry.RetryPolicy
+  /** The policy's run for this call. */
+  readonly step: Step
+  readonly budget: RetryBudget
+  /** Whether the call is committed to this attempt. */
+  readonly committed: boolean
+}
+
+/** Why a call makes no attempt that would begin at `start`, though its policy allows one. */
+const objection = (error: RpcError, { call, committed }: FailedAttempt, start: number): Stopped | undefined =>
   committed
     ? "committed"
     : call.options.idempotent === false && mayHaveRun(error)
       ? "not_idempotent"
-      : now + delay < call.deadline
+      : start < call.deadline
         ? undefined
         : "deadline"
 
-/** Decides what follows an attempt of this call. `committed` says that it is too late for another. */
+/** Decides what follows a failed attempt. */
 export const decide = Effect.fnUntraced(function* (
   error: RpcError,
-  call: Call,
-  now: number,
-  policy: Retry.RetryPolicy,
-  step: Step,
-  budget: RetryBudget,
-  committed: boolean
+  attempt: FailedAttempt
 ): Effect.fn.Return<RetryDecision> {
+  const { budget, call, now, policy, step } = attempt
   if (error.progress === "dropped" || Outcome.isOfTheCall(error)) return "not_retryable"
   const wall = call.clock.currentTimeMillisUnsafe()
   const delay = yield* step(wall, error)
@@ -77,5 +86,5 @@ export const decide = Effect.fnUntraced(function* (
     return stopped
   }
   budget.observe(outcomeOf(error), now)
-  return objection(error, call, delay, now, committed) ?? (budget.withdraw(now) ? delay : "budget")
+  return objection(error, attempt, now + delay) ?? (budget.withdraw(now) ? delay : "budget")
 })

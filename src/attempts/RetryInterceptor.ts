@@ -1,15 +1,15 @@
 /**
- * The attempts of calls, as an interceptor: where a client's policies meet.
+ * The attempts of calls, as an interceptor: applies the retry and hedging policies of a client.
  *
- * A call is tried once, or hedged, or retried. What the call says of itself wins over what its method's policy says, and
- * that wins over the client. A call that succeeds at first costs a look at whether it is hedged and a note to the budget.
+ * A call is sent once, hedged, or retried. The call's own policy wins over its method's policy, and that over the client's.
+ * A call that succeeds at first costs a check for hedging and one observation of the budget.
  */
 import { Cause, Effect, type Fiber } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Interceptor, Streaming, StreamResponse, Unary } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
 import * as RpcError from "../status/RpcError.ts"
-import { begin, type Begun, committed, start } from "./StartedStream.ts"
+import { commit, start, startAndAwaitHeaders, type StartedStream } from "./StartedStream.ts"
 import * as Commitment from "./Commitment.ts"
 import * as Hedge from "../retry/Hedge.ts"
 import * as HedgeRace from "./HedgeRace.ts"
@@ -22,47 +22,54 @@ import * as RetryLoop from "./RetryLoop.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
-/** What one client knows of how its calls are tried. */
-class Attempts {
+/** The policies of one client, and the state its calls share. */
+class ClientAttempts {
   readonly budget: RetryBudget.RetryBudget
-  readonly replays: RetryBuffer.Meter
-  /** Whether calls may be hedged that do not ask for it themselves. */
+  readonly buffers: RetryBuffer.Usage
+  /** Whether calls may be hedged that have no hedging policy of their own. */
   readonly hedges: boolean
   readonly #policies: ReadonlyMap<Method.Any, MethodPolicy>
   readonly #retry: Retry.RetryPolicy | undefined
   readonly #hedge: Hedge.Hedge | undefined
-  /** Latencies belong to a method and, since calls may bring policies of their own, to who asks for them. */
+  /** By hedging policy, since calls may bring their own, and by method. */
   readonly #latencies = new WeakMap<Hedge.Hedge, Map<Method.Any, LatencyWindow>>()
 
   constructor(
     policies: ReadonlyMap<Method.Any, MethodPolicy>,
-    retry: Retry.RetryPolicy | undefined,
-    hedge: Hedge.Hedge | undefined,
-    budget: RetryBudget.RetryBudget,
-    replays: RetryBuffer.Meter
+    {
+      budget,
+      buffers,
+      hedge,
+      retry
+    }: {
+      readonly retry: Retry.RetryPolicy | undefined
+      readonly hedge: Hedge.Hedge | undefined
+      readonly budget: RetryBudget.RetryBudget
+      readonly buffers: RetryBuffer.Usage
+    }
   ) {
     this.#policies = policies
     this.#retry = retry
     this.#hedge = hedge
     this.budget = budget
     this.hedges = hedge !== undefined || [...policies.values()].some((policy) => policy.hedge !== undefined)
-    this.replays = replays
+    this.buffers = buffers
   }
 
-  /** The policy of a call; one that the context gave the client too is the client's, not the call's own. */
+  /** The policy of a call. A policy in the context that the client was made with is the client's, not the call's own. */
   retry(fiber: AnyFiber, method: Method.Any): Retry.RetryPolicy {
     const own = fiber.getRef(Retry.Current)
     return (own !== this.#retry ? own : undefined) ?? this.#policies.get(method)?.retry ?? this.#retry ?? Retry.none
   }
 
-  /** How a call is hedged, unless it is retried: what says one thing closer to the call wins. */
+  /** How a call is hedged, if at all. Between a retry policy and a hedging policy, the one closer to the call wins. */
   hedge(fiber: AnyFiber, method: Method.Any, call: Call): Hedge.Hedge | undefined {
     const own = fiber.getRef(Hedge.Current)
-    const hedge = own !== undefined && own !== this.#hedge ? own : this.#further(fiber, method)
+    const hedge = own !== undefined && own !== this.#hedge ? own : this.#inherited(fiber, method)
     return hedge === undefined || hedge.maxAttempts < 2 || call.options.idempotent === false ? undefined : hedge
   }
 
-  #further(fiber: AnyFiber, method: Method.Any): Hedge.Hedge | undefined {
+  #inherited(fiber: AnyFiber, method: Method.Any): Hedge.Hedge | undefined {
     const policy = this.#policies.get(method)
     const hedge = policy?.hedge ?? (policy?.retry === undefined ? this.#hedge : undefined)
     if (hedge === undefined) return undefined
@@ -70,13 +77,17 @@ class Attempts {
     return retry === undefined || retry === this.#retry ? hedge : undefined
   }
 
-  /** The call went well. */
-  earn<A>(call: Call, response: A): A {
+  /** Reports the success of a call to the budget. */
+  succeeded<A>(call: Call, response: A): A {
     this.budget.observe("success", call.start)
     return response
   }
 
-  latencies(hedge: Hedge.Hedge, method: Method.Any): LatencyWindow | undefined {
+  hedged(hedge: Hedge.Hedge, method: Method.Any): HedgeRace.Options {
+    return { hedge, budget: this.budget, latencies: this.#latenciesOf(hedge, method) }
+  }
+
+  #latenciesOf(hedge: Hedge.Hedge, method: Method.Any): LatencyWindow | undefined {
     if (typeof hedge.after === "number") return undefined
     let byMethod = this.#latencies.get(hedge)
     if (byMethod === undefined) this.#latencies.set(hedge, (byMethod = new Map()))
@@ -86,10 +97,10 @@ class Attempts {
   }
 }
 
-/** A call without time is not sent. */
-const tooLate = (method: Method.Any) =>
+/** The error of a call whose deadline has passed before it is sent. */
+const deadlineExceeded = (method: Method.Any) =>
   Effect.fail(
-    RpcError.make("DEADLINE_EXCEEDED", "no time was left to begin", {
+    RpcError.make("DEADLINE_EXCEEDED", "the deadline had passed before the call was sent", {
       method: method.path,
       stopped: "deadline",
       progress: "not_started"
@@ -97,7 +108,7 @@ const tooLate = (method: Method.Any) =>
   )
 
 const unary =
-  (client: Attempts) =>
+  (client: ClientAttempts) =>
   (next: Unary): Unary => {
     const retried: Unary = (method, request, call) => {
       const attempt = next(method, request, call)
@@ -108,80 +119,79 @@ const unary =
           if (failure === undefined || cause.reasons.length > 1) return Effect.failCause(cause)
           return Effect.withFiber((fiber) =>
             Effect.map(
-              RetryLoop.afterFailure(
-                attempt,
-                call,
-                client.retry(fiber, method),
-                client.budget,
-                failure.error,
-                Commitment.ofUnary(method, call)
-              ),
-              (response) => client.earn(call, response)
+              RetryLoop.afterFailure(attempt, call, {
+                policy: client.retry(fiber, method),
+                budget: client.budget,
+                commitment: Commitment.ofUnary(method, call),
+                firstError: failure.error
+              }),
+              (response) => client.succeeded(call, response)
             )
           )
         },
-        onSuccess: (response) => Effect.succeed(client.earn(call, response))
+        onSuccess: (response) => Effect.succeed(client.succeeded(call, response))
       })
     }
     return (method, request, call) => {
-      if (call.attemptDeadline <= call.start) return tooLate(method)
+      if (call.attemptDeadline <= call.start) return deadlineExceeded(method)
       if (!client.hedges && !call.options.hedged) return retried(method, request, call)
       return Effect.withFiber((fiber) => {
         const hedge = client.hedge(fiber, method, call)
         if (hedge === undefined) return retried(method, request, call)
-        const attempt = (copy: Call) => next(method, request, copy)
-        const racer = { attempt, leave: () => Effect.void, committed: Commitment.ofUnary(method, call) }
-        return HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method))
+        const attempts = {
+          run: (copy: Call) => next(method, request, copy),
+          discard: () => Effect.void,
+          commitment: Commitment.ofUnary(method, call)
+        }
+        return HedgeRace.run(attempts, call, client.hedged(hedge, method))
       })
     }
   }
 
-/** Begins a stream, and again as the call's policy says. */
-const retried = <O, R>(
-  client: Attempts,
-  fiber: AnyFiber,
-  method: Method.Any,
-  call: Call,
-  attempt: Effect.Effect<Begun<O>, RpcError.RpcError, R>,
-  commitment: Commitment.Commitment = Commitment.begun
-) =>
-  Effect.catch(attempt, (error) =>
-    RetryLoop.afterFailure(attempt, call, client.retry(fiber, method), client.budget, error, commitment)
-  )
-
 const stream =
-  (client: Attempts) =>
+  (client: ClientAttempts) =>
   (next: Streaming): Streaming =>
   (method, requests, call) =>
     Effect.withFiber((fiber) => {
-      if (call.attemptDeadline <= call.start) return tooLate(method)
-      const caller = <O>({ response }: Begun<O>): StreamResponse<O> => committed(response, call, client.budget)
-      // A transport that fails to start a stream has not touched its requests; one that has started has.
+      if (call.attemptDeadline <= call.start) return deadlineExceeded(method)
+      const { budget } = client
+      const committed = <O>({ response }: StartedStream<O>): StreamResponse<O> => commit(response, call, budget)
+      /** Starts the stream, and retries that by the policy of the call. */
+      const retried = <O, R>(
+        attempt: Effect.Effect<StartedStream<O>, RpcError.RpcError, R>,
+        commitment: Commitment.Commitment = Commitment.onHeaders
+      ) =>
+        Effect.map(
+          Effect.catch(attempt, (firstError) => {
+            const policy = client.retry(fiber, method)
+            return RetryLoop.afterFailure(attempt, call, { policy, budget, commitment, firstError })
+          }),
+          committed
+        )
+      // A transport that fails to start a stream has not read its requests; one that has started may have.
       if (method.kind !== "server_streaming") {
         return call.options.replayable
-          ? RetryBuffer.run(next, method, requests, call, client.replays, (attempt, sealed) =>
-              Effect.map(retried(client, fiber, method, call, attempt, Commitment.orSealed(sealed)), caller)
+          ? RetryBuffer.run(next, method, { requests, call, usage: client.buffers }, (attempt, sealed) =>
+              retried(attempt, Commitment.onHeadersOrSealed(sealed))
             )
-          : Effect.map(retried(client, fiber, method, call, start(next(method, requests, call))), caller)
+          : retried(start(next(method, requests, call)))
       }
       const hedge = client.hedge(fiber, method, call)
-      if (hedge === undefined) {
-        return Effect.map(retried(client, fiber, method, call, begin(next(method, requests, call))), caller)
+      if (hedge === undefined) return retried(startAndAwaitHeaders(next(method, requests, call)))
+      const attempts = {
+        run: (copy: Call) => startAndAwaitHeaders(next(method, requests, copy)),
+        discard: <O>({ discard }: StartedStream<O>) => discard,
+        commitment: Commitment.onHeaders
       }
-      const racer = {
-        attempt: (copy: Call) => begin(next(method, requests, copy)),
-        leave: <O>({ leave }: Begun<O>) => leave,
-        committed: Commitment.begun
-      }
-      return Effect.map(HedgeRace.run(racer, call, hedge, client.budget, client.latencies(hedge, method)), caller)
+      return Effect.map(HedgeRace.run(attempts, call, client.hedged(hedge, method)), committed)
     })
 
 /**
- * Tries the calls of one client, with the policies of the context and of its methods. The budget is the context's or one
- * of its own.
+ * Makes the attempts of the calls of one client, by the policies of the context and of its methods. The budget is the
+ * context's, else a new one.
  *
- * A server stream is tried again only until its server begins to answer. A call whose requests are a stream is tried again
- * until the first of them is taken, or, if it is `replayable`, until the answer begins or they are too many to keep.
+ * A server stream is retried until its server begins to answer. A call whose requests are a stream is retried until its
+ * first request is read, or, if the call is `replayable`, until the answer begins or the requests exceed the buffer.
  *
  * @category interceptors
  * @since 0.1.0
@@ -189,12 +199,11 @@ const stream =
 export const make = Effect.fnUntraced(function* (
   policies: ReadonlyMap<Method.Any, MethodPolicy>
 ): Effect.fn.Return<Interceptor> {
-  const client = new Attempts(
-    policies,
-    yield* Retry.Current,
-    yield* Hedge.Current,
-    (yield* RetryBudget.Current) ?? (yield* RetryBudget.make()),
-    new RetryBuffer.Meter(yield* RetryBuffer.Limits)
-  )
+  const client = new ClientAttempts(policies, {
+    retry: yield* Retry.Current,
+    hedge: yield* Hedge.Current,
+    budget: (yield* RetryBudget.Current) ?? (yield* RetryBudget.make()),
+    buffers: new RetryBuffer.Usage(yield* RetryBuffer.Limits)
+  })
   return { unary: unary(client), stream: stream(client) }
 })

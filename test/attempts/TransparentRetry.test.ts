@@ -1,7 +1,7 @@
 /** What is tried again for nothing, and how often. */
 import { assert, describe, it } from "@effect/vitest"
 import { RpcError } from "trunkline"
-import { FreeTries, guard } from "../../src/attempts/TransparentRetry.ts"
+import { maxRaces, TransparentRetries } from "../../src/attempts/TransparentRetry.ts"
 import { callWith } from "../support/peers.ts"
 
 const failed = (
@@ -12,7 +12,7 @@ const failed = (
 
 /** How many of so many attempts in a row are forgiven that end so. */
 const forgiven = (error: RpcError.RpcError, connectionClosing: boolean, attempts = 200): number => {
-  const free = new FreeTries()
+  const free = new TransparentRetries()
   const call = callWith({})
   call.connectionClosing = connectionClosing
   let count = 0
@@ -20,11 +20,16 @@ const forgiven = (error: RpcError.RpcError, connectionClosing: boolean, attempts
   return count
 }
 
-describe("FreeTries", () => {
+describe("TransparentRetries", () => {
   it.each([
-    ["what never left, up to a guard", failed("not_started", "UNAVAILABLE", "a:1"), false, guard],
+    ["what never left, up to a maxRaces", failed("not_started", "UNAVAILABLE", "a:1"), false, maxRaces],
     ["what a server refused, once", failed("refused", "UNAVAILABLE", "a:1"), false, 1],
-    ["what met the goodbye of its connection, up to a guard", failed("refused", "UNAVAILABLE", "a:1"), true, guard],
+    [
+      "what met the goodbye of its connection, up to a maxRaces",
+      failed("refused", "UNAVAILABLE", "a:1"),
+      true,
+      maxRaces
+    ],
     ["nothing that a handler may have seen", failed("processed", "UNAVAILABLE", "a:1"), true, 0],
     ["nothing that says no progress", failed(undefined, "UNAVAILABLE", "a:1"), true, 0],
     ["nothing that had no peer", failed("not_started"), false, 0],

@@ -127,17 +127,21 @@ describe("a fixed delay", () => {
       for (let turn = 4; turn <= 40; turn++) {
         const won: Array<number> = []
         const left: Array<number> = []
-        const racer = {
-          attempt: ({ attempt }: Call.Call) =>
+        const attempts = {
+          run: ({ attempt }: Call.Call) =>
             Effect.map(Effect.sleep(attempt === 1 ? 200 : 100), () => {
               won.push(attempt)
               return attempt
             }),
-          leave: (attempt: number) => Effect.sync(() => left.push(attempt)),
-          committed: () => false
+          discard: (attempt: number) => Effect.sync(() => left.push(attempt)),
+          commitment: () => false
         }
         const call = new Call.Call(CallOptions.Current.defaultValue(), yield* Clock.Clock, Deadline.none)
-        const race = HedgeRace.run(racer, call, after100, RetryBudget.infinite, undefined)
+        const race = HedgeRace.run(attempts, call, {
+          hedge: after100,
+          budget: RetryBudget.infinite,
+          latencies: undefined
+        })
         const fiber = yield* Effect.forkChild(Effect.provideService(race, Scheduler.MaxOpsBeforeYield, turn))
         for (let i = 0; i < 5; i++) {
           for (let j = 0; j < 100; j++) yield* Effect.yieldNow
