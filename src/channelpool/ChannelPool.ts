@@ -25,23 +25,7 @@ import * as ChannelPoolSnapshot from "./ChannelPoolSnapshot.ts"
 import type { ChannelSnapshot, Snapshot } from "./ChannelPoolSnapshot.ts"
 
 /**
- * How many connections one endpoint has, and how calls are spread over them.
- *
- * @category models
- * @since 0.1.0
- */
-export type { Options } from "./ChannelPoolOptions.ts"
-
-/**
- * Options that contradict each other or themselves.
- *
- * @category errors
- * @since 0.1.0
- */
-export { InvalidChannelPool } from "./ChannelPoolOptions.ts"
-
-/**
- * The connections of one endpoint as they are now, and their counts.
+ * The connections of one endpoint as they are now, and what has happened to them.
  *
  * @category models
  * @since 0.1.0
@@ -82,20 +66,9 @@ const snapshot = (group: ChannelGroup): Snapshot => ({
   failedFallbacks: group.keys.failedFallbacks
 })
 
-/**
- * Makes a connector whose connections are groups of connections of the connector in the context, and the service that
- * shows them. An `Affinity` in the context binds the calls of a key to one connection of a group.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const make = Effect.fnUntraced(function* (
-  options?: Options
-): Effect.fn.Return<
-  { readonly connector: Connector["Service"]; readonly channelPool: ChannelPool["Service"] },
-  InvalidChannelPool,
-  Connector | Scope.Scope
-> {
+const build = Effect.fnUntraced(function* (
+  options: Options | undefined
+): Effect.fn.Return<Context.Context<Connector | ChannelPool>, InvalidChannelPool, Connector | Scope.Scope> {
   const settings = yield* Effect.fromResult(read(options))
   const connector = yield* Connector
   const clock = yield* Clock.Clock
@@ -104,7 +77,7 @@ export const make = Effect.fnUntraced(function* (
   const measure = yield* ChannelPoolMetrics.make
   const groups = new Set<ChannelGroup>()
 
-  const grouped = Connector.of({
+  const pooled = Connector.of({
     connect: Effect.fnUntraced(function* (endpoint) {
       // Connections close at the same time.
       const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
@@ -124,7 +97,7 @@ export const make = Effect.fnUntraced(function* (
   const service = ChannelPool.of({ snapshot: Effect.sync(() => [...groups].map(snapshot)) })
   const shown = Effect.map(service.snapshot, (groups) => groups.map(ChannelPoolSnapshot.make))
   yield* Introspection.register({ _tag: "ChannelPool", read: shown })
-  return { connector: grouped, channelPool: service }
+  return Context.make(Connector, pooled).pipe(Context.add(ChannelPool, service))
 })
 
 /**
@@ -146,13 +119,7 @@ export const make = Effect.fnUntraced(function* (
  */
 export const layer = (options?: Options): Layer.Layer<Connector | ChannelPool, InvalidChannelPool, Connector> =>
   // Fresh, because what it makes depends on where it is provided.
-  Layer.fresh(
-    Layer.effectContext(
-      Effect.map(make(options), ({ channelPool, connector }) =>
-        Context.make(Connector, connector).pipe(Context.add(ChannelPool, channelPool))
-      )
-    )
-  )
+  Layer.fresh(Layer.effectContext(build(options)))
 
 /**
  * `layer` with its options read from configuration.

@@ -10,7 +10,9 @@
 import { Data, Effect, Layer, Schema, SchemaIssue, String } from "effect"
 import type { Connector } from "../transport/Connector.ts"
 import * as Affinity from "../affinity/Affinity.ts"
+import type { InvalidAffinity, MethodAffinity, ServiceDescriptor } from "../affinity/AffinityRule.ts"
 import * as ChannelPool from "../channelpool/ChannelPool.ts"
+import type * as ChannelPoolOptions from "../channelpool/ChannelPoolOptions.ts"
 
 /**
  * A file that cannot be read. `path` is where the problem is, such as `method[0].affinity.command`.
@@ -34,8 +36,8 @@ export class InvalidApiConfig extends Data.TaggedError("InvalidApiConfig")<{
  * @since 0.1.0
  */
 export interface ApiConfig {
-  readonly channelPool: ChannelPool.Options
-  readonly affinity: Pick<Affinity.Options, "onBind"> & { readonly methods: ReadonlyArray<Affinity.MethodAffinity> }
+  readonly channelPool: ChannelPoolOptions.Options
+  readonly affinity: Pick<Affinity.Options, "onBind"> & { readonly methods: ReadonlyArray<MethodAffinity> }
 }
 
 /** 64-bit numbers are texts in JSON of protobuf. */
@@ -98,7 +100,7 @@ const unresponsive = ({ unresponsiveCalls, unresponsiveDetectionMs }: Pool) =>
     ? { failures: unresponsiveCalls, silence: unresponsiveDetectionMs }
     : undefined
 
-const poolOf = (pool: Pool): ChannelPool.Options => {
+const poolOf = (pool: Pool): ChannelPoolOptions.Options => {
   const { fallbackToReady, maxConcurrentStreamsLowWatermark: watermark, maxSize, minSize } = pool
   // No size, as proto3 writes it, is the usual one.
   const max = maxSize === undefined || maxSize === 0 ? 10 : maxSize
@@ -161,10 +163,10 @@ export const decode = (json: unknown): Effect.Effect<ApiConfig, InvalidApiConfig
  */
 export const layer = (
   json: unknown,
-  services: ReadonlyArray<Affinity.ServiceDescriptor>
+  services: ReadonlyArray<ServiceDescriptor>
 ): Layer.Layer<
   Connector | ChannelPool.ChannelPool | Affinity.Affinity,
-  InvalidApiConfig | Affinity.InvalidAffinity | ChannelPool.InvalidChannelPool,
+  InvalidApiConfig | InvalidAffinity | ChannelPoolOptions.InvalidChannelPool,
   Connector
 > =>
   Layer.unwrap(
