@@ -1,7 +1,7 @@
 /**
- * The house, held against the imports of src: which room may import which, who may import third parties, no circles at
- * run time, small files with telling names, and no clock or dice of its own. To open a door, change the table and say
- * why; a door that makes a circle cannot be opened.
+ * The house, held against the imports of src: which room may import which, who may import third parties, no circles, not
+ * by type either, small files with telling names, and no clock or dice of its own. To open a door, change the table and
+ * say why; a door that makes a circle cannot be opened.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
@@ -312,19 +312,23 @@ const thirdParties = each(({ path, imports }) =>
     })
 )
 
-const noCycles: Rule = (sources) => {
+const cyclesOf = (sources: ReadonlyArray<Source>, counts: (one: Import) => boolean): ReadonlyArray<string> => {
   const byPath = new Map(sources.map((source) => [source.path, source]))
   const done = new Set<string>()
   const cycles: Array<string> = []
   const visit = (path: string, trail: ReadonlyArray<string>): void => {
     if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(" -> "))
     if (trail.includes(path) || done.has(path)) return
-    for (const { target, atRunTime } of byPath.get(path)?.imports ?? []) if (atRunTime) visit(target, [...trail, path])
+    for (const one of byPath.get(path)?.imports ?? []) if (counts(one)) visit(one.target, [...trail, path])
     done.add(path)
   }
   for (const path of byPath.keys()) visit(path, [])
   return cycles
 }
+
+const noCycles: Rule = (sources) => cyclesOf(sources, ({ atRunTime }) => atRunTime)
+
+const noTypeCycles: Rule = (sources) => cyclesOf(sources, () => true)
 
 const smallFiles = each(({ path, code }) =>
   code.length > maxCodeLines ? [`${path} has ${code.length} code lines, more than ${maxCodeLines}`] : []
@@ -368,6 +372,7 @@ describe("src", () => {
   it("leaves adapters to the one-liners and the program", () => assert.deepStrictEqual(adaptersApart(sources), []))
   it("stops third parties at the door", () => assert.deepStrictEqual(thirdParties(sources), []))
   it("has no import cycle at run time", () => assert.deepStrictEqual(noCycles(sources), []))
+  it("has no import cycle, not by type either", () => assert.deepStrictEqual(noTypeCycles(sources), []))
   it("has small files", () => assert.deepStrictEqual(smallFiles(sources), []))
   it("has telling file names", () => assert.deepStrictEqual(tellingNames(sources), []))
   it("takes time and chance from the context", () => assert.deepStrictEqual(noOwnClock(sources), []))
@@ -431,6 +436,16 @@ describe("each rule can say no", () => {
         "call/Method.ts": `import "./Call.ts"`
       }),
       ["call/Call.ts -> call/Deadline.ts -> call/Metadata.ts -> call/Call.ts"]
+    ))
+
+  it("to a cycle by type", () =>
+    assert.deepStrictEqual(
+      violations(noTypeCycles, {
+        "call/Call.ts": `import type { D } from "./Deadline.ts"`,
+        "call/Deadline.ts": `export type Of = import("./Call.ts").Call`,
+        "call/Metadata.ts": `import type { Call } from "./Call.ts"`
+      }),
+      ["call/Call.ts -> call/Deadline.ts -> call/Call.ts"]
     ))
 
   it("to a large file, counting neither comments nor blank lines", () =>

@@ -72,7 +72,7 @@ export class Peer {
   readonly _tag = "Peer"
   readonly id: string
   readonly endpoint: Endpoint
-  readonly stats: PeerStats = new PeerStats(this)
+  readonly stats: PeerStats<Peer> = new PeerStats(this)
   /** The ready connection, if there is one: what a call reads. */
   connection: ActiveConnection | undefined = undefined
   /** Whether it is closing or closed: nobody holds it any more. @internal */

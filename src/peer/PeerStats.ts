@@ -6,7 +6,6 @@
  */
 import type { RpcError } from "../status/RpcError.ts"
 import { ConnectionCounts } from "./ConnectionCounts.ts"
-import type { Peer } from "./Peer.ts"
 
 /**
  * How often a peer's connections were made, failed and were lost.
@@ -39,14 +38,14 @@ export interface PendingWatcher {
 }
 
 /**
- * Counts of calls, and the slots a load metric keeps its estimate in.
+ * Counts of calls, and the slots a load metric keeps its estimate in. `P` is what they are the numbers of: a `Peer`.
  *
  * @category models
  * @since 0.1.0
  */
-export class PeerStats {
+export class PeerStats<out P = unknown> {
   /** Whose numbers they are. */
-  readonly peer: Peer
+  readonly peer: P
   /** Leases not yet finished: all calls under way, streams that stay open among them. */
   pending = 0
   /** The load metric's estimate, in its own unit; 0 before the first observation. */
@@ -79,7 +78,7 @@ export class PeerStats {
   lastErrorAt = fraction
   readonly connections = new ConnectionCounts()
 
-  constructor(peer: Peer) {
+  constructor(peer: P) {
     this.peer = peer
     // Fields of fractions are made with one. The first fraction that comes later gives objects another shape, and code that
     // has met both is slower for good.

@@ -38,33 +38,17 @@ import * as SimulationClient from "./SimulationClient.ts"
 import { SimulationClock } from "./SimulationClock.ts"
 import * as Connection from "./SimulationConnection.ts"
 import { Log } from "./SimulationLog.ts"
+import type { Options } from "./SimulationOptions.ts"
 import { Report } from "./SimulationReport.ts"
 import { type Server, SimulationServer } from "./SimulationServer.ts"
 
 export { InvalidSimulation } from "./SimulationCheck.ts"
 export type { Client, Setting } from "./SimulationClient.ts"
+export type { Options } from "./SimulationOptions.ts"
 export type { EndedCall, Report } from "./SimulationReport.ts"
 export { down, failing, type Fault, frozen, slower, type Span, taking } from "./SimulationFault.ts"
 export type { Server } from "./SimulationServer.ts"
 export { constant, exponential, normal, type Times, uniform } from "./SimulationTimes.ts"
-
-/**
- * What to simulate.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Options {
-  /** They are called `server-0:1` and so on, in this order. */
-  readonly servers: ReadonlyArray<Server>
-  readonly clients: ReadonlyArray<SimulationClient.Client>
-  /** How long calls are begun. */
-  readonly duration: Duration.Input
-  /** How long calls may go on after that; what has not ended then is `unfinished`. Default 10 minutes. */
-  readonly drain?: Duration.Input | undefined
-  /** Another seed is another course of events. Default always the same one. */
-  readonly seed?: string | number | undefined
-}
 
 /** A source of chance of its own for each part, so that what one does changes nothing for another. */
 const chanceOf = (seed: string): (() => number) => {

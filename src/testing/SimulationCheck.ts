@@ -2,7 +2,7 @@
  * What is wrong with what a simulation was asked for.
  */
 import { Data, Duration, Option } from "effect"
-import type { Options } from "./Simulation.ts"
+import type { Options } from "./SimulationOptions.ts"
 
 /**
  * A simulation that cannot be. The message names the field.
