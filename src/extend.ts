@@ -47,13 +47,3 @@ export * as PoolStats from "./balancer/PoolStats.ts"
 export * as MetricDefinitions from "./telemetry/MetricDefinitions.ts"
 export * as ObservableMetric from "./telemetry/ObservableMetric.ts"
 export * as ChannelPoolMetricDefinitions from "./channelpool/ChannelPoolMetricDefinitions.ts"
-
-// What multi-endpoints, channel pools and affinities are made of.
-export * as AffinityRule from "./affinity/AffinityRule.ts"
-export * as ChannelPoolOptions from "./channelpool/ChannelPoolOptions.ts"
-export * as MultiEndpointConfig from "./multiendpoint/MultiEndpointConfig.ts"
-export * as MultiEndpointError from "./multiendpoint/MultiEndpointError.ts"
-export * as MultiEndpointSnapshot from "./multiendpoint/MultiEndpointSnapshot.ts"
-export * as MultiEndpointState from "./multiendpoint/MultiEndpointState.ts"
-export * as ErrorRate from "./multiendpoint/ErrorRate.ts"
-export * as PriorityList from "./multiendpoint/PriorityList.ts"

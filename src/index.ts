@@ -97,6 +97,7 @@ export * as Affinity from "./affinity/Affinity.ts"
 export * as Balancer from "./balancer/Balancer.ts"
 export * as ChannelPool from "./channelpool/ChannelPool.ts"
 export * as MultiEndpoint from "./multiendpoint/MultiEndpoint.ts"
+export * as MultiEndpointConfig from "./multiendpoint/MultiEndpointConfig.ts"
 export * as PickError from "./picker/PickError.ts"
 
 // Seeing it.

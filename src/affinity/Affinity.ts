@@ -20,6 +20,29 @@ import {
 } from "./AffinityRule.ts"
 
 /**
+ * The rule of a method and its command, and the parts of descriptors that rules are resolved with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type {
+  Command,
+  FieldDescriptor,
+  MessageDescriptor,
+  MethodAffinity,
+  Rule,
+  ServiceDescriptor
+} from "./AffinityRule.ts"
+
+/**
+ * A rule that fits no method or no field.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export { InvalidAffinity } from "./AffinityRule.ts"
+
+/**
  * How keys are found, and how long they are kept.
  *
  * @category models

@@ -8,34 +8,19 @@
  * @see https://grpc.io/docs/guides/auth
  */
 import { Effect, Result } from "effect"
+import type { CallCredentials } from "./CallTarget.ts"
 import * as RpcError from "../status/RpcError.ts"
 import * as DefaultMetadata from "./DefaultMetadata.ts"
 import type { Interceptor } from "./Interceptor.ts"
 import * as Metadata from "./Metadata.ts"
 
 /**
- * Who an attempt is sent to.
+ * Who an attempt is sent to, and what proves to it who calls.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Target {
-  /** The name the connection was opened for, `host:port` unless the endpoint has another. */
-  readonly authority: string
-  /** `package.Service`; with the authority it is the audience of a JWT, `https://authority/package.Service`. */
-  readonly service: string
-  /** Full method path, `/package.Service/Method`. */
-  readonly method: string
-}
-
-/**
- * What proves to a target who calls. It may be asked for many calls at one time; a failure that is not an `RpcError` ends
- * the call as `UNAUTHENTICATED`.
- *
- * @category models
- * @since 0.1.0
- */
-export type CallCredentials = (target: Target) => Effect.Effect<Metadata.Input, unknown>
+export type { CallCredentials, Target } from "./CallTarget.ts"
 
 /**
  * Credentials that are one bearer token, in `authorization`.

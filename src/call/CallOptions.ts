@@ -23,7 +23,7 @@
 import { Context, Duration } from "effect"
 import * as Ambient from "./Ambient.ts"
 import type { Combinator } from "./Ambient.ts"
-import type { CallCredentials } from "./CallCredentials.ts"
+import type { CallCredentials } from "./CallTarget.ts"
 import type { Encoding } from "./Compression.ts"
 import * as Metadata from "./Metadata.ts"
 

@@ -21,37 +21,15 @@ import * as ErrorDetails from "../status/ErrorDetails.ts"
 import * as RpcError from "../status/RpcError.ts"
 import { identity, type Interceptor } from "./Interceptor.ts"
 import type * as Method from "./Method.ts"
+import type { DeclaredError, ErrorClass, Tagged } from "./Method.ts"
 
 /**
- * An error with a tag.
+ * What a method declares: a class of errors with tags, and the code they travel under.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Tagged extends Error {
-  readonly _tag: string
-}
-
-/**
- * A class of errors, as `Schema.TaggedError` makes them.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ErrorClass<out E = Tagged> extends Schema.ConstraintCodec<E, unknown> {
-  readonly fields: { readonly _tag: { readonly schema: { readonly literal: string } } }
-}
-
-/**
- * A class of errors, and the code its errors travel under.
- *
- * @category models
- * @since 0.1.0
- */
-export interface DeclaredError<out E = unknown> {
-  readonly error: ErrorClass<E>
-  readonly code: Code
-}
+export type { DeclaredError, ErrorClass, Tagged } from "./Method.ts"
 
 /**
  * How a method declares an error: the class alone, or `withCode`.

@@ -13,7 +13,6 @@
  */
 import { Data, Function, Option, Predicate, Result } from "effect"
 import { problemOf, problemOfSetting } from "./MetadataField.ts"
-import type { MetadataKey } from "./MetadataKey.ts"
 
 /**
  * One value: text, or bytes for a `-bin` key.
@@ -52,6 +51,20 @@ export class MetadataError extends Data.TaggedError("MetadataError")<{
   override get message(): string {
     return `metadata key ${JSON.stringify(this.key)}: ${this.problem}`
   }
+}
+
+/**
+ * A key whose values are written as `A` and read as `B`. `MetadataKey` makes them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Key<in A, out B = A> {
+  /** In lower case. */
+  readonly name: string
+  readonly encode: (value: A) => Result.Result<Value, MetadataError>
+  /** The values of one entry: one, or several where they came joined. */
+  readonly decode: (value: Value) => Result.Result<ReadonlyArray<B>, MetadataError>
 }
 
 /**
@@ -167,7 +180,7 @@ export const override: {
 // Typed keys
 // ---------------------------------------------------------------------------------------------------------------------
 
-const encode = <A>(key: MetadataKey<A, unknown>, value: A): Value => Result.getOrThrow(key.encode(value))
+const encode = <A>(key: Key<A, unknown>, value: A): Value => Result.getOrThrow(key.encode(value))
 
 /**
  * Metadata of one typed key and its values in order. Like every function here that writes with a key, it throws
@@ -176,7 +189,7 @@ const encode = <A>(key: MetadataKey<A, unknown>, value: A): Value => Result.getO
  * @category constructors
  * @since 0.1.0
  */
-export const of = <A>(key: MetadataKey<A, unknown>, ...values: ReadonlyArray<A>): Metadata =>
+export const of = <A>(key: Key<A, unknown>, ...values: ReadonlyArray<A>): Metadata =>
   values.length === 0 ? empty : new Map([[key.name, values.map((value) => encode(key, value))]])
 
 /**
@@ -186,9 +199,9 @@ export const of = <A>(key: MetadataKey<A, unknown>, ...values: ReadonlyArray<A>)
  * @since 0.1.0
  */
 export const set: {
-  <A>(key: MetadataKey<A, unknown>, value: A): (self: Metadata) => Metadata
-  <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata
-} = Function.dual(3, <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata =>
+  <A>(key: Key<A, unknown>, value: A): (self: Metadata) => Metadata
+  <A>(self: Metadata, key: Key<A, unknown>, value: A): Metadata
+} = Function.dual(3, <A>(self: Metadata, key: Key<A, unknown>, value: A): Metadata =>
   new Map(self).set(key.name, [encode(key, value)])
 )
 
@@ -199,9 +212,9 @@ export const set: {
  * @since 0.1.0
  */
 export const append: {
-  <A>(key: MetadataKey<A, unknown>, value: A): (self: Metadata) => Metadata
-  <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata
-} = Function.dual(3, <A>(self: Metadata, key: MetadataKey<A, unknown>, value: A): Metadata =>
+  <A>(key: Key<A, unknown>, value: A): (self: Metadata) => Metadata
+  <A>(self: Metadata, key: Key<A, unknown>, value: A): Metadata
+} = Function.dual(3, <A>(self: Metadata, key: Key<A, unknown>, value: A): Metadata =>
   new Map(self).set(key.name, [...(self.get(key.name) ?? []), encode(key, value)])
 )
 
@@ -212,9 +225,9 @@ export const append: {
  * @since 0.1.0
  */
 export const remove: {
-  (key: MetadataKey<never, unknown> | string): (self: Metadata) => Metadata
-  (self: Metadata, key: MetadataKey<never, unknown> | string): Metadata
-} = Function.dual(2, (self: Metadata, key: MetadataKey<never, unknown> | string): Metadata => {
+  (key: Key<never, unknown> | string): (self: Metadata) => Metadata
+  (self: Metadata, key: Key<never, unknown> | string): Metadata
+} = Function.dual(2, (self: Metadata, key: Key<never, unknown> | string): Metadata => {
   const name = Predicate.isString(key) ? key.toLowerCase() : key.name
   return self.has(name) ? new Map([...self].filter(([other]) => other !== name)) : self
 })
@@ -226,15 +239,15 @@ export const remove: {
  * @since 0.1.0
  */
 export const all: {
-  <B>(key: MetadataKey<never, B>): (self: Metadata) => Result.Result<ReadonlyArray<B>, MetadataError>
-  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<ReadonlyArray<B>, MetadataError>
-} = Function.dual(2, <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<ReadonlyArray<B>, MetadataError> =>
+  <B>(key: Key<never, B>): (self: Metadata) => Result.Result<ReadonlyArray<B>, MetadataError>
+  <B>(self: Metadata, key: Key<never, B>): Result.Result<ReadonlyArray<B>, MetadataError>
+} = Function.dual(2, <B>(self: Metadata, key: Key<never, B>): Result.Result<ReadonlyArray<B>, MetadataError> =>
   Result.map(Result.all((self.get(key.name) ?? []).map(key.decode)), (values) => values.flat())
 )
 
 const readAt =
   (index: 0 | -1) =>
-  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<Option.Option<B>, MetadataError> => {
+  <B>(self: Metadata, key: Key<never, B>): Result.Result<Option.Option<B>, MetadataError> => {
     const value = self.get(key.name)?.at(index)
     return value === undefined
       ? Result.succeedNone
@@ -250,8 +263,8 @@ const readAt =
  * @since 0.1.0
  */
 export const first: {
-  <B>(key: MetadataKey<never, B>): (self: Metadata) => Result.Result<Option.Option<B>, MetadataError>
-  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<Option.Option<B>, MetadataError>
+  <B>(key: Key<never, B>): (self: Metadata) => Result.Result<Option.Option<B>, MetadataError>
+  <B>(self: Metadata, key: Key<never, B>): Result.Result<Option.Option<B>, MetadataError>
 } = Function.dual(2, readAt(0))
 
 /**
@@ -262,8 +275,8 @@ export const first: {
  * @since 0.1.0
  */
 export const last: {
-  <B>(key: MetadataKey<never, B>): (self: Metadata) => Result.Result<Option.Option<B>, MetadataError>
-  <B>(self: Metadata, key: MetadataKey<never, B>): Result.Result<Option.Option<B>, MetadataError>
+  <B>(key: Key<never, B>): (self: Metadata) => Result.Result<Option.Option<B>, MetadataError>
+  <B>(self: Metadata, key: Key<never, B>): Result.Result<Option.Option<B>, MetadataError>
 } = Function.dual(2, readAt(-1))
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -28,13 +28,7 @@ import * as Metadata from "./Metadata.ts"
  * @category models
  * @since 0.1.0
  */
-export interface MetadataKey<in A, out B = A> {
-  /** In lower case. */
-  readonly name: string
-  readonly encode: (value: A) => Result.Result<Metadata.Value, Metadata.MetadataError>
-  /** The values of one entry: one, or several where they came joined. */
-  readonly decode: (value: Metadata.Value) => Result.Result<ReadonlyArray<B>, Metadata.MetadataError>
-}
+export type MetadataKey<A, B = A> = Metadata.Key<A, B>
 
 /**
  * How the values of a key are written and read. Either direction may throw; the text of what is thrown goes nowhere.

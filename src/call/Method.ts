@@ -1,7 +1,8 @@
 /**
  * A method: its path, its kind, how its messages become bytes, and the errors it declares.
  */
-import type { DeclaredError } from "./DeclaredError.ts"
+import type { Schema } from "effect"
+import type { Code } from "../status/Code.ts"
 
 /**
  * Who sends one message and who sends many.
@@ -33,6 +34,37 @@ export interface Codec<in A, out B> {
   readonly subtype?: string | undefined
   readonly encode: (message: A) => Uint8Array
   readonly decode: (bytes: Uint8Array) => B
+}
+
+/**
+ * An error with a tag.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tagged extends Error {
+  readonly _tag: string
+}
+
+/**
+ * A class of errors, as `Schema.TaggedError` makes them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ErrorClass<out E = Tagged> extends Schema.ConstraintCodec<E, unknown> {
+  readonly fields: { readonly _tag: { readonly schema: { readonly literal: string } } }
+}
+
+/**
+ * A class of errors, and the code its errors travel under.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DeclaredError<out E = unknown> {
+  readonly error: ErrorClass<E>
+  readonly code: Code
 }
 
 /**

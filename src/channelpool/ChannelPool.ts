@@ -25,7 +25,23 @@ import * as ChannelPoolSnapshot from "./ChannelPoolSnapshot.ts"
 import type { ChannelSnapshot, Snapshot } from "./ChannelPoolSnapshot.ts"
 
 /**
- * The connections of one endpoint as they are now, and what has happened to them.
+ * How many connections one endpoint has, and how calls are spread over them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Options } from "./ChannelPoolOptions.ts"
+
+/**
+ * Options that contradict each other or themselves.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export { InvalidChannelPool } from "./ChannelPoolOptions.ts"
+
+/**
+ * The connections of one endpoint as they are now, and their counts.
  *
  * @category models
  * @since 0.1.0
@@ -66,9 +82,20 @@ const snapshot = (group: ChannelGroup): Snapshot => ({
   failedFallbacks: group.keys.failedFallbacks
 })
 
-const build = Effect.fnUntraced(function* (
-  options: Options | undefined
-): Effect.fn.Return<Context.Context<Connector | ChannelPool>, InvalidChannelPool, Connector | Scope.Scope> {
+/**
+ * Makes a connector whose connections are groups of connections of the connector in the context, and the service that
+ * shows them. An `Affinity` in the context binds the calls of a key to one connection of a group.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  options?: Options
+): Effect.fn.Return<
+  { readonly connector: Connector["Service"]; readonly channelPool: ChannelPool["Service"] },
+  InvalidChannelPool,
+  Connector | Scope.Scope
+> {
   const settings = yield* Effect.fromResult(read(options))
   const connector = yield* Connector
   const clock = yield* Clock.Clock
@@ -77,7 +104,7 @@ const build = Effect.fnUntraced(function* (
   const measure = yield* ChannelPoolMetrics.make
   const groups = new Set<ChannelGroup>()
 
-  const pooled = Connector.of({
+  const grouped = Connector.of({
     connect: Effect.fnUntraced(function* (endpoint) {
       // Connections close at the same time.
       const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
@@ -97,7 +124,7 @@ const build = Effect.fnUntraced(function* (
   const service = ChannelPool.of({ snapshot: Effect.sync(() => [...groups].map(snapshot)) })
   const shown = Effect.map(service.snapshot, (groups) => groups.map(ChannelPoolSnapshot.make))
   yield* Introspection.register({ _tag: "ChannelPool", read: shown })
-  return Context.make(Connector, pooled).pipe(Context.add(ChannelPool, service))
+  return { connector: grouped, channelPool: service }
 })
 
 /**
@@ -119,7 +146,13 @@ const build = Effect.fnUntraced(function* (
  */
 export const layer = (options?: Options): Layer.Layer<Connector | ChannelPool, InvalidChannelPool, Connector> =>
   // Fresh, because what it makes depends on where it is provided.
-  Layer.fresh(Layer.effectContext(build(options)))
+  Layer.fresh(
+    Layer.effectContext(
+      Effect.map(make(options), ({ channelPool, connector }) =>
+        Context.make(Connector, connector).pipe(Context.add(ChannelPool, channelPool))
+      )
+    )
+  )
 
 /**
  * `layer` with its options read from configuration.

@@ -10,9 +10,7 @@
 import { Data, Effect, Layer, Schema, SchemaIssue, String } from "effect"
 import type { Connector } from "../transport/Connector.ts"
 import * as Affinity from "../affinity/Affinity.ts"
-import type { InvalidAffinity, MethodAffinity, ServiceDescriptor } from "../affinity/AffinityRule.ts"
 import * as ChannelPool from "../channelpool/ChannelPool.ts"
-import type * as ChannelPoolOptions from "../channelpool/ChannelPoolOptions.ts"
 
 /**
  * A file that cannot be read. `path` is where the problem is, such as `method[0].affinity.command`.
@@ -36,8 +34,8 @@ export class InvalidApiConfig extends Data.TaggedError("InvalidApiConfig")<{
  * @since 0.1.0
  */
 export interface ApiConfig {
-  readonly channelPool: ChannelPoolOptions.Options
-  readonly affinity: Pick<Affinity.Options, "onBind"> & { readonly methods: ReadonlyArray<MethodAffinity> }
+  readonly channelPool: ChannelPool.Options
+  readonly affinity: Pick<Affinity.Options, "onBind"> & { readonly methods: ReadonlyArray<Affinity.MethodAffinity> }
 }
 
 /** 64-bit numbers are texts in JSON of protobuf. */
@@ -100,7 +98,7 @@ const unresponsive = ({ unresponsiveCalls, unresponsiveDetectionMs }: Pool) =>
     ? { failures: unresponsiveCalls, silence: unresponsiveDetectionMs }
     : undefined
 
-const poolOf = (pool: Pool): ChannelPoolOptions.Options => {
+const poolOf = (pool: Pool): ChannelPool.Options => {
   const { fallbackToReady, maxConcurrentStreamsLowWatermark: watermark, maxSize, minSize } = pool
   // No size, as proto3 writes it, is the usual one.
   const max = maxSize === undefined || maxSize === 0 ? 10 : maxSize
@@ -163,10 +161,10 @@ export const decode = (json: unknown): Effect.Effect<ApiConfig, InvalidApiConfig
  */
 export const layer = (
   json: unknown,
-  services: ReadonlyArray<ServiceDescriptor>
+  services: ReadonlyArray<Affinity.ServiceDescriptor>
 ): Layer.Layer<
   Connector | ChannelPool.ChannelPool | Affinity.Affinity,
-  InvalidApiConfig | InvalidAffinity | ChannelPoolOptions.InvalidChannelPool,
+  InvalidApiConfig | Affinity.InvalidAffinity | ChannelPool.InvalidChannelPool,
   Connector
 > =>
   Layer.unwrap(

@@ -15,10 +15,11 @@ import * as Target from "../discovery/Target.ts"
 import type { PickerPolicy } from "../picker/Picker.ts"
 import * as Introspection from "../introspection/Introspection.ts"
 import * as PowerOfTwo from "../picker/PowerOfTwo.ts"
+import type * as Interceptor from "../call/Interceptor.ts"
 import type { Code } from "../status/Code.ts"
 import type { Connector } from "../transport/Connector.ts"
 import { Transport } from "../transport/Transport.ts"
-import * as Invoker from "./MultiEndpointInvoker.ts"
+import * as MultiEndpointInvoker from "./MultiEndpointInvoker.ts"
 import type { InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
 import type { List } from "./PriorityList.ts"
 import { Lists } from "./Lists.ts"
@@ -37,12 +38,36 @@ import * as Snapshot from "./MultiEndpointSnapshot.ts"
 export type { Options as PoolOptions } from "./EndpointPools.ts"
 
 /**
- * Another endpoint has become current.
+ * A named list of endpoints, an endpoint of it, and the error rate at which it is left.
  *
  * @category models
  * @since 0.1.0
  */
-export type { Switch } from "./MultiEndpointSnapshot.ts"
+export type { Backend, ErrorRateOptions, List } from "./PriorityList.ts"
+
+/**
+ * The lists and pools as they are now, and a switch from one endpoint to another.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { ListSnapshot, PoolSnapshot, Snapshot, Switch } from "./MultiEndpointSnapshot.ts"
+
+/**
+ * The availability of an endpoint, and the reason of a switch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Availability, Reason } from "./MultiEndpointState.ts"
+
+/**
+ * Lists that cannot be used, and a name that no list has.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export { InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpointError.ts"
 
 /**
  * What a multi-endpoint transport is made of.
@@ -105,10 +130,16 @@ const codes: ReadonlyArray<Code> = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "UNAUTHE
 
 const peersOf = (endpoint: Endpoint): Discovery => Target.discovery(endpoint.id)
 
-const build = Effect.fnUntraced(function* <R>(
+/**
+ * Makes the invoker of named lists of endpoints, and the service that shows and replaces the lists. Connects at once.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* <R = never>(
   options: Options<R>
 ): Effect.fn.Return<
-  Context.Context<Transport | MultiEndpoint>,
+  { readonly invoker: Interceptor.Invoker; readonly multiEndpoint: MultiEndpoint["Service"] },
   InvalidMultiEndpoints | DiscoveryError,
   R | Connector | Scope.Scope
 > {
@@ -149,9 +180,7 @@ const build = Effect.fnUntraced(function* <R>(
     Reading.make(multiEndpoints, history, clock.currentTimeMillisUnsafe())
   )
   yield* Introspection.register({ _tag: "MultiEndpoint", read: shown })
-  return Context.make(MultiEndpoint, service).pipe(
-    Context.add(Transport, Invoker.make(lists, options.unknownName === "default"))
-  )
+  return { invoker: MultiEndpointInvoker.make(lists, options.unknownName === "default"), multiEndpoint: service }
 })
 
 /** The lists as a program sees and replaces them. */
@@ -205,7 +234,11 @@ const serviceOf = <R>(
 export const layer = <R = never>(
   options: Options<R>
 ): Layer.Layer<Transport | MultiEndpoint, InvalidMultiEndpoints | DiscoveryError, R | Connector> =>
-  Layer.effectContext(build(options))
+  Layer.effectContext(
+    Effect.map(make(options), ({ invoker, multiEndpoint }) =>
+      Context.make(MultiEndpoint, multiEndpoint).pipe(Context.add(Transport, invoker))
+    )
+  )
 
 /**
  * `layer` with its options read from configuration; `MultiEndpointConfig` reads the lists from JSON.

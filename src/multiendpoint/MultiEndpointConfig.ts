@@ -54,7 +54,7 @@ const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
  *
  * @example
  * import { Effect } from "effect"
- * import { MultiEndpointConfig } from "trunkline/extend"
+ * import { MultiEndpointConfig } from "trunkline"
  *
  * const bad = MultiEndpointConfig.decode([{ name: "default", endpoints: ["service:443"], switchingDelay: "soon" }])
  * Effect.runSync(Effect.flip(bad)).path // => "[0].switchingDelay"
@@ -76,8 +76,7 @@ export const decode = (json: unknown): Effect.Effect<ReadonlyArray<List>, Invali
  *
  * @example
  * import { Config } from "effect"
- * import { MultiEndpoint } from "trunkline"
- * import { MultiEndpointConfig } from "trunkline/extend"
+ * import { MultiEndpoint, MultiEndpointConfig } from "trunkline"
  *
  * const Backends = MultiEndpoint.layerConfig({
  *   multiEndpoints: MultiEndpointConfig.config("BACKENDS"),

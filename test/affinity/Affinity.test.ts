@@ -13,7 +13,6 @@ import {
   StaticDiscovery
 } from "trunkline"
 import { ApiConfig } from "trunkline/google"
-import { AffinityRule, type ChannelPoolOptions } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
@@ -24,14 +23,14 @@ const host = "a:1"
 const path = (method: string): string => `trunkline.test.EchoService/${method}`
 
 /** Lookup makes a session, Echo and Expand use it, Collect and Chat end it; its name is their text. */
-const methods: ReadonlyArray<AffinityRule.MethodAffinity> = [
+const methods: ReadonlyArray<Affinity.MethodAffinity> = [
   { method: path("Lookup"), command: "BIND", key: "text" },
   { method: path("Echo"), command: "BOUND", key: "text" },
   { method: path("Expand"), command: "BOUND", key: "text" },
   { method: path("Chat"), command: "UNBIND", key: "text" }
 ]
 
-const open = Effect.fnUntraced(function* (options?: Affinity.Options, pool?: ChannelPoolOptions.Options) {
+const open = Effect.fnUntraced(function* (options?: Affinity.Options, pool?: ChannelPool.Options) {
   const network = yield* TestNetwork.TestNetwork
   yield* network.serve(host, { handlers: [echoHandlers(host)] })
   const layer = Balancer.layer({
@@ -155,7 +154,7 @@ describe("rules", () => {
         methods: [{ method: path("Echo"), command: "BOUND", key: "session" }]
       })
       const error = yield* Effect.flip(Layer.build(layer))
-      assert(error instanceof AffinityRule.InvalidAffinity)
+      assert(error instanceof Affinity.InvalidAffinity)
       assert.include(error.message, `trunkline.test.EchoRequest has no field "session"`)
     })
   )
@@ -308,7 +307,7 @@ describe("the API config", () => {
     Effect.gen(function* () {
       const { channelPool } = yield* ApiConfig.decode({ channelPool: json })
       for (const [key, value] of Object.entries(seen)) {
-        assert.deepStrictEqual(channelPool[key as keyof ChannelPoolOptions.Options], value)
+        assert.deepStrictEqual(channelPool[key as keyof ChannelPool.Options], value)
       }
     })
   )

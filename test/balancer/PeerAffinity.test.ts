@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Random, Schedule, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Affinity, Balancer, CallOptions, ChannelPool, Client, MultiEndpoint, Retry, RoundRobin } from "trunkline"
-import { type AffinityRule, Discovery, Picker, StateRef } from "trunkline/extend"
+import { Discovery, Picker, StateRef } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { endpoint as endpointOf } from "../support/endpoints.ts"
@@ -14,7 +14,7 @@ const inMemory = Effect.provide(TestNetwork.layer)
 const hosts = ["a:1", "b:1", "c:1"]
 const path = (method: string): string => `trunkline.test.EchoService/${method}`
 
-const methods: ReadonlyArray<AffinityRule.MethodAffinity> = [
+const methods: ReadonlyArray<Affinity.MethodAffinity> = [
   { method: path("Lookup"), command: "BIND", key: "text" },
   { method: path("Echo"), command: "BOUND", key: "text" },
   { method: path("Expand"), command: "BIND", key: "text" },

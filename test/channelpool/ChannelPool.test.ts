@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Random, Ref, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Balancer, CallOptions, ChannelPool, Client, RoundRobin, StaticDiscovery } from "trunkline"
-import { type ChannelPoolOptions, Connector } from "trunkline/extend"
+import { Connector } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
@@ -13,7 +13,7 @@ const inMemory = Effect.provide(TestNetwork.layer)
 const host = "a:1"
 
 /** A client over a channel pool to one host, in a scope of its own. */
-const open = Effect.fnUntraced(function* (options?: ChannelPoolOptions.Options) {
+const open = Effect.fnUntraced(function* (options?: ChannelPool.Options) {
   const network = yield* TestNetwork.TestNetwork
   yield* network.serve(host, { handlers: [echoHandlers(host)] })
   const scope = yield* Scope.make()

@@ -14,8 +14,8 @@ import {
   Stream
 } from "effect"
 import { TestClock } from "effect/testing"
-import { CallOptions, Client, Introspection, MultiEndpoint, StaticDiscovery } from "trunkline"
-import { Connector, Discovery, MultiEndpointConfig, MultiEndpointError, type PriorityList } from "trunkline/extend"
+import { CallOptions, Client, Introspection, MultiEndpoint, MultiEndpointConfig, StaticDiscovery } from "trunkline"
+import { Connector, Discovery } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "../support/echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
@@ -24,7 +24,7 @@ import { settle } from "../support/multiEndpoints.ts"
 const inMemory = Effect.provide(TestNetwork.layer)
 
 const hosts = ["service:443", "fallback:443", "replica:443"]
-const lists: ReadonlyArray<PriorityList.List> = [
+const lists: ReadonlyArray<MultiEndpoint.List> = [
   { name: "default", endpoints: ["service:443", "fallback:443"], recoveryTimeout: 1 },
   { name: "read", endpoints: ["replica:443", "fallback:443", "service:443"], recoveryTimeout: 1 }
 ]
@@ -96,7 +96,7 @@ describe("routing", () => {
       for (const error of [yield* named(who), yield* named(Stream.runDrain(echo.expand({ count: 1 })))]) {
         assert.strictEqual(error.code, "INVALID_ARGUMENT")
         assert.strictEqual(error.progress, "not_started")
-        assert(error.cause instanceof MultiEndpointError.UnknownMultiEndpoint)
+        assert(error.cause instanceof MultiEndpoint.UnknownMultiEndpoint)
         assert.include(error.message, `no multi-endpoint is called "write"; known are default, read`)
       }
       assert.strictEqual((yield* Effect.flip(service.authorityFor("write"))).name, "write")
@@ -548,7 +548,7 @@ describe("update", () => {
   )
 
   const good = { name: "default", endpoints: ["service:443"] }
-  it.effect.each<{ readonly input: ReadonlyArray<PriorityList.List>; readonly path: string }>([
+  it.effect.each<{ readonly input: ReadonlyArray<MultiEndpoint.List>; readonly path: string }>([
     { input: [], path: "" },
     { input: [{ name: "", endpoints: ["a:1"] }], path: "[0].name" },
     { input: [good, good], path: "[1].name" },
@@ -565,7 +565,7 @@ describe("update", () => {
     Effect.gen(function* () {
       const { service, who } = yield* open()
       const error = yield* Effect.flip(service.update(input))
-      assert(error instanceof MultiEndpointError.InvalidMultiEndpoints)
+      assert(error instanceof MultiEndpoint.InvalidMultiEndpoints)
       assert.strictEqual(error.path, path)
       assert.strictEqual(yield* who, "service:443")
     }).pipe(inMemory)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { MultiEndpointState as State } from "trunkline/extend"
+import * as State from "../../src/multiendpoint/MultiEndpointState.ts"
 import { TestNetwork } from "trunkline/testing"
 import { rules, running, settings, type Timings, type World } from "../support/multiEndpoints.ts"
 

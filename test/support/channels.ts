@@ -2,7 +2,7 @@
 import { Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Affinity, Balancer, ChannelPool, Client, type Endpoint, RoundRobin, StaticDiscovery } from "trunkline"
-import { type ChannelPoolOptions, Connector } from "trunkline/extend"
+import { Connector } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
 import { echoHandlers } from "./echo.ts"
 import { EchoService } from "../gen/echo_pb.ts"
@@ -12,7 +12,7 @@ import { settle } from "./multiEndpoints.ts"
 export const host = "a:1"
 
 export interface Options {
-  readonly pool?: ChannelPoolOptions.Options
+  readonly pool?: ChannelPool.Options
   readonly affinity?: Affinity.Options
   /** Which host the n-th connection leads to, from 0. Default the endpoint itself. */
   readonly route?: (connection: number) => string

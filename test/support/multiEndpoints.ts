@@ -2,8 +2,9 @@
 import { Context, Effect, Layer, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Endpoint, MultiEndpoint } from "trunkline"
-import { Discovery, MultiEndpointState as State, StateRef } from "trunkline/extend"
+import { Discovery, StateRef } from "trunkline/extend"
 import { TestNetwork } from "trunkline/testing"
+import * as State from "../../src/multiendpoint/MultiEndpointState.ts"
 
 /** What a timeline does to a list, and what it looks at. */
 export interface World {
