@@ -16,6 +16,7 @@ interface Room {
 }
 
 const rooms: Readonly<Record<string, Room>> = {
+  h2: { floor: 0, answers: "HTTP/2 as a machine: bytes to events, commands to bytes", mayImport: [] },
   status: { floor: 0, answers: "how a call can end, and what that says about the peer", mayImport: [] },
   discovery: { floor: 1, answers: "which endpoints exist now", mayImport: ["status"] },
   introspection: {
@@ -28,7 +29,7 @@ const rooms: Readonly<Record<string, Room>> = {
   transport: {
     floor: 2,
     answers: "what carries a call; what opens a connection",
-    mayImport: ["call", "discovery", "status"]
+    mayImport: ["h2", "call", "discovery", "status"]
   },
   interceptors: { floor: 2, answers: "what stands in front of calls, ready made", mayImport: ["call", "status"] },
   telemetry: { floor: 2, answers: "metrics and traces by OpenTelemetry's names", mayImport: ["call", "status"] },

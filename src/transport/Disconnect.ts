@@ -6,6 +6,7 @@
  *
  * @see https://github.com/grpc/proposal/blob/master/A94-subchannel-otel-metrics.md
  */
+import { ErrorCode } from "../h2/ErrorCode.ts"
 
 /**
  * What ended a connection, in gRPC's words: this side, the other side's goodbye by its HTTP/2 code, or the socket.
@@ -59,22 +60,7 @@ export const fromSocketCode = (code: string | undefined): DisconnectError => {
 }
 
 /** HTTP/2's error codes, by their numbers. @internal */
-export const http2ErrorCodes: ReadonlyArray<string> = [
-  "NO_ERROR",
-  "PROTOCOL_ERROR",
-  "INTERNAL_ERROR",
-  "FLOW_CONTROL_ERROR",
-  "SETTINGS_TIMEOUT",
-  "STREAM_CLOSED",
-  "FRAME_SIZE_ERROR",
-  "REFUSED_STREAM",
-  "CANCEL",
-  "COMPRESSION_ERROR",
-  "CONNECT_ERROR",
-  "ENHANCE_YOUR_CALM",
-  "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED"
-]
+export const http2ErrorCodes: ReadonlyArray<string> = Object.keys(ErrorCode)
 
 /**
  * What a server's goodbye (GOAWAY) with an HTTP/2 error code stands for.
