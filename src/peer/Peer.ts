@@ -1,18 +1,19 @@
 /**
  * One backend: its connection, its status and its numbers.
  *
- * A peer is asked to connect and from then on looks after itself: it gives up a connect that takes too long, tries again
- * with backoff after a failure, and goes idle when a connection it had is lost, so that its pool decides whether to ask
- * again. Then it connects at once: backoff is for connects that fail, and one that succeeds ends it. Every connection it
- * opens is closed when its last call has ended.
+ * A pool requests a connection, and the peer does the rest. It ends a connect that takes too long, and tries again with
+ * backoff after a failure. When it loses a connection it becomes idle, and the pool decides whether to request another one;
+ * that connect begins at once, because backoff is for connects that fail. Every connection is closed when its last call has
+ * ended.
  */
-import { Clock, Duration, Effect, Exit, Option, Pull, Schedule, Scope, type Stream } from "effect"
+import { Clock, Duration, Effect, Option, Pull, Schedule, type Scope, type Stream } from "effect"
 import * as Deadline from "../call/Deadline.ts"
 import type { Endpoint } from "../discovery/Endpoint.ts"
 import { Connector } from "../transport/Connector.ts"
 import type { Connectivity } from "../transport/Connectivity.ts"
 import * as StateRef from "../transport/StateRef.ts"
-import { ActiveConnection } from "./ActiveConnection.ts"
+import type { ActiveConnection } from "./ActiveConnection.ts"
+import { OpenConnections } from "./OpenConnections.ts"
 import { PeerStats } from "./PeerStats.ts"
 import * as PeerStatus from "./PeerStatus.ts"
 
@@ -60,7 +61,7 @@ export const connectionBackoff: Schedule.Schedule<unknown> = Schedule.min([
   Schedule.spaced("120 seconds")
 ]).pipe(Schedule.jittered)
 
-type Asked = "nothing" | "connect" | "disconnect"
+type Request = "nothing" | "connect" | "disconnect"
 
 /**
  * One backend and all that is known of it.
@@ -75,11 +76,11 @@ export class Peer {
   readonly stats: PeerStats<Peer> = new PeerStats(this)
   /** The ready connection, if there is one: what a call reads. */
   connection: ActiveConnection | undefined = undefined
-  /** Whether it is closing or closed: nobody holds it any more. @internal */
+  /** Whether it is closing or closed, because no pool holds it any more. @internal */
   closing = false
   readonly #status: StateRef.Writable<PeerStatus.PeerStatus>
-  /** What was last asked of it, until it is idle again. */
-  readonly #asked: StateRef.Writable<Asked> = StateRef.make<Asked>("nothing")
+  /** The last request, until the peer is idle again. */
+  readonly #request: StateRef.Writable<Request> = StateRef.make<Request>("nothing")
   readonly #closed: StateRef.Writable<boolean> = StateRef.make(false)
 
   constructor(endpoint: Endpoint, now: number) {
@@ -100,15 +101,15 @@ export class Peer {
 
   /** Asks an idle peer to connect. */
   requestConnect(): void {
-    this.#ask("connect")
+    this.#setRequest("connect")
   }
 
   /** Makes a peer idle: it stops trying to connect, or closes its connection when the calls on it have ended. */
   requestDisconnect(): void {
-    this.#ask("disconnect")
+    this.#setRequest("disconnect")
   }
 
-  /** Completes when nobody holds the peer any more and the last of its calls has ended. */
+  /** Completes when no pool holds the peer any more and its last call has ended. */
   get closed(): Effect.Effect<void> {
     return Effect.asVoid(StateRef.until(this.#closed, (closed) => closed))
   }
@@ -119,13 +120,13 @@ export class Peer {
   }
 
   /** @internal */
-  get requested(): Effect.Effect<void> {
-    return this.#askedFor("connect")
+  get connectRequested(): Effect.Effect<void> {
+    return this.#untilRequested("connect")
   }
 
   /** @internal */
-  get released(): Effect.Effect<void> {
-    return this.#askedFor("disconnect")
+  get disconnectRequested(): Effect.Effect<void> {
+    return this.#untilRequested("disconnect")
   }
 
   /** @internal */
@@ -139,16 +140,16 @@ export class Peer {
       this.stats.connections.lose(error)
     }
     if (event._tag === "ConnectFailed") this.stats.connections.failed++
-    if (after.state === "Idle") this.#ask("nothing")
+    if (after.state === "Idle") this.#setRequest("nothing")
     this.#status.set(after)
   }
 
-  #ask(asked: Asked): void {
-    if (this.#asked.current() !== asked) this.#asked.set(asked)
+  #setRequest(request: Request): void {
+    if (this.#request.current() !== request) this.#request.set(request)
   }
 
-  #askedFor(asked: Asked): Effect.Effect<void> {
-    return Effect.asVoid(StateRef.until(this.#asked, (now) => now === asked))
+  #untilRequested(request: Request): Effect.Effect<void> {
+    return Effect.asVoid(StateRef.until(this.#request, (current) => current === request))
   }
 }
 
@@ -158,6 +159,101 @@ const describe = (state: Connectivity): string =>
     : state._tag === "Shutdown"
       ? "connection shut down"
       : "connection lost"
+
+/** A peer at work: how it connects, and the connections it has. */
+interface Work {
+  readonly peer: Peer
+  readonly connections: OpenConnections
+  readonly clock: Clock.Clock
+  readonly connectTimeout: Duration.Duration
+  readonly reconnect: Schedule.Schedule<unknown, string>
+  /** Milliseconds. */
+  readonly shortestSession: number
+}
+
+const transition = ({ clock, peer }: Work, event: PeerStatus.Event): Effect.Effect<void> =>
+  Effect.sync(() => peer.transition(event, clock.currentTimeMillisUnsafe()))
+
+/** Waits until a connection is ready. Fails with the cause if it ends before, or is not ready in time. */
+const untilReady = Effect.fnUntraced(function* (
+  { connection }: ActiveConnection,
+  timeout: Duration.Duration
+): Effect.fn.Return<void, string> {
+  yield* connection.connect
+  const settled = yield* StateRef.until(
+    connection.connectivity,
+    (state) => state._tag !== "Idle" && state._tag !== "Connecting"
+  ).pipe(Effect.timeoutOption(timeout))
+  if (Option.isNone(settled)) return yield* Effect.fail(`not ready within ${Duration.format(timeout)}`)
+  if (settled.value._tag !== "Ready") return yield* Effect.fail(describe(settled.value))
+})
+
+/** One try to connect. A connection that does not become ready is closed. */
+const connectOnce = (work: Work): Effect.Effect<ActiveConnection, string> => {
+  const { connections, connectTimeout, peer } = work
+  return Effect.gen(function* () {
+    yield* transition(work, { _tag: "ConnectStarted" })
+    const active = yield* connections.open
+    yield* Effect.onError(untilReady(active, connectTimeout), () => connections.close(active))
+    return active
+  }).pipe(
+    // A connector with a bug counts as one that does not connect, so that calls that wait get the reason.
+    Effect.catchDefect((defect) =>
+      Effect.andThen(
+        Effect.logError(`connecting to ${peer.endpoint.id} died of a defect`, defect),
+        Effect.fail(`a defect: ${defect instanceof Error ? defect.message : String(defect)}`)
+      )
+    ),
+    Effect.tapError((cause) => transition(work, { _tag: "ConnectFailed", cause }))
+  )
+}
+
+/** The milliseconds to the next connect after a server has hung up at once. */
+const firstDelay = Effect.fnUntraced(function* ({ clock, reconnect, shortestSession }: Work, cause: string) {
+  const step = yield* Schedule.toStep(reconnect)
+  const delay = yield* step(clock.currentTimeMillisUnsafe(), cause).pipe(
+    Effect.map(([, delay]) => Duration.toMillis(delay)),
+    Pull.catchDone(() => Effect.succeed(Infinity))
+  )
+  return Math.min(delay, shortestSession)
+})
+
+/** Carries calls on a connection until it is lost. Returns the milliseconds to wait before the next connect. */
+const useConnection = Effect.fnUntraced(function* (work: Work, active: ActiveConnection) {
+  const { clock, peer, shortestSession } = work
+  peer.stats.forget()
+  peer.connection = active
+  const since = Deadline.nowUnsafe(clock)
+  yield* transition(work, { _tag: "Connected" })
+  const state = yield* StateRef.until(active.connection.connectivity, (state) => state._tag !== "Ready")
+  const disconnect = active.connection.disconnectReason?.()
+  peer.connection = undefined
+  const cause = disconnect?.cause ?? describe(state)
+  yield* transition(work, { _tag: "Disconnected", cause, error: disconnect?.error })
+  const hungUp = !active.used && Deadline.nowUnsafe(clock) - since < shortestSession
+  return hungUp ? yield* firstDelay(work, cause) : 0
+})
+
+/**
+ * From a request to connect to the loss of the connection, or to a request to disconnect. Returns the milliseconds to wait
+ * before the next connect.
+ */
+const session = (work: Work, scope: Scope.Scope): Effect.Effect<number> => {
+  const { connections, peer, reconnect } = work
+  const connectAndUse = connectOnce(work).pipe(
+    Effect.retry(reconnect),
+    Effect.matchEffect({
+      onFailure: (cause) => Effect.as(transition(work, { _tag: "GaveUp", cause }), 0),
+      onSuccess: (active) => useConnection(work, active)
+    })
+  )
+  const disconnected = Effect.andThen(peer.disconnectRequested, Effect.as(transition(work, { _tag: "Released" }), 0))
+  const retired = Effect.suspend(() => {
+    peer.connection = undefined
+    return connections.retire(scope)
+  })
+  return Effect.andThen(peer.connectRequested, Effect.ensuring(Effect.raceFirst(connectAndUse, disconnected), retired))
+}
 
 /**
  * Makes a peer. When its scope closes it takes no new call, lets running ones end within the drain timeout, and closes.
@@ -171,123 +267,33 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Peer, never, Connector | Scope.Scope> {
   const connector = yield* Connector
   const clock = yield* Clock.Clock
-  const connectTimeout = Duration.fromInputUnsafe(options?.connectTimeout ?? "20 seconds")
-  const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
-  const reconnect = options?.reconnect ?? connectionBackoff
-  const shortestSession = Duration.toMillis(options?.shortestSession ?? "1 second")
-
   const scope = yield* Effect.scope
-  const connections = new Set<ActiveConnection>()
+  const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "10 seconds")
   const peer = new Peer(endpoint, clock.currentTimeMillisUnsafe())
-  const transition = (event: PeerStatus.Event) =>
-    Effect.sync(() => peer.transition(event, clock.currentTimeMillisUnsafe()))
-
-  const openConnection = Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    const opening = Scope.provide(connector.connect(endpoint), scope)
-    const active = new ActiveConnection(yield* Effect.onError(opening, () => Scope.close(scope, Exit.void)), scope)
-    connections.add(active)
-    return active
-  }).pipe(Effect.uninterruptible)
-
-  const closeConnection = (active: ActiveConnection) =>
-    Effect.suspend(() => (connections.delete(active) ? active.close : Effect.void))
-
-  /** Closes the connection when its calls have ended. */
-  const retire = (active: ActiveConnection) => Effect.andThen(active.drained, closeConnection(active))
-
-  /** Waits until a connection is ready. Fails with the reason when it does not get there. */
-  const untilReady = Effect.fnUntraced(function* (active: ActiveConnection) {
-    yield* active.connection.connect
-    const settled = yield* StateRef.until(
-      active.connection.connectivity,
-      (state) => state._tag !== "Idle" && state._tag !== "Connecting"
-    ).pipe(Effect.timeoutOption(connectTimeout))
-    if (Option.isSome(settled) && settled.value._tag === "Ready") return active
-    const cause = Option.match(settled, {
-      onNone: () => `not ready within ${Duration.format(connectTimeout)}`,
-      onSome: describe
-    })
-    return yield* Effect.fail(cause)
-  })
-
-  /** One try to connect; what did not become ready is closed. */
-  const connectOnce = Effect.gen(function* () {
-    yield* transition({ _tag: "ConnectStarted" })
-    const active = yield* openConnection
-    return yield* Effect.onError(untilReady(active), () => closeConnection(active))
-  }).pipe(
-    // A connector with a bug is one that does not connect; who waits for it must hear of that.
-    Effect.catchDefect((defect) =>
-      Effect.andThen(
-        Effect.logError(`connecting to ${endpoint.id} died of a defect`, defect),
-        Effect.fail(`a defect: ${defect instanceof Error ? defect.message : String(defect)}`)
-      )
-    ),
-    Effect.tapError((cause) => transition({ _tag: "ConnectFailed", cause }))
-  )
-
-  /** The milliseconds to the next connect, when the server hung up at once. */
-  const firstDelay = Effect.fnUntraced(function* (cause: string) {
-    const step = yield* Schedule.toStep(reconnect)
-    const delay = yield* step(clock.currentTimeMillisUnsafe(), cause).pipe(
-      Effect.map(([, delay]) => Duration.toMillis(delay)),
-      Pull.catchDone(() => Effect.succeed(Infinity))
-    )
-    return Math.min(delay, shortestSession)
-  })
-  let rest = 0
-
-  /** Carries calls on a connection until it is lost. */
-  const useConnection = Effect.fnUntraced(function* (active: ActiveConnection) {
-    peer.stats.forget()
-    peer.connection = active
-    const since = Deadline.nowUnsafe(clock)
-    yield* transition({ _tag: "Connected" })
-    const state = yield* StateRef.until(active.connection.connectivity, (state) => state._tag !== "Ready")
-    const disconnect = active.connection.disconnectReason?.()
-    peer.connection = undefined
-    const cause = disconnect?.cause ?? describe(state)
-    yield* transition({ _tag: "Disconnected", cause, error: disconnect?.error })
-    const hungUp = !active.used && Deadline.nowUnsafe(clock) - since < shortestSession
-    rest = hungUp ? yield* firstDelay(cause) : 0
-  })
-
-  const connectAndUse = connectOnce.pipe(
-    Effect.retry(reconnect),
-    Effect.matchEffect({ onFailure: (cause) => transition({ _tag: "GaveUp", cause }), onSuccess: useConnection })
-  )
-
-  const retireAll = Effect.suspend(() => {
-    peer.connection = undefined
-    return Effect.forEach([...connections], (active) => Effect.forkIn(retire(active), scope), { discard: true })
-  })
-
-  /** From being asked to connect to losing the connection, or being asked to let it go. */
-  const session = Effect.andThen(
-    peer.requested,
-    Effect.raceFirst(connectAndUse, Effect.andThen(peer.released, transition({ _tag: "Released" }))).pipe(
-      Effect.ensuring(retireAll)
-    )
-  )
-
+  const connections = new OpenConnections(Effect.suspend(() => connector.connect(endpoint)))
+  const work: Work = {
+    peer,
+    connections,
+    clock,
+    connectTimeout: Duration.fromInputUnsafe(options?.connectTimeout ?? "20 seconds"),
+    reconnect: options?.reconnect ?? connectionBackoff,
+    shortestSession: Duration.toMillis(options?.shortestSession ?? "1 second")
+  }
   yield* Effect.addFinalizer(() => {
     peer.closing = true
     peer.connection = undefined
-    return Effect.andThen(
-      transition({ _tag: "Removed" }),
-      Effect.forEach(
-        [...connections],
-        (active) => Effect.ensuring(Effect.timeoutOption(active.drained, drainTimeout), closeConnection(active)),
-        { concurrency: "unbounded", discard: true }
-      )
-    ).pipe(Effect.andThen(Effect.sync(() => peer.close())))
+    return transition(work, { _tag: "Removed" }).pipe(
+      Effect.andThen(connections.drain(drainTimeout)),
+      Effect.andThen(Effect.sync(() => peer.close()))
+    )
   })
-  yield* Effect.suspend(() => (rest > 0 ? Effect.sleep(rest) : Effect.void)).pipe(
-    Effect.andThen(Effect.sync(() => void (rest = 0))),
-    Effect.andThen(session),
-    Effect.repeat({ until: () => peer.status.state === "Gone" }),
-    Effect.forkScoped
-  )
+  const sessions = Effect.gen(function* () {
+    let delay = 0
+    while (peer.status.state !== "Gone") {
+      if (delay > 0) yield* Effect.sleep(delay)
+      delay = yield* session(work, scope)
+    }
+  })
+  yield* Effect.forkScoped(sessions)
   return peer
 })

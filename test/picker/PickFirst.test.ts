@@ -9,7 +9,7 @@ import { callWith, peerAt, picks, setOf, start } from "../support/peers.ts"
 
 const asked = (peer: ReturnType<typeof peerAt>) =>
   Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(peer.requested)
+    const fiber = yield* Effect.forkChild(peer.connectRequested)
     yield* Effect.yieldNow
     const done = fiber.pollUnsafe() !== undefined
     yield* Fiber.interrupt(fiber)

@@ -76,7 +76,7 @@ describe.each(policies.filter(([name]) => name !== "PickFirst"))("%s over idle p
     Effect.gen(function* () {
       const idle = peerAt("a", "Idle")
       yield* pickersOf(policy, setOf(idle, peerAt("b")))
-      yield* idle.requested
+      yield* idle.connectRequested
     })
   )
 })
@@ -293,8 +293,8 @@ describe("PickFirst", () => {
     Effect.gen(function* () {
       const [a, b, c] = [peerAt("a", "Down"), peerAt("b", "Idle"), peerAt("c", "Idle")]
       yield* pickersOf(PickFirst.make(), setOf(a, b, c))
-      yield* b.requested
-      const third = yield* Effect.forkChild(c.requested)
+      yield* b.connectRequested
+      const third = yield* Effect.forkChild(c.connectRequested)
       yield* Effect.yieldNow
       assert.strictEqual(third.pollUnsafe(), undefined)
     })

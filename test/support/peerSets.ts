@@ -82,7 +82,7 @@ export const run = Effect.fnUntraced(function* (policy: Picker.PickerPolicy, ini
 
 /** Whether a peer has been asked to connect. */
 export const isAsked = Effect.fnUntraced(function* (peer: Peer.Peer) {
-  const asked = yield* Effect.forkChild(peer.requested)
+  const asked = yield* Effect.forkChild(peer.connectRequested)
   yield* settle
   return asked.pollUnsafe() !== undefined
 })
