@@ -1,12 +1,12 @@
 /**
  * Ejects peers that do badly in comparison with the others.
  *
- * One peer that fails a third of its calls trips no breaker, and yet is plainly ill when nobody else fails. From time to
- * time all peers are compared; who stands out gets no calls for a while, longer each time. Only so many may be out at
- * once: if most of them fail it is not they who are ill.
+ * A peer that fails a third of its calls opens no circuit breaker, but is an outlier if no other peer fails. All peers are
+ * compared once in each interval. An outlier gets no calls for a while, longer each time. Only a share of the peers may be
+ * ejected at once: if most of them fail, the cause is not in the peers.
  *
- * The comparisons of many clients must not fall on one instant, or all of them eject a peer together and take it back
- * together; so each client begins at an instant of its own.
+ * If many clients compared at the same instant, all of them would eject a peer together and take it back together. So each
+ * client begins at a random instant.
  *
  * @see https://github.com/grpc/proposal/blob/master/A50-xds-outlier-detection.md
  */
@@ -18,18 +18,18 @@ import * as HealthVerdict from "./HealthVerdict.ts"
 import * as MetricsRecorder from "./MetricsRecorder.ts"
 
 /**
- * What a peer did in the interval that has ended.
+ * The calls of a peer that ended in the last interval.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Tally {
+export interface CallCounts {
   readonly succeeded: number
   readonly failed: number
 }
 
 /**
- * A comparison: given the tallies of all peers, says why one is an outlier, or `undefined`.
+ * A comparison: given the counts of all peers, returns why a peer is an outlier, or `undefined`.
  *
  * @category models
  * @since 0.1.0
@@ -38,12 +38,13 @@ export interface Comparison {
   readonly method: MetricsRecorder.DetectionMethod
   /** The chance that an outlier is in fact ejected, from 0 to 1. */
   readonly enforcement: number
-  readonly judge: (all: ReadonlyArray<Tally>) => (tally: Tally) => string | undefined
+  readonly judge: (all: ReadonlyArray<CallCounts>) => (counts: CallCounts) => string | undefined
 }
 
-const volume = ({ failed, succeeded }: Tally): number => failed + succeeded
+const volume = ({ failed, succeeded }: CallCounts): number => failed + succeeded
 const percent = (share: number): string => `${Math.round(share * 100)} %`
-const nobody = () => undefined
+const successRateOf = (counts: CallCounts): number => counts.succeeded / volume(counts)
+const noOutlier = () => undefined
 
 /**
  * A success rate below the mean of all by more than so many standard deviations (default 1.9). Looks only at peers with
@@ -61,15 +62,15 @@ export const successRate = (options?: {
   method: "success_rate",
   enforcement: options?.enforcement ?? 1,
   judge(all) {
-    const least = options?.requestVolume ?? 100
-    const rates = all.filter((tally) => volume(tally) >= least).map((tally) => tally.succeeded / volume(tally))
-    if (rates.length < (options?.minimumHosts ?? 5)) return nobody
+    const minVolume = options?.requestVolume ?? 100
+    const rates = all.filter((counts) => volume(counts) >= minVolume).map((counts) => counts.succeeded / volume(counts))
+    if (rates.length < (options?.minimumHosts ?? 5)) return noOutlier
     const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length
     const variance = rates.reduce((sum, rate) => sum + (rate - mean) ** 2, 0) / rates.length
     const threshold = mean - (options?.deviations ?? 1.9) * Math.sqrt(variance)
-    return (tally) => {
-      const rate = tally.succeeded / volume(tally)
-      return volume(tally) >= least && rate < threshold
+    return (counts) => {
+      const rate = counts.succeeded / volume(counts)
+      return volume(counts) >= minVolume && rate < threshold
         ? `${percent(rate)} of calls succeeded, of all peers' ${percent(mean)}`
         : undefined
     }
@@ -92,12 +93,12 @@ export const failurePercentage = (options?: {
   method: "failure_percentage",
   enforcement: options?.enforcement ?? 1,
   judge(all) {
-    const least = options?.requestVolume ?? 50
-    const hosts = all.filter((tally) => volume(tally) >= least).length
-    if (hosts < (options?.minimumHosts ?? 5)) return nobody
-    return (tally) => {
-      const rate = tally.failed / volume(tally)
-      return volume(tally) >= least && rate > (options?.threshold ?? 0.85)
+    const minVolume = options?.requestVolume ?? 50
+    const hosts = all.filter((counts) => volume(counts) >= minVolume).length
+    if (hosts < (options?.minimumHosts ?? 5)) return noOutlier
+    return (counts) => {
+      const rate = counts.failed / volume(counts)
+      return volume(counts) >= minVolume && rate > (options?.threshold ?? 0.85)
         ? `${percent(rate)} of calls failed`
         : undefined
     }
@@ -105,18 +106,107 @@ export const failurePercentage = (options?: {
 })
 
 /** What is kept of a peer from one comparison to the next. */
-class Ledger {
+class PeerRecord {
   succeeded = 0
   failed = 0
-  /** How often it was ejected, less the comparisons it came through since. */
+  /** How often it was ejected, less the comparisons that have not ejected it since. */
   multiplier = 0
   verdict: HealthVerdict.HealthVerdict | undefined = undefined
+}
+
+/** The options of `make` with their defaults; times in milliseconds. */
+interface Settings {
+  readonly comparisons: ReadonlyArray<Comparison>
+  readonly interval: number
+  readonly baseEjectionTime: number
+  readonly maxEjectionTime: number
+  readonly maxEjectionShare: number
+}
+
+/** Outlier detection at work in one pool. */
+class OutlierDetector {
+  readonly #settings: Settings
+  readonly #random: Random.Random
+  readonly #recorder: MetricsRecorder.MetricsRecorder
+  #records: ReadonlyMap<Peer, PeerRecord> = new Map()
+  #nextComparison: number
+
+  constructor(
+    settings: Settings,
+    { now, random, recorder }: { random: Random.Random; recorder: MetricsRecorder.MetricsRecorder; now: number }
+  ) {
+    this.#settings = settings
+    this.#random = random
+    this.#recorder = recorder
+    this.#nextComparison = now + settings.interval * (1 - random.nextDoubleUnsafe())
+  }
+
+  /** Counts the end of an attempt. */
+  readonly observe: Signal.Sink = (peer, outcome) => {
+    const record = this.#records.get(peer)
+    if (record === undefined) return
+    if (outcome === "success") record.succeeded++
+    else if (outcome !== "ignorable") record.failed++
+  }
+
+  /** Compares the peers if it is time to, and returns the verdicts. */
+  readonly evaluate = (peers: ReadonlyArray<Peer>, now: number): Signal.View => {
+    this.#records = new Map(peers.map((peer) => [peer, this.#records.get(peer) ?? new PeerRecord()]))
+    if (now >= this.#nextComparison) {
+      this.#endInterval(now)
+      this.#nextComparison = now + this.#settings.interval
+    }
+    const verdicts = new Map<Peer, HealthVerdict.HealthVerdict>()
+    for (const [peer, { verdict }] of this.#records) if (verdict !== undefined) verdicts.set(peer, verdict)
+    return { verdicts, next: this.#nextComparison }
+  }
+
+  /** Compares the peers, begins to count anew, and takes back the peers whose ejection time is over. */
+  #endInterval(now: number): void {
+    const all = [...this.#records.values()]
+    const ejectedBefore = new Set(all.filter(({ verdict }) => verdict !== undefined))
+    this.#compare(all, now)
+    for (const record of all) {
+      record.succeeded = record.failed = 0
+      if (record.verdict === undefined) record.multiplier = Math.max(0, record.multiplier - 1)
+      else if (ejectedBefore.has(record) && now >= record.verdict.until) record.verdict = undefined
+    }
+  }
+
+  #compare(all: ReadonlyArray<PeerRecord>, now: number): void {
+    const maxEjected = this.#settings.maxEjectionShare * all.length
+    let ejected = all.filter(({ verdict }) => verdict !== undefined).length
+    // The worst come first, because not all of them may be ejected.
+    const worstFirst = all.filter((record) => volume(record) > 0).sort((a, b) => successRateOf(a) - successRateOf(b))
+    for (const { enforcement, judge, method } of this.#settings.comparisons) {
+      const causeOf = judge(all)
+      for (const record of worstFirst) {
+        const cause = record.verdict === undefined ? causeOf(record) : undefined
+        if (cause === undefined) continue
+        if (ejected >= maxEjected) this.#recorder.unenforced(method, "max_ejection_overflow")
+        else if (this.#random.nextDoubleUnsafe() >= enforcement) {
+          this.#recorder.unenforced(method, "enforcement_percentage")
+        } else {
+          this.#eject(record, cause, now)
+          ejected++
+          this.#recorder.ejected(method)
+        }
+      }
+    }
+  }
+
+  #eject(record: PeerRecord, cause: string, now: number): void {
+    const { baseEjectionTime, maxEjectionTime } = this.#settings
+    record.multiplier++
+    const time = Math.min(baseEjectionTime * record.multiplier, maxEjectionTime)
+    record.verdict = HealthVerdict.ejected(cause, now + time)
+  }
 }
 
 /**
  * Compares the peers every `interval` (default 10 seconds), and ejects an outlier for `baseEjectionTime` (default
  * 30 seconds) times the number of times it was ejected, at most `maxEjectionTime` (default 5 minutes). No peer is ejected
- * while `maxEjectionShare` of them are (default 0.1). An ejected peer is let back by the first comparison after its time.
+ * while `maxEjectionShare` of them are (default 0.1). The first comparison after its time takes an ejected peer back.
  *
  * @category signals
  * @since 0.1.0
@@ -129,77 +219,25 @@ export const make = (options?: {
   readonly maxEjectionTime?: Duration.Input | undefined
   readonly maxEjectionShare?: number | undefined
 }): Signal.Signal => {
-  const comparisons = options?.comparisons ?? [successRate(), failurePercentage()]
-  const interval = Duration.toMillis(options?.interval ?? "10 seconds")
-  const base = Duration.toMillis(options?.baseEjectionTime ?? "30 seconds")
-  const longest = Math.max(base, Duration.toMillis(options?.maxEjectionTime ?? "5 minutes"))
-  const share = options?.maxEjectionShare ?? 0.1
-
+  const baseEjectionTime = Duration.toMillis(options?.baseEjectionTime ?? "30 seconds")
+  const settings: Settings = {
+    comparisons: options?.comparisons ?? [successRate(), failurePercentage()],
+    interval: Duration.toMillis(options?.interval ?? "10 seconds"),
+    baseEjectionTime,
+    maxEjectionTime: Math.max(baseEjectionTime, Duration.toMillis(options?.maxEjectionTime ?? "5 minutes")),
+    maxEjectionShare: options?.maxEjectionShare ?? 0.1
+  }
   return {
     name: "outlier detection",
     make: Effect.gen(function* () {
       const random = yield* Random.Random
       const recorder = yield* MetricsRecorder.Current
-      const started = Deadline.nowUnsafe(yield* Clock.Clock)
-      let sweepAt = started + interval * (1 - random.nextDoubleUnsafe())
-      let ledgers = new Map<Peer, Ledger>()
-
-      const eject = (ledger: Ledger, cause: string, now: number): void => {
-        ledger.multiplier++
-        ledger.verdict = HealthVerdict.ejected(cause, now + Math.min(base * ledger.multiplier, longest))
-      }
-
-      const compare = (all: ReadonlyArray<Ledger>, now: number): void => {
-        let ejected = all.filter(({ verdict }) => verdict !== undefined).length
-        // The worst first, as not all of them may be ejected.
-        const worst = all.filter((ledger) => volume(ledger) > 0).sort((a, b) => successOf(a) - successOf(b))
-        for (const { enforcement, judge, method } of comparisons) {
-          const judged = judge(all)
-          for (const ledger of worst) {
-            const cause = ledger.verdict === undefined ? judged(ledger) : undefined
-            if (cause === undefined) continue
-            if (ejected >= share * all.length) recorder.unenforced(method, "max_ejection_overflow")
-            else if (random.nextDoubleUnsafe() >= enforcement) recorder.unenforced(method, "enforcement_percentage")
-            else {
-              eject(ledger, cause, now)
-              ejected++
-              recorder.ejected(method)
-            }
-          }
-        }
-      }
-
-      const sweep = (now: number): void => {
-        const all = [...ledgers.values()]
-        const before = new Set(all.filter(({ verdict }) => verdict !== undefined))
-        compare(all, now)
-        for (const ledger of all) {
-          ledger.succeeded = ledger.failed = 0
-          if (ledger.verdict === undefined) ledger.multiplier = Math.max(0, ledger.multiplier - 1)
-          else if (before.has(ledger) && now >= ledger.verdict.until) ledger.verdict = undefined
-        }
-      }
-
-      return {
-        observe(peer, outcome) {
-          const ledger = ledgers.get(peer)
-          if (ledger === undefined) return
-          if (outcome === "success") ledger.succeeded++
-          else if (outcome !== "ignorable") ledger.failed++
-        },
-        verdicts: Signal.driven((peers, now) => {
-          ledgers = new Map(peers.map((peer) => [peer, ledgers.get(peer) ?? new Ledger()]))
-          if (now >= sweepAt) {
-            sweep(now)
-            sweepAt = now + interval
-          }
-          const verdicts = new Map<Peer, HealthVerdict.HealthVerdict>()
-          for (const [peer, { verdict }] of ledgers) if (verdict !== undefined) verdicts.set(peer, verdict)
-          return { verdicts, next: sweepAt }
-        })
-      }
+      const { evaluate, observe } = new OutlierDetector(settings, {
+        random,
+        recorder,
+        now: Deadline.nowUnsafe(yield* Clock.Clock)
+      })
+      return { observe, verdicts: Signal.driven(evaluate) }
     })
   }
 }
-
-const successOf = (tally: Tally): number => tally.succeeded / volume(tally)

@@ -5,49 +5,56 @@ import { OutlierDetection } from "trunkline"
 import type { Peer } from "trunkline/extend"
 import { connected, detect, settle } from "../support/detect.ts"
 
-const tally = (succeeded: number, failed: number): OutlierDetection.Tally => ({ succeeded, failed })
-const five = (...other: ReadonlyArray<OutlierDetection.Tally>) => [
-  ...Array.from({ length: 5 - other.length }, () => tally(100, 0)),
+const counts = (succeeded: number, failed: number): OutlierDetection.CallCounts => ({ succeeded, failed })
+const five = (...other: ReadonlyArray<OutlierDetection.CallCounts>) => [
+  ...Array.from({ length: 5 - other.length }, () => counts(100, 0)),
   ...other
 ]
 
 /** Which of the tallies are outliers. */
-const outliers = (comparison: OutlierDetection.Comparison, all: ReadonlyArray<OutlierDetection.Tally>) => {
+const outliers = (comparison: OutlierDetection.Comparison, all: ReadonlyArray<OutlierDetection.CallCounts>) => {
   const judge = comparison.judge(all)
   return all.flatMap((one, i) => (judge(one) === undefined ? [] : [i]))
 }
 
 describe("successRate", () => {
   const rate = OutlierDetection.successRate()
-  const table: ReadonlyArray<[what: string, all: ReadonlyArray<OutlierDetection.Tally>, out: ReadonlyArray<number>]> = [
+  const table: ReadonlyArray<
+    [what: string, all: ReadonlyArray<OutlierDetection.CallCounts>, out: ReadonlyArray<number>]
+  > = [
     ["equals have no outlier", five(), []],
-    ["even if all of them fail", five().map(() => tally(0, 100)), []],
-    ["one that fails a third of its calls is one", five(tally(67, 33)), [4]],
-    ["in four hosts nobody is", five(tally(0, 100)).slice(1), []],
-    ["nor with too few calls", five(tally(0, 99)), []],
-    ["nor are hosts with too few calls counted", [...five(tally(50, 50)), tally(0, 10)], [4]],
-    ["two of five pull the mean down with them", five(tally(0, 100), tally(0, 100)), []]
+    ["even if all of them fail", five().map(() => counts(0, 100)), []],
+    ["one that fails a third of its calls is one", five(counts(67, 33)), [4]],
+    ["in four hosts nobody is", five(counts(0, 100)).slice(1), []],
+    ["nor with too few calls", five(counts(0, 99)), []],
+    ["nor are hosts with too few calls counted", [...five(counts(50, 50)), counts(0, 10)], [4]],
+    ["two of five pull the mean down with them", five(counts(0, 100), counts(0, 100)), []]
   ]
   it.each(table)("%s", (_what, all, out) => assert.deepStrictEqual(outliers(rate, all), out))
 
   it("is less than mean - 1.9 deviations", () => {
     // Nine at 1, one at r: mean 0.9 + r/10, deviation 0.3 (1 - r). Below for any r: 3 deviations away.
-    const ten = Array.from({ length: 9 }, () => tally(1000, 0))
-    assert.deepStrictEqual(outliers(rate, [...ten, tally(999, 1)]), [9])
-    assert.deepStrictEqual(outliers(OutlierDetection.successRate({ deviations: 3 }), [...ten, tally(900, 100)]), [])
-    assert.deepStrictEqual(outliers(OutlierDetection.successRate({ deviations: 2.99 }), [...ten, tally(900, 100)]), [9])
+    const ten = Array.from({ length: 9 }, () => counts(1000, 0))
+    assert.deepStrictEqual(outliers(rate, [...ten, counts(999, 1)]), [9])
+    assert.deepStrictEqual(outliers(OutlierDetection.successRate({ deviations: 3 }), [...ten, counts(900, 100)]), [])
+    assert.deepStrictEqual(
+      outliers(OutlierDetection.successRate({ deviations: 2.99 }), [...ten, counts(900, 100)]),
+      [9]
+    )
   })
 })
 
 describe("failurePercentage", () => {
   const share = OutlierDetection.failurePercentage()
-  const table: ReadonlyArray<[what: string, all: ReadonlyArray<OutlierDetection.Tally>, out: ReadonlyArray<number>]> = [
-    ["85 % is not above 85 %", five(tally(15, 85)), []],
-    ["86 % is", five(tally(14, 86)), [4]],
-    ["49 calls are too few", five(tally(0, 49)), []],
-    ["50 are not", five(tally(0, 50)), [4]],
-    ["four hosts are too few", five(tally(0, 100)).slice(1), []],
-    ["all of them may be", five().map(() => tally(0, 100)), [0, 1, 2, 3, 4]]
+  const table: ReadonlyArray<
+    [what: string, all: ReadonlyArray<OutlierDetection.CallCounts>, out: ReadonlyArray<number>]
+  > = [
+    ["85 % is not above 85 %", five(counts(15, 85)), []],
+    ["86 % is", five(counts(14, 86)), [4]],
+    ["49 calls are too few", five(counts(0, 49)), []],
+    ["50 are not", five(counts(0, 50)), [4]],
+    ["four hosts are too few", five(counts(0, 100)).slice(1), []],
+    ["all of them may be", five().map(() => counts(0, 100)), [0, 1, 2, 3, 4]]
   ]
   it.each(table)("%s", (_what, all, out) => assert.deepStrictEqual(outliers(share, all), out))
 })
