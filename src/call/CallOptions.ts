@@ -357,7 +357,7 @@ export const withHashKey = (key: string | bigint | Uint8Array): Combinator => {
 }
 
 /**
- * Sends calls to one peer, by its address, where the pool's picker is `Dispatch`. If there is no such peer, or it cannot
+ * Sends calls to one peer, by its address, where the pool's picker is `RoutePicker`. If there is no such peer, or it cannot
  * be reached, the call fails as `UNAVAILABLE`.
  *
  * @category combinators
@@ -366,7 +366,7 @@ export const withHashKey = (key: string | bigint | Uint8Array): Combinator => {
 export const withPeer = (address: string): Combinator => update((options) => ({ ...options, peer: address }))
 
 /**
- * Has calls picked for by a picker of this name, where the pool's picker is `Dispatch` and has one.
+ * Has calls picked for by a picker of this name, where the pool's picker is `RoutePicker` and has one.
  *
  * @category combinators
  * @since 0.1.0

@@ -216,8 +216,9 @@ export const make = (input: unknown, overrides?: unknown): Result.Result<GapicCo
 /** The time of all attempts is the call's deadline and no limit of its own, so that a call that takes its own wins. */
 const policyOf = ({ retry, timeoutMillis }: MethodSettings): MethodPolicy.MethodPolicy =>
   retry === undefined
-    ? { deadlineMillis: timeoutMillis }
+    ? { limits: "defaults", deadlineMillis: timeoutMillis }
     : {
+        limits: "defaults",
         deadlineMillis: retry.params.total_timeout_millis,
         timeoutMillis: retry.params.initial_rpc_timeout_millis,
         timeoutMultiplier: retry.params.rpc_timeout_multiplier,

@@ -65,13 +65,14 @@ const proto = ContentType.make("proto")
 
 const shuttingDown = RpcError.make("UNAVAILABLE", "the server is shutting down")
 
-const deadlineExceeded = RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server")
+const deadlineExceeded = ({ method }: Handler): RpcError.RpcError =>
+  RpcError.make("DEADLINE_EXCEEDED", `deadline exceeded on the server of ${method.path}`)
 
 const outgoing = ({ cutOff, handler, limits: { maxMetadataBytes }, wire }: Served): ServeCall.Outgoing => ({
   maxMetadataBytes,
   /** grpc-js ends a call at its deadline by itself. */
   get cutOff() {
-    return cutOff() ?? (Number(wire.getDeadline()) <= Date.now() ? deadlineExceeded : undefined)
+    return cutOff() ?? (Number(wire.getDeadline()) <= Date.now() ? deadlineExceeded(handler) : undefined)
   },
   headers: (headers) => wire.sendMetadata(answerHeaders(MetadataLimit.fit(headers, maxMetadataBytes), handler)),
   message: (bytes) => Effect.callback((resume) => wire.sendMessage(toBuffer(bytes), () => resume(Effect.void)))

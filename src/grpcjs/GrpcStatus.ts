@@ -52,6 +52,17 @@ const progressOf = (details: string): RpcError.Progress =>
       ? "refused"
       : "processed"
 
+/** What grpc-js says of a call whose time is over: in how many seconds, and where they went. */
+const outOfTimeText = /^Deadline exceeded after ([\d.]+)s,?(.*)$/s
+
+/** A text of grpc-js's own, with the call it is about. */
+const told = (details: string, path: string, peer: string): string => {
+  const [outOfTime, seconds, spent] = outOfTimeText.exec(details) ?? []
+  if (outOfTime === undefined) return `${details} (${path} on ${peer})`
+  const millis = Math.round(Number(seconds) * 1000)
+  return `deadline exceeded after ${millis} ms: ${path} on ${peer}${spent === "" ? "" : ` (${spent})`}`
+}
+
 /** The error of a call that did not end with OK. */
 export const toError = (
   status: grpc.StatusObject,
@@ -63,11 +74,13 @@ export const toError = (
   const lost = lossText.test(details) || (connection.isLost && resetText.test(details))
   const progress = occupant.unsent && (lost || details === refusedText) ? "not_started" : progressOf(details)
   const code = lost || progress === "not_started" ? "UNAVAILABLE" : Code.fromNumber(status.code)
+  const isLocal = localText.test(details)
+  const text = isLocal ? told(details, method.path, connection.endpoint.id) : details
   return RpcError.make(
     code === "OK" ? "INTERNAL" : code,
-    lost ? `connection lost: ${connection.problem ?? details}` : details,
+    lost ? `connection lost: ${connection.problem ?? details}` : text,
     {
-      origin: lost || localText.test(details) ? "local" : "remote",
+      origin: lost || isLocal ? "local" : "remote",
       method: method.path,
       peer: connection.endpoint.id,
       headers: headers === undefined ? undefined : fromGrpc(headers),

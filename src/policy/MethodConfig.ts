@@ -15,7 +15,12 @@ import type { RetryPolicy } from "../retry/RetryPolicy.ts"
  * @since 0.1.0
  */
 export interface MethodPolicy {
-  /** Milliseconds for the whole call, if the call has no deadline of its own. */
+  /**
+   * What the deadline and the sizes below are to a call that has its own: `bounds`, of which the smaller holds, as gRPC's
+   * service config has it; or `defaults`, which the call's own replace, as GAPIC has it. Default `bounds`.
+   */
+  readonly limits?: "bounds" | "defaults" | undefined
+  /** Milliseconds for the whole call. */
   readonly deadlineMillis?: number | undefined
   /** Milliseconds for the first attempt and how that grows, as in `CallOptions`, if the call has no such limit of its own. */
   readonly timeoutMillis?: number | undefined
@@ -24,7 +29,7 @@ export interface MethodPolicy {
   readonly whenNotReady?: CallOptions["whenNotReady"]
   readonly retry?: RetryPolicy | undefined
   readonly hedge?: Hedge | undefined
-  /** Bytes of the largest message to send and to receive, if the call has no limits of its own. */
+  /** Bytes of the largest message to send and to receive. */
   readonly maxSendBytes?: number | undefined
   readonly maxReceiveBytes?: number | undefined
 }

@@ -2,7 +2,7 @@
  * What somebody else decided about a method: its service config, or the defaults its owner generated.
  *
  * It stands between the call and the client: what a call says of itself wins over its method's policy, and that wins over
- * the client's. Clients look each method up once, when they are made.
+ * the client's. Of two deadlines or sizes the smaller holds, unless the policy calls its own defaults. Clients look each method up once, when they are made.
  */
 import { Context, Layer } from "effect"
 import type { CallOptions } from "../call/CallOptions.ts"
@@ -91,18 +91,21 @@ export const applyTo = (options: CallOptions, policy: MethodPolicy | undefined):
   if (policy === undefined) return options
   // The time of attempts and its growth are said together.
   const attempts = options.timeoutMillis === Infinity ? policy : options
+  const limit = policy.limits === "defaults" ? own : smaller
   return {
     ...options,
-    deadlineMillis: own(options.deadlineMillis, policy.deadlineMillis),
+    deadlineMillis: limit(options.deadlineMillis, policy.deadlineMillis),
     timeoutMillis: attempts.timeoutMillis ?? Infinity,
     timeoutMultiplier: attempts.timeoutMultiplier ?? 1,
     maxTimeoutMillis: attempts.maxTimeoutMillis ?? Infinity,
     whenNotReady: options.whenNotReady ?? policy.whenNotReady,
-    maxSendBytes: own(options.maxSendBytes, policy.maxSendBytes),
-    maxReceiveBytes: own(options.maxReceiveBytes, policy.maxReceiveBytes)
+    maxSendBytes: limit(options.maxSendBytes, policy.maxSendBytes),
+    maxReceiveBytes: limit(options.maxReceiveBytes, policy.maxReceiveBytes)
   }
 }
 
 /** `Infinity` is a call that says nothing. */
 const own = (said: number, otherwise: number | undefined): number =>
   said === Infinity && otherwise !== undefined ? otherwise : said
+
+const smaller = (said: number, otherwise: number | undefined): number => Math.min(said, otherwise ?? Infinity)

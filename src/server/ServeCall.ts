@@ -108,13 +108,12 @@ const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, mill
     : Effect.raceFirst(
         self,
         Effect.flatMap(Effect.sleep(millis), () => {
+          const error = RpcError.make("DEADLINE_EXCEEDED", `deadline exceeded on the server of ${call.method}`)
           // Said before the handler is interrupted, for those who then want to know why.
-          call.outOfTime = deadlineExceeded
-          return Effect.fail(deadlineExceeded)
+          call.outOfTime = error
+          return Effect.fail(error)
         })
       )
-
-const deadlineExceeded = RpcError.make("DEADLINE_EXCEEDED", "deadline exceeded on the server")
 
 /** Logs the defects that a call ended with, unless an interceptor has. */
 const logDefects = (cause: Cause.Cause<unknown>, method: Method.Any, call: ServerCall): Effect.Effect<void> => {
