@@ -129,12 +129,12 @@ const guardRequests = <I, E, R>(requests: Stream.Stream<I, E, R>) => {
   }
 }
 
-/** The answer of a stream that has one message; anything else is a broken server. */
+/** The answer of a stream that has one message; a server that goes on is broken, and not listened to. */
 const single = Effect.fnUntraced(function* <O, E>(method: Method.Any, response: StreamResponse<O, E>) {
-  const all = yield* Stream.runCollect(response.messages)
+  const all = yield* Stream.runCollect(Stream.take(response.messages, 2))
   if (all.length !== 1) {
     const message = `expected one response message, received ${all.length}`
-    return yield* RpcError.make("INTERNAL", message, { method: method.path })
+    return yield* RpcError.make("INTERNAL", message, { method: method.path, origin: "remote" })
   }
   return { message: all[0]!, headers: yield* response.headers, trailers: yield* response.trailers }
 })

@@ -30,7 +30,7 @@ const correctStatus = (fields: Fields): void => {
 }
 
 /** Names that came more than once, and are lists. */
-const split = (fields: Fields, raw: ReadonlyArray<string>): void => {
+export const split = (fields: IncomingHttpHeaders, raw: ReadonlyArray<string>): void => {
   let names = 0
   for (const _ in fields) names++
   if (names * 2 === raw.length) return

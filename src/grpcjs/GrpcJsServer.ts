@@ -6,18 +6,19 @@
  *
  * What grpc-js takes, hides or cannot do, an adapter cannot mend. `Http2Server` is right in each:
  *
- * - It does not say which content type a client asked in: it serves everything that begins with `application/grpc` in lower
- *   case, `application/grpc-web` too, and requests in a subtype that a method does not read fail when they are decoded.
- * - It serves any HTTP method, such as GET.
+ * - It does not say which content type a client asked in: answers are of the type that the method writes.
  * - A message whose first byte is neither 0 nor 1 is read as one that is not compressed.
- * - Two values of one text key come as one, joined by a comma and a space; `MetadataKey.token` and `json` tell them apart.
- *   A field with a byte above 0x7f is dropped.
- * - A `grpc-timeout` of more than 596 hours may count as none at all: the call ends at once.
+ * - A second value of a field that HTTP allows one of, such as `etag`, is not seen. A field with a byte above 0x7f is dropped.
+ * - A handler sees no deadline where `grpc-timeout` is longer than 596 hours.
  * - A compressed request in an encoding that it does not know is refused without saying which ones are known.
  * - It does not bound how often clients ping (`pings`) nor how long they take to their first call (`firstCallTimeout`), and
  *   carries at most 60,000 bytes of metadata.
  * - A connection at its greatest age is closed without a ping before, so calls on their way are refused, which clients may
  *   send again; after the grace they end as the client's library reads a reset, and not as `UNAVAILABLE`.
+ *
+ * Requests are put right on Node's HTTP/2 server, which grpc-js keeps in a field that is not public. Where it is not found,
+ * whatever begins with `application/grpc` is served, over any HTTP method; a type in capitals is not; and values of one text
+ * key come as one, joined by a comma and a space.
  */
 import * as grpc from "@grpc/grpc-js"
 import { Config, Deferred, type Duration, Effect, FiberSet, Layer, Option, Result, type Scope } from "effect"
@@ -197,7 +198,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
       ? bindLocalhost(server, given, secured)
       : bind(server, at(given), secured)
   const port = yield* Effect.acquireRelease(binding, () => stop(server, open, drain, options))
-  open.sockets.watch(server, limits)
+  open.sockets.watch(server, limits, router)
   return Server.Server.of({ address: at(port) })
 })
 

@@ -6,6 +6,7 @@
  * stream.
  */
 import { EventEmitter } from "node:events"
+import { constants, type ServerHttp2Stream } from "node:http2"
 import * as grpc from "@grpc/grpc-js"
 import { Effect, type Exit, type Fiber, Stream } from "effect"
 import * as ContentType from "../call/ContentType.ts"
@@ -90,6 +91,13 @@ const isInsideMessage = (wire: Wire): boolean => {
 /** The decoder's state when it has seen no byte of a next message. */
 const betweenMessages = 0
 
+const isStream = (u: unknown): u is ServerHttp2Stream => u instanceof EventEmitter && "rstCode" in u
+
+/** What the client still sends after its status is of no use any more. */
+const release = (stream: ServerHttp2Stream): void => {
+  if (!stream.closed) stream.close(constants.NGHTTP2_NO_ERROR)
+}
+
 /** What serving a unary and a streaming call have in common: it runs in a fiber, ends with a status, and the client may leave. */
 export abstract class Served implements Listener {
   readonly wire: Wire
@@ -159,6 +167,8 @@ export abstract class Served implements Listener {
     this.left = true
     this.#forget?.()
     this.#fiber?.interruptUnsafe()
+    const { stream } = this.wire as { readonly stream?: unknown }
+    if (isStream(stream) && !stream.closed && !stream.readableEnded) setImmediate(release, stream)
   }
 
   abstract begin(metadata: grpc.Metadata): void

@@ -7,7 +7,9 @@
 import type * as grpc from "@grpc/grpc-js"
 import type { Http2Server, ServerHttp2Session } from "node:http2"
 import { Server as NodeServer, type Socket } from "node:net"
+import type { Router } from "../server/Server.ts"
 import type { ServerLimits } from "../server/ServerLimits.ts"
+import * as RequestFields from "./RequestFields.ts"
 
 const isServer = (u: unknown): u is Http2Server => u instanceof NodeServer
 
@@ -30,8 +32,9 @@ export class GrpcSockets {
   readonly #timers = new Map<unknown, NodeJS.Timeout>()
 
   /** Watches a server that is bound. */
-  watch(server: grpc.Server, limits: ServerLimits): void {
+  watch(server: grpc.Server, limits: ServerLimits, router: Router): void {
     for (const node of serversOf(server)) {
+      RequestFields.stand(node, router)
       if (limits.maxConnections !== Infinity) node.maxConnections = limits.maxConnections
       // Whatever goes wrong with one connection is that connection's.
       node.on("error", () => {})

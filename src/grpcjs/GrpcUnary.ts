@@ -66,14 +66,28 @@ class UnaryListener<I, O> implements Listener, Occupant {
 
   onReceiveMetadata(metadata: grpc.Metadata): void {
     this.#headers = metadata
-    this.#givenUp = notGrpcError(metadata, { endpoint: this.#connection.endpoint, method: this.#method })
-    if (this.#givenUp !== undefined) this.grpcCall.cancelWithStatus(grpc.status.CANCELLED, this.#givenUp.reason.message)
+    const problem = notGrpcError(metadata, { endpoint: this.#connection.endpoint, method: this.#method })
+    if (problem !== undefined) this.#giveUp(problem)
   }
 
   onReceiveMessage(message: Uint8Array): void {
     this.#message = message
-    // Asking once more lets a second message be seen, which would otherwise hold the status back for ever.
-    if (++this.#messages === 1) this.grpcCall.startRead()
+    this.#messages++
+    // A server that goes on is not listened to, whatever it may still say; its status would never come.
+    if (this.#messages > 1) return this.#giveUp(this.#wrongCount())
+    this.grpcCall.startRead()
+  }
+
+  #giveUp(error: RpcError): void {
+    this.#givenUp = error
+    this.grpcCall.cancelWithStatus(grpc.status.CANCELLED, error.reason.message)
+  }
+
+  /** It is the server that broke the protocol. */
+  #wrongCount(): RpcError {
+    const message = `expected one response message, received ${this.#messages}`
+    const site = { endpoint: this.#connection.endpoint, method: this.#method }
+    return annotate(localError("INTERNAL", message, site), { origin: "remote" })
   }
 
   onReceiveStatus(status: grpc.StatusObject): void {
@@ -87,12 +101,7 @@ class UnaryListener<I, O> implements Listener, Occupant {
       const about = { method: this.#method, occupant: this, headers: this.#headers }
       return Effect.fail(toError(status, this.#connection, about))
     }
-    const site = { endpoint: this.#connection.endpoint, method: this.#method }
-    if (this.#message === undefined || this.#messages !== 1) {
-      const message = `expected one response message, received ${this.#messages}`
-      // It is the server that broke the protocol.
-      return Effect.fail(annotate(localError("INTERNAL", message, site), { origin: "remote" }))
-    }
+    if (this.#message === undefined) return Effect.fail(this.#wrongCount())
     const message = decodeResponse(this.#method, this.#message, this.#call, this.#connection.endpoint.id)
     return message instanceof RpcError
       ? Effect.fail(message)

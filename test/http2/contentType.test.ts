@@ -3,7 +3,6 @@ import { create, toBinary } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Schema, Stream } from "effect"
 import { Balancer, Client, Handlers, RoundRobin, Service, StaticDiscovery } from "trunkline"
-import { Http2Server } from "trunkline/http2"
 import { TestNetwork } from "trunkline/testing"
 import { frame } from "../../src/http2/Framing.ts"
 import { echoHandlers } from "../support/echo.ts"
@@ -107,13 +106,10 @@ describe.each(adapters)("a server over $name", ({ name, serve }) => {
       assert.strictEqual(Number(said.headers[":status"]), 415)
     })
   )
-})
 
-// grpc-js does not show its interceptors what the client asked in.
-describe("a server over HTTP/2", () => {
   it.live.each(["Application/GRPC+JSON", "application/grpc+json;charset=utf-8"])("takes %s", (type) =>
     Effect.gen(function* () {
-      const { address } = yield* Http2Server.make({ handlers })
+      const { address } = yield* serve({ handlers })
       const said = yield* Raw.request(address, { ":path": paths.say, "content-type": type }, [json])
       assert.deepStrictEqual([statusOf(said)[0], said.headers["content-type"]], ["0", "application/grpc+json"])
     })
@@ -121,7 +117,7 @@ describe("a server over HTTP/2", () => {
 
   it.live.each([paths.echo, paths.say, paths.talk])("%s refuses a subtype it does not read, with a status", (path) =>
     Effect.gen(function* () {
-      const { address } = yield* Http2Server.make({ handlers })
+      const { address } = yield* serve({ handlers })
       const said = yield* Raw.request(address, { ":path": path, "content-type": "application/grpc+thrift" }, [json])
       const read = path === paths.echo ? "proto" : "json"
       assert.deepStrictEqual(statusOf(said), [
@@ -136,10 +132,18 @@ describe("a server over HTTP/2", () => {
     "%s is HTTP 415",
     (type) =>
       Effect.gen(function* () {
-        const { address } = yield* Http2Server.make({ handlers })
+        const { address } = yield* serve({ handlers })
         const said = yield* Raw.request(address, { ":path": paths.say, "content-type": type }, [json])
         assert.deepStrictEqual([Number(said.headers[":status"]), statusOf(said)], [415, [undefined, undefined]])
       })
+  )
+
+  it.live.each(["GET", "PUT"])("%s is HTTP 415", (method) =>
+    Effect.gen(function* () {
+      const { address } = yield* serve({ handlers })
+      const said = yield* Raw.request(address, { ":method": method, ":path": paths.say }, [])
+      assert.deepStrictEqual([Number(said.headers[":status"]), statusOf(said)], [415, [undefined, undefined]])
+    })
   )
 })
 

@@ -15,7 +15,7 @@ type Numbered = http2.ClientHttp2Session & { readonly setNextStreamID: (id: numb
 /** The module itself, whose exports a test may replace for a while. */
 const core = createRequire(import.meta.url)("node:http2") as { connect: typeof http2.connect }
 
-const { answer, data, empty, headers, settings, types } = Frames
+const { answer, settings, types } = Frames
 
 const noWindow = (onRequest: Frames.Options["onRequest"] = () => {}) =>
   Frames.serve({ onConnection: ({ send }) => send(settings([4, 0])), onRequest })
@@ -35,33 +35,6 @@ describe("a server that gives no window", () => {
       )
       assert.strictEqual(reset.payload.readUInt32BE(0), http2.constants.NGHTTP2_CANCEL)
       assert.isFalse(server.seen.some(({ type }) => type === types.data))
-    })
-  )
-})
-
-describe("a unary call", () => {
-  it.live("whose server goes on after its message fails at the second, and is reset", () =>
-    Effect.gen(function* () {
-      let sent = 0
-      const server = yield* Frames.serve({
-        onRequest: (connection, stream, count) => {
-          if (count > 1) return answer(connection, stream)
-          connection.send(headers(stream))
-          const more = setInterval(() => {
-            if (connection.socket.destroyed || ++sent > 1000) clearInterval(more)
-            else connection.send(data(stream, empty))
-          }, 1)
-        },
-        onFrame: (_, { type }) => {
-          if (type === types.reset) sent = 1001
-        }
-      })
-      const client = yield* clientOf([server.address])
-      const error = yield* Effect.flip(client.echo({}))
-      assert.deepStrictEqual([error.code, error.origin], ["INTERNAL", "remote"])
-      assert.include(error.message, "expected one response message")
-      yield* server.until(({ type }) => type === types.reset)
-      yield* client.echo({})
     })
   )
 })

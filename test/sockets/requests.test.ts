@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Stream } from "effect"
 import * as http2 from "node:http2"
-import { Handlers } from "trunkline"
+import { Handlers, Metadata, type ServerCall } from "trunkline"
 import { EchoService } from "../gen/echo_pb.ts"
 import { request } from "../support/rawFrames.ts"
 import { adapters } from "../support/adapters.ts"
@@ -114,14 +114,59 @@ for (const adapter of adapters) {
       })
     )
 
-    it.live("a long timeout is no short one", () =>
+    it.live.each(["90M", "597H", "99999999H"])("a long timeout is no short one: %s", (timeout) =>
       Effect.gen(function* () {
-        const { address } = yield* adapter.serve({
-          handlers: [Handlers.partial(EchoService, { echo: () => Effect.succeed({}) })]
-        })
-        const said = yield* request(address, { ...path("Echo"), "grpc-timeout": "90M" }, [empty])
+        const echo = () => Effect.as(Effect.sleep("20 millis"), {})
+        const { address } = yield* adapter.serve({ handlers: [Handlers.partial(EchoService, { echo })] })
+        const said = yield* request(address, { ...path("Echo"), "grpc-timeout": timeout }, [empty])
         assert.strictEqual(said.trailers["grpc-status"] ?? said.headers["grpc-status"], "0")
       })
+    )
+
+    it.live.each(["", "5", "5x", "-1S", "1 S", "1.5S", "123456789m", "S"])("%j is no timeout", (timeout) =>
+      Effect.gen(function* () {
+        let runs = 0
+        const echo = () => Effect.sync(() => (runs++, {}))
+        const { address } = yield* adapter.serve({ handlers: [Handlers.partial(EchoService, { echo })] })
+        const said = yield* request(address, { ...path("Echo"), "grpc-timeout": timeout }, [empty])
+        assert.deepStrictEqual(
+          [said.headers["grpc-status"], said.headers["grpc-message"], runs],
+          ["13", "malformed grpc-timeout", 0]
+        )
+      })
+    )
+
+    it.live("two values of one key are two", () =>
+      Effect.gen(function* () {
+        let seen: Metadata.Metadata = Metadata.empty
+        const echo = (_: unknown, call: ServerCall.ServerCall) => Effect.sync(() => ((seen = call.metadata), {}))
+        const { address } = yield* adapter.serve({ handlers: [Handlers.partial(EchoService, { echo })] })
+        yield* request(address, { ...path("Echo"), tag: ["a", "b, c"], one: "d, e" }, [empty])
+        assert.deepStrictEqual([Metadata.getAll(seen, "tag"), Metadata.getAll(seen, "one")], [["a", "b, c"], ["d, e"]])
+      })
+    )
+
+    it.live.each(["Echo", "Collect", "Expand", "Chat"])(
+      "%s: a client that goes on sending when its call has failed is told to stop",
+      (method) =>
+        Effect.gen(function* () {
+          const drain = (requests: Stream.Stream<unknown, unknown>) => Effect.orDie(Stream.runDrain(requests))
+          const { address } = yield* adapter.serve({
+            handlers: [
+              Handlers.partial(EchoService, {
+                echo: () => Effect.succeed({}),
+                collect: (requests) => Effect.as(drain(requests), {}),
+                expand: () => Stream.empty,
+                chat: (requests) => Stream.fromEffect(Effect.as(drain(requests), {}))
+              })
+            ]
+          })
+          // Completes when the stream is closed, though the client never ends it.
+          const tooLong = Buffer.from([0, 0x7f, 0xff, 0xff, 0xff])
+          const said = yield* request(address, path(method), [tooLong, undefined])
+          assert.strictEqual(said.trailers["grpc-status"] ?? said.headers["grpc-status"], "8")
+          assert.strictEqual(said.rst, http2.constants.NGHTTP2_NO_ERROR)
+        })
     )
 
     it.live.each(
