@@ -1,13 +1,12 @@
 /**
- * Calls of one session over one connection.
+ * Sends the calls of one session to one peer and one connection.
  *
- * Some servers keep what a session needs with the connection it was made on, or answer it faster there. A key names the
- * session: a field of its messages, as the rules of the methods say, or what the caller says with
- * `CallOptions.withAffinityKey`. A key nobody unbinds would be kept for ever, so one is held as a lease whose scope unbinds
- * it, or forgotten when it has not been used for a while.
+ * Some servers keep the state of a session with its connection, or respond faster there. A key identifies the session: a
+ * message field named by the rule of a method, or the caller's `CallOptions.withAffinityKey`. A key that is never unbound
+ * would be kept for ever, so keys are either held by a scope, which unbinds them, or removed when they have been idle.
  *
- * This is the memory that the pools of a program share: rules, and which keys are held. Where a key is bound is known by
- * each for itself: a balancer knows the key's peer, a channel pool its connection.
+ * The pools of a program share an affinity: its rules, and the keys that are held. Each pool has its own bindings: a balancer
+ * binds keys to peers, a channel pool to connections.
  */
 import { Clock, Config, Context, Duration, Effect, Layer, Result, type Scope } from "effect"
 import * as Deadline from "../call/Deadline.ts"
@@ -35,7 +34,7 @@ export type {
 } from "./AffinityRule.ts"
 
 /**
- * A rule that fits no method or no field.
+ * A rule that names no method, or no string field.
  *
  * @category errors
  * @since 0.1.0
@@ -43,38 +42,38 @@ export type {
 export { InvalidAffinity } from "./AffinityRule.ts"
 
 /**
- * How keys are found, and how long they are kept.
+ * The rules that find keys, and the lifetime of idle keys.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** What the rules are about: services that protoc-gen-es generated. */
+  /** The descriptors of the services in the rules, as protoc-gen-es generates them. */
   readonly services?: ReadonlyArray<ServiceDescriptor> | undefined
-  /** At most one rule for a method; of two the last holds. Default none: only keys that callers name. */
+  /** One rule per method; the last of several applies. Default none: only callers name keys. */
   readonly methods?: ReadonlyArray<MethodAffinity> | undefined
-  /** A key that is not held is forgotten when it was not used for so long; `Duration.infinity` for never. Default 1 hour. */
+  /** A key that is not held is removed after so long without a call; never if infinite. Default 1 hour. */
   readonly keyLifetime?: Duration.Input | undefined
-  /** How often forgotten keys are looked for. Default a tenth of the lifetime. */
+  /** How often idle keys are removed. Default a tenth of the lifetime. */
   readonly cleanUpInterval?: Duration.Input | undefined
   /**
-   * Where in a channel pool calls that bind go: to the less busy of two channels, or to one after the other. Default
-   * `least_busy`. Among the peers of a balancer its picker says.
+   * The channel of a call that binds: the less loaded of two, or each channel of the pool in turn. Default `least_busy`. The
+   * peer of such a call is its balancer's pick.
    */
   readonly onBind?: "least_busy" | "round_robin" | undefined
 }
 
 /**
- * Whoever knows where keys are bound.
+ * A pool's bindings of keys.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Binder {
   readonly unbind: (key: string) => void
-  /** The next call of a key binds it to another place, if there is one. */
+  /** Lets the next call of a key bind it to another target, if there is one. */
   readonly move: (key: string) => void
-  /** Forgets keys not used since an instant, in milliseconds of the monotonic clock, except those that are held. */
+  /** Unbinds keys last used before an instant, in milliseconds of the monotonic clock, except keys that are held. */
   readonly forget: (before: number, isHeld: (key: string) => boolean) => void
 }
 
@@ -87,34 +86,34 @@ export interface Binder {
 export class Affinity extends Context.Service<
   Affinity,
   {
-    /** Holds a key until the scope closes, which unbinds it. A key that is held several times is unbound by the last. */
+    /** Holds a key until the scope closes, which unbinds it. Of several scopes the last one unbinds it. */
     readonly bind: (key: string) => Effect.Effect<void, never, Scope.Scope>
-    /** Unbinds a key everywhere, held or not; its next call binds it anew. */
+    /** Unbinds a key in all pools, held or not. Its next call binds it again. */
     readonly unbind: (key: string) => Effect.Effect<void>
-    /** Has the next call of a key go elsewhere, and those after it too: it is bound to another place, if there is one. */
+    /** Lets the next call of a key bind it to another target, if there is one. */
     readonly move: (key: string) => Effect.Effect<void>
-    /** How many keys are held. */
+    /** The number of keys that are held. */
     readonly held: Effect.Effect<number>
     /** @internal */
     readonly isHeld: (key: string) => boolean
     /** @internal */
     readonly ruleOf: (path: string) => Rule | undefined
-    /** @internal Tells a binder what becomes of keys until the scope closes. */
+    /** @internal Passes unbinds, moves and idle times to a binder until the scope closes. */
     readonly join: (binder: Binder) => Effect.Effect<void, never, Scope.Scope>
-    /** @internal */
-    readonly inTurn: boolean
+    /** @internal Whether calls that bind go to the channels of a pool in turn. */
+    readonly bindsRoundRobin: boolean
   }
 >()("trunkline/affinity/Affinity") {}
 
-/** How long keys are kept, and how often they are looked through, in milliseconds; `Infinity` for always and never. */
+/** The lifetime of idle keys and the interval of their removal, in milliseconds; `Infinity` for never. */
 interface Times {
   readonly lifetimeMillis: number
   readonly cleanUpMillis: number
 }
 
-const hour: Times = { lifetimeMillis: 3_600_000, cleanUpMillis: 360_000 }
+const defaultTimes: Times = { lifetimeMillis: 3_600_000, cleanUpMillis: 360_000 }
 
-/** Has a binder forget keys, for as long as the scope is open. */
+/** Removes idle keys periodically until the scope closes. */
 const clean = (
   binder: Binder,
   { cleanUpMillis, lifetimeMillis }: Times,
@@ -135,7 +134,7 @@ const clean = (
 const notHeld = (): boolean => false
 
 /**
- * The affinity of a pool that was given none: keys that callers name, each for an hour after its last use.
+ * The default affinity: keys that callers name, each until it has been idle for an hour.
  *
  * @category constants
  * @since 0.1.0
@@ -147,12 +146,12 @@ export const none: Affinity["Service"] = Affinity.of({
   held: Effect.succeed(0),
   isHeld: notHeld,
   ruleOf: () => undefined,
-  join: (binder) => clean(binder, hour, notHeld),
-  inTurn: false
+  join: (binder) => clean(binder, defaultTimes, notHeld),
+  bindsRoundRobin: false
 })
 
 const readTimes = (options: Options | undefined): Result.Result<Times, InvalidAffinity> => {
-  const lifetimeMillis = Duration.toMillis(options?.keyLifetime ?? hour.lifetimeMillis)
+  const lifetimeMillis = Duration.toMillis(options?.keyLifetime ?? defaultTimes.lifetimeMillis)
   const cleanUpMillis = Duration.toMillis(options?.cleanUpInterval ?? lifetimeMillis / 10)
   return lifetimeMillis > 0 && cleanUpMillis > 0
     ? Result.succeed({ cleanUpMillis, lifetimeMillis })
@@ -160,13 +159,13 @@ const readTimes = (options: Options | undefined): Result.Result<Times, InvalidAf
         new InvalidAffinity({
           method: "every method",
           key: "",
-          problem: "the lifetime of keys and the interval of their clean-up are longer than 0"
+          problem: "the lifetime of keys and the interval of their clean-up must be longer than 0"
         })
       )
 }
 
 /**
- * Makes an affinity. Fails if a rule fits no method of the services, or its path no field of the message.
+ * Makes an affinity. Fails if a rule names no method of the services, or its path names no string field of the message.
  *
  * @category constructors
  * @since 0.1.0
@@ -210,7 +209,7 @@ export const make = Effect.fnUntraced(function* (
         ),
         clean(binder, times, isHeld)
       ),
-    inTurn: options?.onBind === "round_robin"
+    bindsRoundRobin: options?.onBind === "round_robin"
   })
 })
 
@@ -231,8 +230,8 @@ export const bind = (key: string): Effect.Effect<void, never, Affinity | Scope.S
   Effect.flatMap(Affinity, (affinity) => affinity.bind(key))
 
 /**
- * Has the next call with a key go elsewhere: it is bound to another connection and another peer, if there are some. For a
- * session that goes badly where it is, or that is still on a connection about to be closed.
+ * Lets the next call of a key bind it to another peer and another connection, if there are any. Use it for a session that
+ * fails on its connection, or whose connection is about to close.
  *
  * @category combinators
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Which key a call has: the one its caller names, or else the one its method's rule finds in its request.
+ * The affinity key of a call: the one its caller names, or else the one in its request, by the rule of its method.
  */
 import { Effect, Option, Pull, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
@@ -11,24 +11,24 @@ import type { Rule } from "./AffinityRule.ts"
 
 type Failure = RpcError.RpcError
 
-/** The key its caller names. */
+/** The key that the caller names. */
 export const named = ({ options }: Call): string | undefined =>
   options.affinityKey === "" ? undefined : options.affinityKey
 
-/** The rule that holds for a call, if there is one and its caller does not forbid it. */
+/** The rule for a call, unless the caller opts out with an empty key. */
 export const ruleOf = (affinity: Affinity["Service"], method: Method<never, unknown>, call: Call): Rule | undefined =>
   call.options.affinityKey === "" ? undefined : affinity.ruleOf(method.path)
 
 const isInMessage = (rule: Rule, call: Call): boolean =>
   rule.command !== "BIND" && call.options.affinityKey === undefined
 
-/** The key of a request that a rule names one for. */
-const read = (rule: Rule, request: unknown, method: string): Effect.Effect<string | undefined, Failure> => {
+/** The key in a request, by its rule. */
+const read = (rule: Rule, request: unknown): Effect.Effect<string | undefined, Failure> => {
   const keys = rule.keys(request)
   return keys.length > 1
     ? Effect.fail(
         RpcError.make("INVALID_ARGUMENT", `${keys.length} affinity keys in a request that may have one`, {
-          method,
+          method: rule.method,
           progress: "not_started"
         })
       )
@@ -36,15 +36,10 @@ const read = (rule: Rule, request: unknown, method: string): Effect.Effect<strin
 }
 
 /** The key of a call with one request. */
-export const ofRequest = (
-  rule: Rule,
-  method: Method<never, unknown>,
-  request: unknown,
-  call: Call
-): Effect.Effect<string | undefined, Failure> =>
-  isInMessage(rule, call) ? read(rule, request, method.path) : Effect.succeed(named(call))
+export const ofRequest = (rule: Rule, request: unknown, call: Call): Effect.Effect<string | undefined, Failure> =>
+  isInMessage(rule, call) ? read(rule, request) : Effect.succeed(named(call))
 
-/** The first message of a stream, if it has one, and the whole stream again. */
+/** The first message of a stream, if it has one, and a stream of all messages. */
 const peek = Effect.fnUntraced(function* <I>(requests: Stream.Stream<I, Failure>) {
   const pull = yield* Stream.toPull(requests)
   const first = yield* pull.pipe(
@@ -60,10 +55,9 @@ const peek = Effect.fnUntraced(function* <I>(requests: Stream.Stream<I, Failure>
   })
 })
 
-/** The key of a call with a stream of requests, which is waited for if the first of them has it; and the stream to send. */
+/** The key of a call with a stream of requests, and the stream to send. Waits for the first request if it has the key. */
 export const ofRequests = Effect.fnUntraced(function* <I>(
   rule: Rule,
-  method: Method<never, unknown>,
   requests: Stream.Stream<I, Failure>,
   call: Call
 ): Effect.fn.Return<
@@ -73,5 +67,5 @@ export const ofRequests = Effect.fnUntraced(function* <I>(
 > {
   if (!isInMessage(rule, call)) return { key: named(call), requests }
   const { all, first } = yield* Deadline.within(peek(requests), call, "the request that has its affinity key")
-  return { key: first === undefined ? undefined : yield* read(rule, first, method.path), requests: all }
+  return { key: first === undefined ? undefined : yield* read(rule, first), requests: all }
 })

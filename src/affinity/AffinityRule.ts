@@ -1,15 +1,15 @@
 /**
- * Which field of a message is the key that calls of one session have in common.
+ * The message field that holds the affinity key of a method.
  *
- * A session is made by one method, used by others and ended by another, and its name is in their messages. A rule says for
- * a method which it is and where in the message the name is. A path that leads nowhere would never bind anything and nobody
- * would notice, so paths are followed through the message's descriptor when the rule is made.
+ * One method creates a session, others use it, and another ends it; the messages of all of them hold its name. A rule gives
+ * the command of a method and the path of the field. A wrong path would silently bind nothing, so paths are resolved against
+ * the message's descriptor when the rule is made.
  */
 import { Data, Result } from "effect"
 
 /**
- * What a method does to the key: `BIND` binds keys of its response to where the call went, `BOUND` goes where the key of
- * its request is bound, `UNBIND` does too and unbinds it when it has succeeded.
+ * What a method does to its key. `BIND` binds the keys of its response to the target of the call, `BOUND` goes to the target
+ * of the key of its request, and `UNBIND` also unbinds that key after a success.
  *
  * @category models
  * @since 0.1.0
@@ -31,7 +31,7 @@ export interface MethodAffinity {
 }
 
 /**
- * What is needed of a message's descriptor; those of protoc-gen-es have it.
+ * The part of a message's descriptor that rules need; those of protoc-gen-es have it.
  *
  * @category models
  * @since 0.1.0
@@ -42,7 +42,7 @@ export interface MessageDescriptor {
 }
 
 /**
- * What is needed of a field's descriptor.
+ * The part of a field's descriptor that rules need.
  *
  * @category models
  * @since 0.1.0
@@ -59,7 +59,7 @@ export interface FieldDescriptor {
 }
 
 /**
- * What is needed of a service's descriptor.
+ * The part of a service's descriptor that rules need.
  *
  * @category models
  * @since 0.1.0
@@ -74,7 +74,7 @@ export interface ServiceDescriptor {
 }
 
 /**
- * A rule that fits no method or no field.
+ * A rule that names no method, or no string field.
  *
  * @category errors
  * @since 0.1.0
@@ -96,6 +96,8 @@ export class InvalidAffinity extends Data.TaggedError("InvalidAffinity")<{
  * @since 0.1.0
  */
 export interface Rule {
+  /** The path of the method, `/package.Service/Method`. */
+  readonly method: string
   readonly command: Command
   readonly keys: (message: unknown) => ReadonlyArray<string>
 }
@@ -112,7 +114,7 @@ const reader = ({ localName, oneof }: FieldDescriptor): Read => {
   }
 }
 
-/** An empty text is a field that is not set. */
+/** An empty string is a field that is not set. */
 const isKey = (value: unknown): value is string => typeof value === "string" && value !== ""
 
 const string = 9
@@ -145,11 +147,11 @@ const follow = (
   return fail("it is empty")
 }
 
-/** The path of a method as it is on the wire. */
+/** The path of a method on the wire. */
 const pathOf = (method: string): string => (method.startsWith("/") ? method : `/${method}`)
 
 /**
- * Rules by the path of their method. Of two rules for one method the last holds.
+ * Rules by the path of their method. The last of several rules for a method applies.
  *
  * @category constructors
  * @since 0.1.0
@@ -172,6 +174,7 @@ export const make = (
       }
       const reads = yield* follow(rule, rule.command === "BIND" ? method.output : method.input)
       byPath.set(path, {
+        method: path,
         command: rule.command,
         keys: (message) =>
           reads

@@ -1,58 +1,63 @@
 /**
- * Which place each key is bound to.
+ * The target that each key is bound to.
  *
- * A key is bound to the place its first call went to and stays there. While that place, its home, cannot take calls, the key
- * goes to one other place, always the same, and comes home when it can. Keys that nobody uses are forgotten after a while,
- * unless somebody holds them.
+ * The first call of a key binds it to a target, its home. While its home is not ready, the calls of the key go to one other
+ * target, always the same, and return when the home is ready. Idle keys are removed, unless they are held.
  */
 import * as MinMax from "../telemetry/MinMax.ts"
 
-/** Somewhere calls can be sent. */
-export interface Place {
+/** A target of keys: a peer or a channel. */
+export interface AffinityTarget {
   readonly isReady: boolean
-  /** Bound keys, counted here. */
+  /** The number of bound keys, which the table maintains. */
   keys: number
 }
 
-interface Entry<P> {
-  home: P
-  /** Where it goes while its home is not ready. */
-  fallback: P | undefined
-  used: number
-  /** Whether its next call looks for another home. */
-  moving: boolean
+interface Entry<T> {
+  home: T
+  /** The target while the home is not ready. */
+  fallback: T | undefined
+  usedAt: number
+  /** Whether the next call binds the key to another target. */
+  rebinds: boolean
 }
 
-/** Keys and their places. */
-export class AffinityTable<P extends Place> {
-  readonly #entries = new Map<string, Entry<P>>()
-  /** Calls that went to another place because their home was not ready, and that found no other. */
+/** Keys and their targets. */
+export class AffinityTable<T extends AffinityTarget> {
+  readonly #entries = new Map<string, Entry<T>>()
+  readonly #fallsBack: boolean
+  /** Calls that went to another target because their home was not ready, and calls that found none. */
   fallbacks = 0
   failedFallbacks = 0
-  /** How many keys a place has had. */
-  readonly keysOfPlace: MinMax.Extremes = MinMax.make()
+  /** The bounds of the keys per target. */
+  readonly keysPerTarget: MinMax.Extremes = MinMax.make()
+
+  /** With `fallsBack`, the default, calls use another target while their home is not ready. */
+  constructor(options?: { readonly fallsBack: boolean }) {
+    this.#fallsBack = options?.fallsBack ?? true
+  }
 
   get size(): number {
     return this.#entries.size
   }
 
-  /** Where a key is at home. */
-  home(key: string): P | undefined {
+  /** The home of a key. */
+  home(key: string): T | undefined {
     return this.#entries.get(key)?.home
   }
 
-  /** Binds a key, from wherever it was before. */
-  bind(key: string, home: P, now: number): void {
+  /** Binds a key to a target, and unbinds it from its previous home. */
+  bind(key: string, home: T, now: number): void {
     const entry = this.#entries.get(key)
     if (entry?.home === home) {
-      entry.used = now
-      entry.moving = false
+      entry.usedAt = now
+      entry.rebinds = false
       return
     }
     if (entry !== undefined) this.#leave(entry.home)
     home.keys++
-    this.keysOfPlace.see(home.keys)
-    this.#entries.set(key, { home, fallback: undefined, used: now, moving: false })
+    this.keysPerTarget.see(home.keys)
+    this.#entries.set(key, { home, fallback: undefined, usedAt: now, rebinds: false })
   }
 
   unbind(key: string): void {
@@ -62,41 +67,41 @@ export class AffinityTable<P extends Place> {
     this.#entries.delete(key)
   }
 
-  #leave(home: P): void {
+  #leave(home: T): void {
     home.keys--
-    this.keysOfPlace.see(home.keys)
+    this.keysPerTarget.see(home.keys)
   }
 
-  /** The next call of a key binds it to another place than its home, if there is one then. */
+  /** Lets the next call of a key bind it to another target, if one is ready then. */
   move(key: string): void {
     const entry = this.#entries.get(key)
-    if (entry !== undefined) entry.moving = true
+    if (entry !== undefined) entry.rebinds = true
   }
 
   /**
-   * The place of a key's call: its home, or the stand-in of a home that is not ready. An unknown key is bound to what
-   * `choose` returns, which is asked for any place, or for any but one.
+   * The target of a call: the home of its key, or the fallback while the home is not ready. An unknown key is bound to the
+   * target that `choose` returns; `choose` may be given a target to exclude.
    */
-  place(key: string, now: number, choose: (except: P | undefined) => P | undefined, fallsBack: boolean): P | undefined {
+  resolve(key: string, now: number, choose: (except: T | undefined) => T | undefined): T | undefined {
     const entry = this.#entries.get(key)
     if (entry === undefined) {
       const home = choose(undefined)
       if (home !== undefined) this.bind(key, home, now)
       return home
     }
-    if (entry.moving) {
+    if (entry.rebinds) {
       const home = choose(entry.home)
       if (home !== undefined && home !== entry.home) {
         this.bind(key, home, now)
         return home
       }
     }
-    entry.used = now
+    entry.usedAt = now
     if (entry.home.isReady) {
       entry.fallback = undefined
       return entry.home
     }
-    if (!fallsBack) return undefined
+    if (!this.#fallsBack) return undefined
     if (entry.fallback?.isReady !== true) entry.fallback = choose(entry.home) ?? entry.fallback
     if (entry.fallback?.isReady === true) {
       this.fallbacks++
@@ -106,16 +111,16 @@ export class AffinityTable<P extends Place> {
     return undefined
   }
 
-  /** Keys of a place that is going away are free to be bound again, except those that are held. */
-  release(place: P, isHeld: (key: string) => boolean): void {
+  /** Unbinds the keys of a target that is being removed, except keys that are held. */
+  release(target: T, isHeld: (key: string) => boolean): void {
     for (const [key, entry] of this.#entries) {
-      if (entry.fallback === place) entry.fallback = undefined
-      if (entry.home === place && !isHeld(key)) this.unbind(key)
+      if (entry.fallback === target) entry.fallback = undefined
+      if (entry.home === target && !isHeld(key)) this.unbind(key)
     }
   }
 
-  /** Forgets keys not used since then, except those that are held. */
+  /** Unbinds keys that were last used before an instant, except keys that are held. */
   forget(before: number, isHeld: (key: string) => boolean): void {
-    for (const [key, { used }] of this.#entries) if (used < before && !isHeld(key)) this.unbind(key)
+    for (const [key, { usedAt }] of this.#entries) if (usedAt < before && !isHeld(key)) this.unbind(key)
   }
 }

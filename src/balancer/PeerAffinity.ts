@@ -19,10 +19,10 @@ import * as PolicyWrapper from "../picker/combinators/PolicyWrapper.ts"
 import type { Affinity } from "../affinity/Affinity.ts"
 import * as AffinityKey from "../affinity/AffinityKey.ts"
 import type { Rule } from "../affinity/AffinityRule.ts"
-import { AffinityTable, type Place } from "../affinity/AffinityTable.ts"
+import { AffinityTable, type AffinityTarget } from "../affinity/AffinityTable.ts"
 
 /** A peer as a place of keys. */
-class Seat implements Place {
+class Seat implements AffinityTarget {
   readonly peer: Peer
   keys = 0
   /** Whether its pool counts it among those that are sent calls. */
@@ -95,7 +95,7 @@ export class PeerAffinity {
       picked = except === undefined ? self.pick(call, now) : pickBut(self, except.peer, call, now)
       return picked._tag === "Peer" ? this.#seats.get(picked.id) : undefined
     }
-    return this.keys.place(key, now, choose, true)?.peer ?? picked
+    return this.keys.resolve(key, now, choose)?.peer ?? picked
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ export class PeerAffinity {
       unary: (method, request, call) => {
         const rule = AffinityKey.ruleOf(this.#affinity, method, call)
         if (rule === undefined) return next.unary(method, request, call)
-        return Effect.flatMap(AffinityKey.ofRequest(rule, method, request, call), (key) => {
+        return Effect.flatMap(AffinityKey.ofRequest(rule, request, call), (key) => {
           name(call, key)
           return Effect.map(next.unary(method, request, call), (response) => {
             this.#bind(rule, response.message, call)
@@ -121,7 +121,7 @@ export class PeerAffinity {
       stream: (method, requests, call) => {
         const rule = AffinityKey.ruleOf(this.#affinity, method, call)
         if (rule === undefined) return next.stream(method, requests, call)
-        return Effect.flatMap(AffinityKey.ofRequests(rule, method, requests, call), ({ key, requests }) => {
+        return Effect.flatMap(AffinityKey.ofRequests(rule, requests, call), ({ key, requests }) => {
           name(call, key)
           return Effect.map(next.stream(method, requests, call), (response) => ({
             ...response,

@@ -1,62 +1,65 @@
 /**
  * One of several connections to an endpoint, and the calls on it.
  *
- * A channel is a place, not a socket: the peer in it connects again when its connection is lost, and is exchanged for
- * another when it does not answer any more. What is bound to a place stays bound to it.
+ * A channel outlives its connections. Its peer reconnects after a lost connection and is replaced when it does not respond.
+ * Keys that are bound to the channel stay bound to it.
  */
 import { type Effect, Latch } from "effect"
 import type { ActiveConnection } from "../peer/ActiveConnection.ts"
-import type { Place } from "../affinity/AffinityTable.ts"
+import type { AffinityTarget } from "../affinity/AffinityTable.ts"
 import * as Penalty from "./Penalty.ts"
-import type { Silence } from "./UnresponsiveDetector.ts"
-import type { Tenant } from "./ChannelConnection.ts"
+import type { UnresponsiveDetector } from "./UnresponsiveDetector.ts"
+import type { ChannelPeer } from "./ChannelPeer.ts"
 
-/** A place for a connection. */
-export class Channel implements Place {
+/** A channel of a group. */
+export class Channel implements AffinityTarget {
   readonly id: number
-  tenant: Tenant
-  /** Calls under way, and calls ever. */
+  /** The peer that connects it now. */
+  current: ChannelPeer
+  /** Calls in flight, and all calls so far. */
   load = 0
   calls = 0
   keys = 0
   penalty: Penalty.Penalty = Penalty.none
-  readonly silence: Silence | undefined
-  /** How often it was taken out of use; the number of the drain that is under way. */
+  readonly detector: UnresponsiveDetector | undefined
+  /** How many drains have begun; an earlier drain that wakes up sees that it is outdated. */
   drains = 0
   draining = false
   replacing = false
   readonly #idle: Latch.Latch = Latch.makeUnsafe(true)
 
-  constructor(id: number, tenant: Tenant, silence: Silence | undefined) {
+  constructor(id: number, current: ChannelPeer, detector: UnresponsiveDetector | undefined) {
     this.id = id
-    this.tenant = tenant
-    this.silence = silence
+    this.current = current
+    this.detector = detector
   }
 
   /** The connection, if there is one. */
   get connection(): ActiveConnection | undefined {
-    return this.tenant.peer.connection
+    return this.current.peer.connection
   }
 
   get isReady(): boolean {
-    return this.tenant.peer.connection !== undefined
+    return this.current.peer.connection !== undefined
   }
 
+  /** A call starts. */
   enter(): void {
     this.calls++
     if (this.load++ === 0) this.#idle.closeUnsafe()
   }
 
+  /** A call has ended. */
   leave(): void {
     if (--this.load === 0) this.#idle.openUnsafe()
   }
 
-  /** Waits until no call is on it. */
+  /** Waits until no call is in flight. */
   get idle(): Effect.Effect<void> {
     return this.#idle.await
   }
 
-  /** What a pick compares. */
+  /** The load and the penalty, which picks compare. */
   cost(settings: Penalty.Settings, now: number): number {
     return this.penalty === Penalty.none ? this.load : this.load + Penalty.forPick(this.penalty, settings, now)
   }

@@ -1,10 +1,9 @@
 /**
- * The channels of one endpoint, at work.
+ * The channels of one endpoint: picking, scaling, and their connectivity as one connection.
  *
- * A call is counted when it is picked for a channel, not when it starts, so a burst sees its own effect. Counting may say
- * that more channels are wanted; a fiber off the calls' path opens them, makes sure that they work, and only then lets calls
- * see them. Another looks now and then whether there are too many: those that go take no new call, and close when the calls
- * on them have ended and nobody has wanted them back for a while.
+ * A call is counted when its channel is picked, not when it starts, so a burst sees its own load. A high load wakes a fiber
+ * that opens and primes further channels before calls can pick them. Another fiber checks periodically for idle channels:
+ * it takes them out of use, and they close when their calls have ended and a grace period is over.
  */
 import { type Clock, Effect, Exit, Latch, Option, type Random, Scope, Stream } from "effect"
 import * as Deadline from "../call/Deadline.ts"
@@ -13,104 +12,104 @@ import { Connectivity } from "../transport/Connectivity.ts"
 import * as StateRef from "../transport/StateRef.ts"
 import { AffinityTable } from "../affinity/AffinityTable.ts"
 import { Channel } from "./Channel.ts"
-import { Counts, type Meter } from "./ChannelStats.ts"
+import { ChannelStats, type Recorder } from "./ChannelStats.ts"
 import type { Settings } from "./ChannelPoolOptions.ts"
-import { Drain } from "./Draining.ts"
+import { Draining } from "./Draining.ts"
 import * as Penalty from "./Penalty.ts"
 import * as Pick from "./ChannelPick.ts"
 import * as Scaling from "./Scaling.ts"
-import { Silence } from "./UnresponsiveDetector.ts"
-import * as Tenants from "./ChannelConnection.ts"
+import { UnresponsiveDetector } from "./UnresponsiveDetector.ts"
+import * as ChannelPeer from "./ChannelPeer.ts"
 
-/** What a group needs of its surroundings. */
-export interface Surroundings extends Tenants.Surroundings {
+/** The services and the scope that a group runs with. */
+export interface Environment extends ChannelPeer.Environment {
   readonly clock: Clock.Clock
   readonly random: Random.Random
-  /** Whether somebody holds a key, so that it is to stay where it is. */
+  /** Whether a key is held, and so must stay on its channel. */
   readonly isHeld: (key: string) => boolean
-  readonly meter: Meter | undefined
+  readonly recorder: Recorder | undefined
 }
 
 const notHeld = (): boolean => false
 
 /** The channels of one endpoint. */
-export class ChannelGroup {
+export class ChannelGroup implements Pick.Candidates {
   readonly endpoint: Endpoint
   readonly settings: Settings
-  readonly around: Surroundings
+  readonly environment: Environment
+  readonly penalty: Penalty.Settings
+  readonly random: Random.Random
   readonly states: StateRef.Writable<Connectivity> = StateRef.make<Connectivity>(Connectivity.Idle())
-  readonly keys: AffinityTable<Channel> = new AffinityTable()
-  /** What calls can be picked for, the oldest first. A new array for each change. */
+  readonly keys: AffinityTable<Channel>
+  /** The channels that calls can pick, the oldest first. Each change makes a new array. */
   active: ReadonlyArray<Channel> = []
-  readonly draining: Drain
-  /** Calls under way on all channels in use. */
+  readonly draining: Draining
+  /** Calls in flight on the active channels. */
   load = 0
-  readonly counts: Counts
+  readonly stats: ChannelStats
   readonly #penalized = new Set<Channel>()
-  readonly #wanted = Latch.makeUnsafe(false)
+  readonly #growRequested = Latch.makeUnsafe(false)
   #scaling: Scaling.State = Scaling.initial
   #opening = 0
   #ready = 0
   #ids = 0
   #turn = 0
 
-  constructor(endpoint: Endpoint, settings: Settings, around: Surroundings) {
+  constructor(endpoint: Endpoint, settings: Settings, environment: Environment) {
     this.endpoint = endpoint
     this.settings = settings
-    this.around = around
-    this.counts = new Counts(around.meter)
-    this.draining = new Drain(settings.graceMillis, around.scope)
+    this.environment = environment
+    this.penalty = settings.penalty
+    this.random = environment.random
+    this.keys = new AffinityTable({ fallsBack: settings.fallsBack })
+    this.stats = new ChannelStats(environment.recorder)
+    this.draining = new Draining(settings.graceMillis, environment.scope)
   }
 
-  /** How many of the channels calls can be picked for are connected. */
+  /** How many of the active channels are connected. */
   get ready(): number {
     return this.#ready
   }
 
   get now(): number {
-    return Deadline.nowUnsafe(this.around.clock)
+    return Deadline.nowUnsafe(this.environment.clock)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Picking
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** The channel of a call that may go anywhere. */
+  /** The channel of a call without a key. */
   pick(now: number): Channel | undefined {
-    return Pick.ofTwo(this.active, this.settings.penalty, this.around.random, now)
+    return Pick.powerOfTwo(this, now)
   }
 
-  /** The channel of a call that takes its turn. */
-  inTurn(): Channel | undefined {
-    return Pick.inTurn(this.active, this.#turn++)
+  /** The next ready channel in turn. */
+  roundRobin(): Channel | undefined {
+    return Pick.roundRobin(this.active, this.#turn++)
   }
 
-  /** Where the calls of a key go. */
-  placeOf(key: string, now: number): Channel | undefined {
-    return this.keys.place(
-      key,
-      now,
-      (except) => Pick.leastBusy(this.active, this.settings.penalty, now, except),
-      this.settings.fallsBack
-    )
+  /** The channel of the calls of a key. */
+  channelOf(key: string, now: number): Channel | undefined {
+    return this.keys.resolve(key, now, (except) => Pick.leastLoaded(this, now, except))
   }
 
-  /** Counts a call onto a channel. */
+  /** Counts a call that starts on a channel. */
   enter(channel: Channel, now: number): void {
     channel.enter()
     if (!channel.draining) this.load++
-    this.counts.busy(channel.load, this.load)
+    this.stats.recordLoad(channel.load, this.load)
     if (this.#size >= this.settings.max || now < this.#scaling.coolUntil) return
     const selected = channel.load + Penalty.forScaling(channel.penalty, now)
-    if (Scaling.isHigh(this.settings, selected, this.#sampled(now))) this.#wanted.openUnsafe()
+    if (Scaling.isHigh(this.settings, selected, this.#sample(now))) this.#growRequested.openUnsafe()
   }
 
-  /** Counts it off, and charges the channel if that is what the call says. */
+  /** Counts a call that has ended, and charges its channel for a failure of the connection. */
   leave(channel: Channel, charged: boolean, now: number): void {
     channel.leave()
     if (channel.draining) return
     this.load--
-    this.counts.busy(channel.load, this.load)
+    this.stats.recordLoad(channel.load, this.load)
     if (!charged || !this.active.includes(channel)) return
     channel.penalty = Penalty.charge(channel.penalty, this.settings.penalty, now)
     this.#penalized.add(channel)
@@ -124,7 +123,7 @@ export class ChannelGroup {
     return this.active.length + this.#opening
   }
 
-  #sampled(now: number): Scaling.Sample {
+  #sample(now: number): Scaling.Sample {
     let { load } = this
     for (const channel of this.#penalized) {
       const points = Penalty.forScaling(channel.penalty, now)
@@ -134,162 +133,167 @@ export class ChannelGroup {
     return { load, active: this.#ready, size: this.#size }
   }
 
-  /** Adds what is wanted: channels that drain and still work before new ones. */
+  /** Adds channels for a high load: draining channels that still work first, then new ones. */
   readonly #grow = Effect.suspend(() => {
     const { now } = this
-    const [state, add] = Scaling.grow(this.settings, this.#scaling, this.#sampled(now), now)
+    const [state, add] = Scaling.grow(this.settings, this.#scaling, { ...this.#sample(now), now })
     this.#scaling = state
     if (add === 0) return Effect.void
-    const back = this.draining.takeBack(add)
-    for (const channel of back) this.#return(channel)
-    return Effect.forEach(Array.from({ length: add - back.length }), () => this.#build, {
+    const restored = this.draining.restore(add)
+    for (const channel of restored) this.#restore(channel)
+    return Effect.forEach(Array.from({ length: add - restored.length }), () => this.#openChannel, {
       concurrency: "unbounded",
       discard: true
     })
   })
 
-  #return(channel: Channel): void {
+  #restore(channel: Channel): void {
     this.load += channel.load
-    this.counts.totals.reused++
-    this.counts.totals.added++
+    this.stats.totals.reused++
+    this.stats.totals.added++
     this.#publish(channel)
   }
 
   #setActive(active: ReadonlyArray<Channel>): void {
     this.active = active
     this.#ready = active.filter((channel) => channel.isReady).length
-    this.counts.size(active.length, this.#ready)
+    this.stats.recordSize(active.length, this.#ready)
   }
 
   #publish(channel: Channel): void {
     this.#setActive([...this.active, channel])
-    this.counts.busy(channel.load, this.load)
+    this.stats.recordLoad(channel.load, this.load)
   }
 
-  /** A tenant that works, or none. */
-  readonly #worthy: Effect.Effect<Option.Option<Tenants.Tenant>> = Effect.suspend(() => {
+  /** Opens and primes a peer, and counts it as opening meanwhile. */
+  readonly #openPrimed: Effect.Effect<Option.Option<ChannelPeer.ChannelPeer>> = Effect.suspend(() => {
     this.#opening++
-    return Tenants.openPrimed(this.endpoint, this.settings, this.around).pipe(
-      Effect.tap((tenant) => Effect.sync(() => void (Option.isNone(tenant) && this.counts.totals.primeFailures++))),
+    return ChannelPeer.openPrimed(this.endpoint, this.settings, this.environment).pipe(
+      Effect.tap((opened) => Effect.sync(() => void (Option.isNone(opened) && this.stats.totals.primeFailures++))),
       Effect.ensuring(Effect.sync(() => this.#opening--))
     )
   })
 
-  readonly #build = Effect.flatMap(
-    Effect.suspend(() => this.#worthy),
+  /** Opens a channel, which calls can pick once it is primed. */
+  readonly #openChannel = Effect.flatMap(
+    Effect.suspend(() => this.#openPrimed),
     Option.match({
       onNone: () => Effect.void,
-      onSome: (tenant) =>
+      onSome: (opened) =>
         Effect.suspend(() => {
-          const channel = this.#channel(tenant)
-          this.counts.totals.added++
+          const channel = this.#makeChannel(opened)
+          this.stats.totals.added++
           this.#publish(channel)
-          return this.#follow(channel, tenant)
+          return this.#supervise(channel, opened)
         })
     })
   )
 
-  #channel(tenant: Tenants.Tenant): Channel {
-    this.counts.totals.opened++
-    const { silence } = this.settings
-    return new Channel(++this.#ids, tenant, silence === undefined ? undefined : new Silence(silence, this.now))
+  #makeChannel(opened: ChannelPeer.ChannelPeer): Channel {
+    this.stats.totals.opened++
+    const { unresponsive } = this.settings
+    const detector = unresponsive === undefined ? undefined : new UnresponsiveDetector(unresponsive, this.now)
+    return new Channel(++this.#ids, opened, detector)
   }
 
-  /** Keeps a channel connected, and passes on what that means for all. */
-  #follow(channel: Channel, tenant: Tenants.Tenant): Effect.Effect<void> {
-    let asked = this.now
+  /** Keeps a channel connected, and updates the connectivity of the group. */
+  #supervise(channel: Channel, current: ChannelPeer.ChannelPeer): Effect.Effect<void> {
+    let requestedAt = this.now
     let connected = false
-    return Stream.runForEach(tenant.peer.changes, ({ state }) =>
+    return Stream.runForEach(current.peer.changes, ({ state }) =>
       Effect.sync(() => {
-        if (channel.tenant !== tenant) return
+        if (channel.current !== current) return
         const ready = channel.isReady
         if (ready && !connected) {
-          this.counts.connected(this.now - asked)
+          this.stats.recordConnect(this.now - requestedAt)
         } else if (!ready && connected) {
-          this.counts.totals.disconnects++
-          asked = this.now
-          // It is not opened again, so that keys that are held wait for nothing here.
+          this.stats.totals.disconnects++
+          requestedAt = this.now
+          // A draining channel does not reconnect, so even a held key would wait here in vain.
           if (channel.draining) this.keys.release(channel, notHeld)
         }
         connected = ready
-        const wanted = !channel.draining && this.states.current()._tag !== "Idle"
-        if (state === "Idle" && wanted) tenant.peer.requestConnect()
+        const reconnects = !channel.draining && this.states.current()._tag !== "Idle"
+        if (state === "Idle" && reconnects) current.peer.requestConnect()
         this.#refresh()
       })
-    ).pipe(Effect.forkIn(tenant.scope), Effect.asVoid)
+    ).pipe(Effect.forkIn(current.scope), Effect.asVoid)
   }
 
-  /** Takes away the channels that are missed least, if there have been too many for long enough. */
+  /** Drains the channels with the least to lose, if the load has been low for several checks. */
   readonly #shrink = Effect.suspend(() => {
-    // What is being opened carries nothing yet, and may never.
+    // A channel that is being opened carries no call yet, and may fail to open.
     const size = this.active.length
     const [state, remove] = Scaling.shrink(this.settings, this.#scaling, { active: this.#ready, load: this.load, size })
     this.#scaling = state
-    const least = this.active
+    const removed = this.active
       .toSorted((a, b) => Number(a.isReady) - Number(b.isReady) || a.load - b.load || a.keys - b.keys || a.id - b.id)
       .slice(0, remove)
-    return Effect.forEach(least, (channel) => this.#drain(channel), { discard: true })
+    return Effect.forEach(removed, (channel) => this.#drain(channel), { discard: true })
   })
 
-  /** Out of use at once, and forgotten by what is known of those in use. */
+  /** Takes a channel out of use at once, with its load, its penalty and its keys. */
   #drain(channel: Channel): Effect.Effect<void> {
     this.#setActive(this.active.filter((other) => other !== channel))
     this.load -= channel.load
     channel.penalty = Penalty.none
     this.#penalized.delete(channel)
-    this.keys.release(channel, channel.isReady ? this.around.isHeld : notHeld)
-    this.counts.totals.removed++
+    this.keys.release(channel, channel.isReady ? this.environment.isHeld : notHeld)
+    this.stats.totals.removed++
     return this.draining.begin(channel)
   }
 
-  /** Exchanges the connection of a channel that does not answer. Calls on the old one go on. */
+  /** Replaces the peer of a channel that does not respond. Calls on the old connection go on. */
   replace(channel: Channel): Effect.Effect<void> {
-    const { silence } = channel
-    if (silence === undefined || channel.replacing || !this.active.includes(channel)) return Effect.void
+    const { detector } = channel
+    if (detector === undefined || channel.replacing || !this.active.includes(channel)) return Effect.void
     channel.replacing = true
-    this.counts.silent(silence.silentMillis(this.now), silence.failures)
-    const exchange = (next: Tenants.Tenant) => {
-      const { tenant } = channel
-      channel.tenant = next
-      silence.replaced(this.now)
-      this.counts.totals.replaced++
-      const close = Effect.andThen(tenant.peer.connection?.drained ?? Effect.void, Scope.close(tenant.scope, Exit.void))
-      return Effect.andThen(this.#follow(channel, next), Effect.forkIn(close, this.around.scope))
+    this.stats.recordUnresponsive(detector.millisSinceResponse(this.now), detector.timeouts)
+    const exchange = (next: ChannelPeer.ChannelPeer) => {
+      const previous = channel.current
+      channel.current = next
+      detector.recordReplacement(this.now)
+      this.stats.totals.replaced++
+      const close = Effect.andThen(
+        previous.peer.connection?.drained ?? Effect.void,
+        Scope.close(previous.scope, Exit.void)
+      )
+      return Effect.andThen(this.#supervise(channel, next), Effect.forkIn(close, this.environment.scope))
     }
-    return this.#worthy.pipe(
+    return this.#openPrimed.pipe(
       Effect.flatMap(
         Option.match({
           onNone: () => Effect.void,
-          // The channel may have gone meanwhile, and nobody would close what came for it.
+          // Closes the new peer if the channel was taken out of use meanwhile.
           onSome: (next) => (this.active.includes(channel) ? exchange(next) : Scope.close(next.scope, Exit.void))
         })
       ),
-      // One that failed may be tried again after the next call that ends at its deadline.
+      // After a failed replacement, the next call that ends at its deadline may cause another.
       Effect.ensuring(Effect.sync(() => (channel.replacing = false))),
-      Effect.forkIn(this.around.scope),
+      Effect.forkIn(this.environment.scope),
       Effect.asVoid
     )
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // All of them as one connection
+  // Connectivity: the group as one connection
   // -------------------------------------------------------------------------------------------------------------------
 
   /** Opens the first channels, once. */
   readonly connect: Effect.Effect<void> = Effect.suspend(() => {
     if (this.states.current()._tag !== "Idle" || this.active.length > 0) return Effect.void
     this.states.set(Connectivity.Connecting())
-    const open = Effect.flatMap(Tenants.open(this.endpoint, this.settings, this.around), (tenant) => {
-      const channel = this.#channel(tenant)
+    const open = Effect.flatMap(ChannelPeer.open(this.endpoint, this.settings, this.environment), (opened) => {
+      const channel = this.#makeChannel(opened)
       this.#publish(channel)
-      return this.#follow(channel, tenant)
+      return this.#supervise(channel, opened)
     })
     return Effect.forEach(Array.from({ length: this.settings.initial }), () => open, { discard: true }).pipe(
       Effect.uninterruptible
     )
   })
 
-  /** Ready while one of them is; failed when none could be opened; idle, and for its owner to close, when all are lost. */
+  /** Ready while a channel is; TransientFailure when none could connect; Idle, to be closed, after all were lost. */
   #refresh(): void {
     const { _tag: state } = this.states.current()
     this.#setActive(this.active)
@@ -297,25 +301,28 @@ export class ChannelGroup {
       if (state === "Connecting") this.states.set(Connectivity.Ready())
     } else if (state === "Ready") this.states.set(Connectivity.Idle())
     else if (state === "Connecting" && this.active.length === this.settings.initial) {
-      const statuses = this.active.map(({ tenant }) => tenant.peer.status)
+      const statuses = this.active.map(({ current }) => current.peer.status)
       if (statuses.every(({ state }) => state === "Down" || state === "Gone")) {
         this.states.set(Connectivity.TransientFailure({ cause: statuses[0]!.cause ?? "could not connect" }))
       }
     }
   }
 
-  /** What goes on besides calls, until the scope closes. */
+  /** Scales the group until the scope closes. */
   readonly run: Effect.Effect<void> = Effect.suspend(() => {
-    const growing = this.#wanted.await.pipe(
-      // A burst is seen whole, not by the first of its calls.
+    const growing = this.#growRequested.await.pipe(
+      // The yield lets a whole burst be counted, not only its first call.
       Effect.andThen(Effect.yieldNow),
-      Effect.andThen(this.#wanted.close),
+      Effect.andThen(this.#growRequested.close),
       Effect.andThen(this.#grow),
       Effect.forever
     )
     const shrinking = Effect.sleep(this.settings.checkMillis).pipe(Effect.andThen(this.#shrink), Effect.forever)
-    return Effect.all([Effect.forkIn(growing, this.around.scope), Effect.forkIn(shrinking, this.around.scope)], {
-      discard: true
-    })
+    return Effect.all(
+      [Effect.forkIn(growing, this.environment.scope), Effect.forkIn(shrinking, this.environment.scope)],
+      {
+        discard: true
+      }
+    )
   })
 }

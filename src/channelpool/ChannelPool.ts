@@ -1,21 +1,20 @@
 /**
  * Several connections to one endpoint behind one peer.
  *
- * One HTTP/2 connection carries as many calls at one time as its server allows, and one socket uses one core of what it
- * leads to. A channel pool is a connector made of a connector: what looks like one connection to a peer, its pool and its
- * pickers is a group of channels that grows and shrinks with the load, so any balancer gets it by a layer below it.
+ * A server limits the calls on one HTTP/2 connection, and often serves one connection on one core. A channel pool is a
+ * connector around a connector. Each connection it makes is a group of channels that grows and shrinks with the load. Peers,
+ * pools and pickers see one connection, so any balancer works over it.
  *
- * The HTTP/2 connector can open further connections by itself (gRFC A105, `SessionGroup`): it fills one up to the server's
- * limit before it opens the next, makes calls wait meanwhile and never closes one while the first lives. Here calls are
- * spread over all connections at any load, by power of two choices, connections are opened before a limit is met and closed
- * when they are too many, one that fails or goes silent gets less or is exchanged, and calls can be bound to one by a key.
- * It needs nothing from the connector below, whatever that is.
+ * The HTTP/2 connector can open further connections by itself (gRFC A105): it fills a connection up to the server's limit
+ * before it opens the next, and calls wait meanwhile. A channel pool spreads calls over all connections by power of two
+ * choices, opens connections before a limit is reached, and closes idle ones. A connection that fails gets fewer calls, an
+ * unresponsive one is replaced, and a key can bind calls to one. It works over any connector.
  */
 import { Clock, Config, Context, Effect, Layer, Option, Random, Scope } from "effect"
 import * as Introspection from "../introspection/Introspection.ts"
 import { Connector } from "../transport/Connector.ts"
 import * as Affinity from "../affinity/Affinity.ts"
-import * as Invoker from "./ChannelLease.ts"
+import * as ChannelGroupInvoker from "./ChannelGroupInvoker.ts"
 import type { Channel } from "./Channel.ts"
 import { ChannelGroup } from "./ChannelGroup.ts"
 import * as ChannelPoolMetrics from "./ChannelPoolMetrics.ts"
@@ -33,7 +32,7 @@ import type { ChannelSnapshot, Snapshot } from "./ChannelPoolSnapshot.ts"
 export type { Options } from "./ChannelPoolOptions.ts"
 
 /**
- * Options that contradict each other or themselves.
+ * Invalid options; `field` names the option.
  *
  * @category errors
  * @since 0.1.0
@@ -49,7 +48,7 @@ export { InvalidChannelPool } from "./ChannelPoolOptions.ts"
 export type { ChannelSnapshot, Snapshot } from "./ChannelPoolSnapshot.ts"
 
 /**
- * The groups of connections there are now.
+ * Shows the groups of connections.
  *
  * @category services
  * @since 0.1.0
@@ -70,7 +69,7 @@ const snapshotChannel = (group: ChannelGroup, channel: Channel): ChannelSnapshot
 })
 
 const snapshot = (group: ChannelGroup): Snapshot => ({
-  ...group.counts.totals,
+  ...group.stats.totals,
   endpoint: group.endpoint.id,
   channels: [...group.active, ...group.draining.channels].map((channel) => snapshotChannel(group, channel)),
   size: group.active.length,
@@ -101,24 +100,28 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const affinity = Option.getOrElse(yield* Effect.serviceOption(Affinity.Affinity), () => Affinity.none)
-  const measure = yield* ChannelPoolMetrics.make
+  const metrics = yield* ChannelPoolMetrics.make
   const groups = new Set<ChannelGroup>()
 
   const grouped = Connector.of({
     connect: Effect.fnUntraced(function* (endpoint) {
-      // Connections close at the same time.
+      // Connections close in parallel.
       const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-      const meter = measure.meterOf(endpoint)
+      const recorder = metrics.recorderOf(endpoint)
       const { isHeld } = affinity
-      const group = new ChannelGroup(endpoint, settings, { connector, clock, random, scope, isHeld, meter })
+      const group = new ChannelGroup(endpoint, settings, { connector, clock, random, scope, isHeld, recorder })
       yield* Effect.acquireRelease(
         Effect.sync(() => groups.add(group)),
         () => Effect.sync(() => groups.delete(group))
       )
-      yield* measure.report(group)
+      yield* metrics.report(group)
       yield* affinity.join(group.keys)
       yield* group.run
-      return { transport: Invoker.make(group, affinity), connectivity: group.states, connect: group.connect }
+      return {
+        transport: ChannelGroupInvoker.make(group, affinity),
+        connectivity: group.states,
+        connect: group.connect
+      }
     })
   })
   const service = ChannelPool.of({ snapshot: Effect.sync(() => [...groups].map(snapshot)) })
@@ -128,8 +131,8 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /**
- * Makes every connection of the connector below this layer a group of connections. An `Affinity` in the context says which
- * calls belong together.
+ * Makes every connection of the connector below this layer a group of connections. An `Affinity` in the context binds the
+ * calls of a key to one of them.
  *
  * @example
  * import { Layer } from "effect"
@@ -145,7 +148,7 @@ export const make = Effect.fnUntraced(function* (
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Connector | ChannelPool, InvalidChannelPool, Connector> =>
-  // Fresh, because what it makes depends on where it is provided.
+  // Fresh, because it wraps the connector of the place where it is provided.
   Layer.fresh(
     Layer.effectContext(
       Effect.map(make(options), ({ channelPool, connector }) =>

@@ -1,9 +1,9 @@
 /**
- * Channel pools as numbers.
+ * The metrics of channel pools.
  *
- * Endpoints that have one label are reported as one: their counts and bounds are added up, and what is said of a channel
- * holds for the channels of all of them. So a program bounds its series with the labels of its targets, and none is written
- * over by another. A label is reported while there is an endpoint that has it.
+ * Endpoints that share a label share their series: counts and bounds of groups are sums, and bounds of channels are over the
+ * channels of all of them. So target labels bound the number of series, and no endpoint overwrites another. A label is
+ * reported while an endpoint has it.
  */
 import { Effect, Exit, type Metric, Scope } from "effect"
 import type { Endpoint } from "../discovery/Endpoint.ts"
@@ -12,55 +12,55 @@ import type * as MinMax from "../telemetry/MinMax.ts"
 import * as Metrics from "../telemetry/Metrics.ts"
 import * as ObservableMetric from "../telemetry/ObservableMetric.ts"
 import type { Channel } from "./Channel.ts"
-import type { Meter } from "./ChannelStats.ts"
+import type { Recorder } from "./ChannelStats.ts"
 import type { ChannelGroup } from "./ChannelGroup.ts"
 
 type Labels = { readonly "grpc.target": string }
 type Read = (group: ChannelGroup) => number
 
-/** What only grows. */
+/** The counters, and how each is read. */
 const counters = (labels: Labels): ReadonlyArray<readonly [Metric.Counter<number>, Read]> => [
-  [Instruments.channelConnects(labels), ({ counts }) => counts.totals.connects],
-  [Instruments.channelDisconnects(labels), ({ counts }) => counts.totals.disconnects],
-  [Instruments.channelCalls({ ...labels, "trunkline.result": "ok" }), ({ counts }) => counts.totals.succeeded],
-  [Instruments.channelCalls({ ...labels, "trunkline.result": "error" }), ({ counts }) => counts.totals.failed],
+  [Instruments.channelConnects(labels), ({ stats }) => stats.totals.connects],
+  [Instruments.channelDisconnects(labels), ({ stats }) => stats.totals.disconnects],
+  [Instruments.channelCalls({ ...labels, "trunkline.result": "ok" }), ({ stats }) => stats.totals.succeeded],
+  [Instruments.channelCalls({ ...labels, "trunkline.result": "error" }), ({ stats }) => stats.totals.failed],
   [Instruments.channelFallbacks({ ...labels, "trunkline.result": "ok" }), ({ keys }) => keys.fallbacks],
   [Instruments.channelFallbacks({ ...labels, "trunkline.result": "error" }), ({ keys }) => keys.failedFallbacks],
-  [Instruments.channelsScaled({ ...labels, "trunkline.direction": "up" }), ({ counts }) => counts.totals.added],
-  [Instruments.channelsScaled({ ...labels, "trunkline.direction": "down" }), ({ counts }) => counts.totals.removed],
-  [Instruments.primeFailures(labels), ({ counts }) => counts.totals.primeFailures],
-  [Instruments.silences(labels), ({ counts }) => counts.totals.silences]
+  [Instruments.channelsScaled({ ...labels, "trunkline.direction": "up" }), ({ stats }) => stats.totals.added],
+  [Instruments.channelsScaled({ ...labels, "trunkline.direction": "down" }), ({ stats }) => stats.totals.removed],
+  [Instruments.primeFailures(labels), ({ stats }) => stats.totals.primeFailures],
+  [Instruments.silences(labels), ({ stats }) => stats.totals.silences]
 ]
 
-/** What there is now. */
+/** The gauges, and how each is read. */
 const gauges = (labels: Labels): ReadonlyArray<readonly [Metric.Gauge<number>, Read]> => [
   [Instruments.channels(labels), ({ active }) => active.length],
   [Instruments.channelsAllowed(labels), ({ settings }) => settings.max],
   [Instruments.channelKeys(labels), ({ keys }) => keys.size]
 ]
 
-/** What is bounded: the bounds themselves, and what the number is now. */
+/** A number whose bounds are reported. */
 interface Bounded {
   readonly of: (labels: Labels & { readonly "trunkline.extreme": string }) => Metric.Gauge<number>
   readonly bounds: (group: ChannelGroup) => MinMax.Extremes
 }
 
 const ofGroups: ReadonlyArray<Bounded & { readonly now: Read }> = [
-  { of: Instruments.channelsBetween, bounds: ({ counts }) => counts.channels, now: ({ active }) => active.length },
-  { of: Instruments.readyBetween, bounds: ({ counts }) => counts.ready, now: (group) => group.ready },
-  { of: Instruments.loadBetween, bounds: ({ counts }) => counts.load, now: ({ load }) => load }
+  { of: Instruments.channelsBetween, bounds: ({ stats }) => stats.channels, now: ({ active }) => active.length },
+  { of: Instruments.readyBetween, bounds: ({ stats }) => stats.ready, now: (group) => group.ready },
+  { of: Instruments.loadBetween, bounds: ({ stats }) => stats.load, now: ({ load }) => load }
 ]
 
 const ofChannels: ReadonlyArray<Bounded & { readonly now: (channel: Channel) => number }> = [
-  { of: Instruments.channelLoadBetween, bounds: ({ counts }) => counts.loadOfChannel, now: ({ load }) => load },
-  { of: Instruments.channelKeysBetween, bounds: ({ keys }) => keys.keysOfPlace, now: ({ keys }) => keys }
+  { of: Instruments.channelLoadBetween, bounds: ({ stats }) => stats.loadOfChannel, now: ({ load }) => load },
+  { of: Instruments.channelKeysBetween, bounds: ({ keys }) => keys.keysPerTarget, now: ({ keys }) => keys }
 ]
 
-/** The least and the most of some numbers; 0 of none. */
-const least = (numbers: ReadonlyArray<number>): number => (numbers.length === 0 ? 0 : Math.min(...numbers))
-const most = (numbers: ReadonlyArray<number>): number => Math.max(0, ...numbers)
+/** The minimum and the maximum of some numbers; 0 of none. */
+const min = (numbers: ReadonlyArray<number>): number => (numbers.length === 0 ? 0 : Math.min(...numbers))
+const max = (numbers: ReadonlyArray<number>): number => Math.max(0, ...numbers)
 
-/** The calls of each channel since it was asked the last time. */
+/** The calls of each channel since the last reading. */
 class CallsSince {
   #before = new Map<Channel, number>()
 
@@ -71,24 +71,24 @@ class CallsSince {
   }
 }
 
-/** The endpoints of one label. */
-class Ensemble {
+/** The metrics of the endpoints that share a label. */
+class TargetMetrics {
   readonly labels: Labels
   readonly scope: Scope.Closeable = Scope.makeUnsafe()
   readonly groups = new Set<ChannelGroup>()
   readonly #counters: ReadonlyArray<readonly [Metric.Counter<number>, Read]>
-  /** What those that have left had counted. */
-  readonly #left: Array<number>
+  /** The counts of the endpoints that have left. */
+  readonly #departed: Array<number>
 
   constructor(labels: Labels) {
     this.labels = labels
     this.#counters = counters(labels)
-    this.#left = this.#counters.map(() => 0)
+    this.#departed = this.#counters.map(() => 0)
   }
 
   leave(group: ChannelGroup): void {
     this.groups.delete(group)
-    for (const [i, [, read]] of this.#counters.entries()) this.#left[i]! += read(group)
+    for (const [i, [, read]] of this.#counters.entries()) this.#departed[i]! += read(group)
   }
 
   #each<A>(read: (group: ChannelGroup) => A): ReadonlyArray<A> {
@@ -103,22 +103,22 @@ class Ensemble {
     return [...this.groups].flatMap(({ active }) => active)
   }
 
-  #extremes({ of }: Bounded, least: () => number, most: () => number) {
+  #extremes({ of }: Bounded, min: () => number, max: () => number) {
     return Effect.andThen(
-      ObservableMetric.gauge(of({ ...this.labels, "trunkline.extreme": "least" }), least),
-      ObservableMetric.gauge(of({ ...this.labels, "trunkline.extreme": "most" }), most)
+      ObservableMetric.gauge(of({ ...this.labels, "trunkline.extreme": "least" }), min),
+      ObservableMetric.gauge(of({ ...this.labels, "trunkline.extreme": "most" }), max)
     )
   }
 
   /** Reports until the scope closes. */
   get report(): Effect.Effect<void, never, Scope.Scope> {
-    const fewest = new CallsSince()
-    const busiest = new CallsSince()
+    const callsForMin = new CallsSince()
+    const callsForMax = new CallsSince()
     const calls = { of: Instruments.channelCallsBetween }
     return Effect.all(
       [
         ...this.#counters.map(([metric, read], i) =>
-          ObservableMetric.counter(metric, () => this.#left[i]! + this.#sum(read))
+          ObservableMetric.counter(metric, () => this.#departed[i]! + this.#sum(read))
         ),
         ...gauges(this.labels).map(([metric, read]) => ObservableMetric.gauge(metric, () => this.#sum(read))),
         ...ofGroups.map((bounded) =>
@@ -131,15 +131,15 @@ class Ensemble {
         ...ofChannels.map((bounded) =>
           this.#extremes(
             bounded,
-            () => least(this.#each((group) => bounded.bounds(group).takeLeast(least(group.active.map(bounded.now))))),
-            () => most(this.#each((group) => bounded.bounds(group).takeMost(most(group.active.map(bounded.now)))))
+            () => min(this.#each((group) => bounded.bounds(group).takeLeast(min(group.active.map(bounded.now))))),
+            () => max(this.#each((group) => bounded.bounds(group).takeMost(max(group.active.map(bounded.now)))))
           )
         ),
         ObservableMetric.gauge(calls.of({ ...this.labels, "trunkline.extreme": "least" }), () =>
-          least(fewest.take(this.#channels))
+          min(callsForMin.take(this.#channels))
         ),
         ObservableMetric.gauge(calls.of({ ...this.labels, "trunkline.extreme": "most" }), () =>
-          most(busiest.take(this.#channels))
+          max(callsForMax.take(this.#channels))
         )
       ],
       { discard: true }
@@ -147,57 +147,57 @@ class Ensemble {
   }
 }
 
-/** What measures the endpoints of a channel pool. */
-export interface Measure {
-  /** Who is to be told how long things take on the channels of an endpoint. */
-  readonly meterOf: (endpoint: Endpoint) => Meter | undefined
+/** Reports the endpoints of a channel pool. */
+export interface ChannelPoolMetrics {
+  /** Records the durations of an endpoint's channels; `undefined` without metrics. */
+  readonly recorderOf: (endpoint: Endpoint) => Recorder | undefined
   /** Reports the numbers of an endpoint until the scope closes. */
   readonly report: (group: ChannelGroup) => Effect.Effect<void, never, Scope.Scope>
 }
 
-const nothing: Measure = { meterOf: () => undefined, report: () => Effect.void }
+const disabled: ChannelPoolMetrics = { recorderOf: () => undefined, report: () => Effect.void }
 
-/** What measures a channel pool, if metrics are on. */
-export const make: Effect.Effect<Measure> = Effect.gen(function* () {
+/** The metrics of a channel pool, which report nothing if metrics are off. */
+export const make: Effect.Effect<ChannelPoolMetrics> = Effect.gen(function* () {
   const metrics = yield* Metrics.Current
-  if (metrics === undefined) return nothing
+  if (metrics === undefined) return disabled
   const registry = yield* Effect.context<never>()
-  const ensembles = new Map<string, Ensemble>()
+  const byTarget = new Map<string, TargetMetrics>()
   const labelsOf = ({ id }: Endpoint): Labels => ({ "grpc.target": Metrics.targetLabel(metrics, id) })
 
-  const enter = (group: ChannelGroup): Effect.Effect<Ensemble> =>
+  const enter = (group: ChannelGroup): Effect.Effect<TargetMetrics> =>
     Effect.suspend(() => {
       const labels = labelsOf(group.endpoint)
-      const known = ensembles.get(labels["grpc.target"])
-      const ensemble = known ?? new Ensemble(labels)
-      ensemble.groups.add(group)
-      if (known !== undefined) return Effect.succeed(ensemble)
-      ensembles.set(labels["grpc.target"], ensemble)
-      return ensemble.report.pipe(Scope.provide(ensemble.scope), Effect.provideContext(registry), Effect.as(ensemble))
+      const known = byTarget.get(labels["grpc.target"])
+      const target = known ?? new TargetMetrics(labels)
+      target.groups.add(group)
+      if (known !== undefined) return Effect.succeed(target)
+      byTarget.set(labels["grpc.target"], target)
+      return target.report.pipe(Scope.provide(target.scope), Effect.provideContext(registry), Effect.as(target))
     })
 
-  const leave = (group: ChannelGroup, ensemble: Ensemble): Effect.Effect<void> =>
+  const leave = (group: ChannelGroup, target: TargetMetrics): Effect.Effect<void> =>
     Effect.suspend(() => {
-      ensemble.leave(group)
-      if (ensemble.groups.size > 0) return Effect.void
-      ensembles.delete(ensemble.labels["grpc.target"])
-      return Scope.close(ensemble.scope, Exit.void)
+      target.leave(group)
+      if (target.groups.size > 0) return Effect.void
+      byTarget.delete(target.labels["grpc.target"])
+      return Scope.close(target.scope, Exit.void)
     })
 
   return {
-    meterOf: (endpoint) => {
+    recorderOf: (endpoint) => {
       const labels = labelsOf(endpoint)
       const connectDuration = Instruments.channelConnectDuration(labels)
       const silenceDuration = Instruments.silenceDuration(labels)
       const silentCalls = Instruments.silentCalls(labels)
       return {
         connected: (millis) => connectDuration.updateUnsafe(millis / 1000, registry),
-        silent: (millis, calls) => {
+        unresponsive: (millis, calls) => {
           silenceDuration.updateUnsafe(millis / 1000, registry)
           silentCalls.updateUnsafe(calls, registry)
         }
       }
     },
-    report: (group) => Effect.asVoid(Effect.acquireRelease(enter(group), (ensemble) => leave(group, ensemble)))
+    report: (group) => Effect.asVoid(Effect.acquireRelease(enter(group), (target) => leave(group, target)))
   }
 })

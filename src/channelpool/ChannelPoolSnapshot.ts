@@ -1,10 +1,10 @@
 /**
- * A channel pool as it is at one moment, and what a debug page shows of it.
+ * A snapshot of a channel pool, and its part that the debug page shows.
  */
 import type { ChannelPoolReading } from "../introspection/Snapshot.ts"
 
 /**
- * One connection as it is now.
+ * One connection.
  *
  * @category models
  * @since 0.1.0
@@ -12,19 +12,19 @@ import type { ChannelPoolReading } from "../introspection/Snapshot.ts"
 export interface ChannelSnapshot {
   readonly id: number
   readonly ready: boolean
-  /** Whether it takes no new call and is about to be closed. */
+  /** Whether it takes no new calls and closes when it is idle. */
   readonly draining: boolean
-  /** Calls under way, and calls ever. */
+  /** Calls in flight, and all calls so far. */
   readonly load: number
   readonly calls: number
   /** Keys bound to it. */
   readonly keys: number
-  /** What its failures weigh in picks now, in calls. */
+  /** The calls that its failures count as in picks. */
   readonly penalty: number
 }
 
 /**
- * The connections of one endpoint as they are now, and what has happened to them.
+ * The connections of one endpoint as they are now, and their counts.
  *
  * @category models
  * @since 0.1.0
@@ -32,39 +32,39 @@ export interface ChannelSnapshot {
 export interface Snapshot {
   readonly endpoint: string
   readonly channels: ReadonlyArray<ChannelSnapshot>
-  /** Channels that calls are picked for, how many there may be at most, and how many of them are connected. */
+  /** Active channels, their maximum, and how many of them are connected. */
   readonly size: number
   readonly max: number
   readonly ready: number
-  /** Calls under way on them. */
+  /** Calls in flight on them. */
   readonly load: number
   readonly keys: number
-  /** Connections made and lost, and the longest time, in milliseconds, a channel in use was without one. */
+  /** Connections made and lost, and the longest time a channel took to connect, in milliseconds. */
   readonly connects: number
   readonly disconnects: number
   readonly slowestConnectMillis: number
-  /** Channels opened; added because the load wanted them, taken back while they drained included; and taken away. */
+  /** Channels opened; added for a high load, of those reused while they drained; and removed. */
   readonly opened: number
   readonly added: number
   readonly reused: number
   readonly removed: number
-  /** Channels on which nothing was heard, and those of them that were exchanged. */
+  /** Unresponsive channels found, and those of them that were replaced. */
   readonly silences: number
   readonly replaced: number
-  /** Channels that did not get ready to be used. */
+  /** Channels that could not be primed. */
   readonly primeFailures: number
-  /** Calls of keys that went elsewhere because their channel was not ready, and that found no other. */
+  /** Calls of keys that used another channel because theirs was not ready, and that found none. */
   readonly fallbacks: number
   readonly failedFallbacks: number
-  /** Calls that ended well, and not. */
+  /** Calls that succeeded and failed. */
   readonly succeeded: number
   readonly failed: number
-  /** The most calls one channel had at one time, and the most channels there were. */
-  readonly mostLoad: number
-  readonly mostChannels: number
+  /** The maximum of calls in flight on one channel so far, and of active channels. */
+  readonly peakLoad: number
+  readonly peakChannels: number
 }
 
-/** Reads the connections of one endpoint. */
+/** The part that the debug page shows. */
 export const make = ({
   channels,
   endpoint,

@@ -1,21 +1,21 @@
 /**
- * What has happened on the channels of one endpoint, in numbers.
+ * The counts, bounds and durations of the channels of one endpoint.
  *
- * Everything is counted whether anybody looks or not: it is an addition each. Bounds are kept between two looks of whoever
- * reports them; how long things took goes to a meter, if there is one.
+ * Counts and bounds are always kept, since each costs an addition or a comparison. Bounds hold from one reading to the next.
+ * Durations go to a recorder, if metrics are on.
  */
 import * as MinMax from "../telemetry/MinMax.ts"
 
-/** Who is told how long things took. */
-export interface Meter {
-  /** A channel got its connection, so many milliseconds after it had wanted one. */
+/** Receives durations, for histograms. */
+export interface Recorder {
+  /** A channel connected, so many milliseconds after it had begun to. */
   readonly connected: (millis: number) => void
-  /** Nothing had been heard on a channel for so many milliseconds, and so many calls had ended at their deadline. */
-  readonly silent: (millis: number, calls: number) => void
+  /** A channel was found unresponsive: the milliseconds since its last response, and the calls that timed out since. */
+  readonly unresponsive: (millis: number, calls: number) => void
 }
 
-/** Counts that only grow, and bounds. */
-export class Counts {
+/** Cumulative counts, and bounds. */
+export class ChannelStats {
   readonly totals = {
     connects: 0,
     disconnects: 0,
@@ -29,41 +29,41 @@ export class Counts {
     primeFailures: 0,
     succeeded: 0,
     failed: 0,
-    mostLoad: 0,
-    mostChannels: 0
+    peakLoad: 0,
+    peakChannels: 0
   }
   readonly channels: MinMax.Extremes = MinMax.make()
   readonly ready: MinMax.Extremes = MinMax.make()
   readonly load: MinMax.Extremes = MinMax.make()
   readonly loadOfChannel: MinMax.Extremes = MinMax.make()
-  readonly #meter: Meter | undefined
+  readonly #recorder: Recorder | undefined
 
-  constructor(meter: Meter | undefined) {
-    this.#meter = meter
+  constructor(recorder: Recorder | undefined) {
+    this.#recorder = recorder
   }
 
-  /** The channels in use and how many of them are ready are others now. */
-  size(channels: number, ready: number): void {
-    if (channels > this.totals.mostChannels) this.totals.mostChannels = channels
+  /** The number of active channels, or of ready ones, has changed. */
+  recordSize(channels: number, ready: number): void {
+    if (channels > this.totals.peakChannels) this.totals.peakChannels = channels
     this.channels.see(channels)
     this.ready.see(ready)
   }
 
-  /** A call more or less on one channel, and on all. */
-  busy(ofChannel: number, ofAll: number): void {
-    if (ofChannel > this.totals.mostLoad) this.totals.mostLoad = ofChannel
+  /** The calls in flight on one channel, and on all, have changed. */
+  recordLoad(ofChannel: number, ofAll: number): void {
+    if (ofChannel > this.totals.peakLoad) this.totals.peakLoad = ofChannel
     this.loadOfChannel.see(ofChannel)
     this.load.see(ofAll)
   }
 
-  connected(millis: number): void {
+  recordConnect(millis: number): void {
     this.totals.connects++
     this.totals.slowestConnectMillis = Math.max(this.totals.slowestConnectMillis, millis)
-    this.#meter?.connected(millis)
+    this.#recorder?.connected(millis)
   }
 
-  silent(millis: number, calls: number): void {
+  recordUnresponsive(millis: number, calls: number): void {
     this.totals.silences++
-    this.#meter?.silent(millis, calls)
+    this.#recorder?.unresponsive(millis, calls)
   }
 }

@@ -1,14 +1,14 @@
 /**
- * The channels that are on their way out.
+ * The draining channels of a group.
  *
- * One that is taken out of use carries its calls to their end, and stays for the keys that somebody holds there. Then it is
- * kept for a while, because a load that comes back would only open it again; wanted back, it is as good as new at once.
+ * A channel that was taken out of use completes its calls and stays open for the keys that are held on it. It is then kept
+ * for a grace period: if the load returns, restoring it is faster than opening another.
  */
 import { Effect, Exit, Scope } from "effect"
 import type { Channel } from "./Channel.ts"
 
 /** Channels that take no new call. */
-export class Drain {
+export class Draining {
   readonly channels: Set<Channel> = new Set()
   readonly #graceMillis: number
   readonly #scope: Scope.Scope
@@ -18,7 +18,7 @@ export class Drain {
     this.#scope = scope
   }
 
-  /** From now on; it is closed when it has been without calls and keys for the grace. */
+  /** Starts to drain a channel. It closes after the grace period without calls and keys. */
   begin(channel: Channel): Effect.Effect<void> {
     this.channels.add(channel)
     channel.draining = true
@@ -27,20 +27,20 @@ export class Drain {
       if (channel.drains !== drain) return Effect.void
       if (channel.load > 0 || channel.keys > 0) return closeWhenIdle
       this.channels.delete(channel)
-      return Scope.close(channel.tenant.scope, Exit.void)
+      return Scope.close(channel.current.scope, Exit.void)
     })
     const closeWhenIdle = channel.idle.pipe(Effect.andThen(Effect.sleep(this.#graceMillis)), Effect.andThen(close))
     return Effect.asVoid(Effect.forkIn(closeWhenIdle, this.#scope))
   }
 
-  /** Up to so many that still work, which drain no more; the latest first to have gone. */
-  takeBack(most: number): ReadonlyArray<Channel> {
-    const back = most > 0 ? [...this.channels].filter((channel) => channel.isReady).slice(-most) : []
-    for (const channel of back) {
+  /** Stops draining up to `max` channels that still work, the last ones that began to drain. */
+  restore(max: number): ReadonlyArray<Channel> {
+    const restored = max > 0 ? [...this.channels].filter((channel) => channel.isReady).slice(-max) : []
+    for (const channel of restored) {
       this.channels.delete(channel)
       channel.draining = false
       channel.drains++
     }
-    return back
+    return restored
   }
 }

@@ -1,10 +1,9 @@
 /**
  * What a failed call adds to the load of its channel.
  *
- * A channel that fails fast never has calls under way, so by load alone it is the best there is and draws all traffic. Each
- * failure counts as some more calls for a while. For picks that weight fades linearly: one that ended from one moment to the
- * next would send every caller back at that moment. For scaling it counts in full until it ends, because what fades would
- * take channels away while the trouble lasts.
+ * A channel that fails fast has few calls in flight, so a pick by load alone would send it all traffic. Each failure counts
+ * as additional calls for a while. For picks the penalty fades linearly; a step would send every caller back to the channel
+ * at the same moment. For scaling it counts in full until it expires, so that no channel is removed during an outage.
  */
 
 /**
@@ -20,7 +19,7 @@ export interface Settings {
 }
 
 /**
- * What a channel is charged with, and until when.
+ * The penalty of a channel, and the instant at which it expires.
  *
  * @category models
  * @since 0.1.0
@@ -31,7 +30,7 @@ export interface Penalty {
 }
 
 /**
- * No failure yet.
+ * The penalty of a channel without failures.
  *
  * @category constants
  * @since 0.1.0
@@ -39,7 +38,7 @@ export interface Penalty {
 export const none: Penalty = { points: 0, until: -Infinity }
 
 /**
- * After another failure. One that comes after the last has ended starts from one step.
+ * Adds a failure. After the last penalty has expired it starts again from one step.
  *
  * @category transitions
  * @since 0.1.0
@@ -50,7 +49,7 @@ export const charge = (self: Penalty, { cap, millis, step }: Settings, now: numb
 })
 
 /**
- * What it weighs when a channel is picked.
+ * The calls it counts as in a pick.
  *
  * @category getters
  * @since 0.1.0
@@ -59,7 +58,7 @@ export const forPick = (self: Penalty, { millis }: Settings, now: number): numbe
   now < self.until ? Math.ceil((self.points * (self.until - now)) / millis) : 0
 
 /**
- * What it weighs when channels are counted.
+ * The calls it counts as in scaling.
  *
  * @category getters
  * @since 0.1.0

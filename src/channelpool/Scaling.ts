@@ -1,13 +1,13 @@
 /**
- * How many channels a load wants: a function of samples, and nothing that runs.
+ * How many channels a load needs, as a pure function of samples.
  *
- * Channels are added in small steps with a pause between them, because a burst is over before they are open; they are taken
- * away only after several quiet checks in a row, because opening them again is what the burst would wait for. The pause is
- * claimed when channels are ordered, not when they are there.
+ * Channels are added in small steps with a cool-down between them, because a burst is often over before they are open. They
+ * are removed only after several checks in a row with a low load, because the next burst would wait for new ones. The
+ * cool-down starts when channels are requested, not when they are open.
  */
 
 /**
- * The bounds. Loads are calls under way on one channel, times milliseconds.
+ * The bounds. Loads are calls in flight on one channel; times are milliseconds.
  *
  * @category models
  * @since 0.1.0
@@ -15,58 +15,58 @@
 export interface Settings {
   readonly min: number
   readonly max: number
-  /** At or below this load on average there are too many channels. */
+  /** At or below this average load, channels are removed. */
   readonly minLoad: number
-  /** Above this load a channel wants company. */
+  /** Above this load, channels are added. */
   readonly maxLoad: number
   readonly coolDownMillis: number
 }
 
 /**
- * What is remembered from one sample to the next.
+ * The state between samples.
  *
  * @category models
  * @since 0.1.0
  */
 export interface State {
-  /** No channel is added before. */
+  /** No channel is added before this instant. */
   readonly coolUntil: number
-  /** Checks in a row that found too little load. */
-  readonly quiet: number
+  /** Checks in a row that found a low load. */
+  readonly lowChecks: number
 }
 
 /**
- * A pool at one moment.
+ * The load of a group at one moment.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Sample {
-  /** Calls under way on all channels, and what failures add to them. */
+  /** Calls in flight on all channels, and the penalties of failures. */
   readonly load: number
-  /** Channels that calls can go to. */
+  /** Ready channels. */
   readonly active: number
-  /** Channels there are or are being opened, without those that drain. */
+  /** Channels that are open or being opened, without draining ones. */
   readonly size: number
 }
 
 /**
- * Before the first sample.
+ * The state before the first sample.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const initial: State = { coolUntil: -Infinity, quiet: 0 }
+export const initial: State = { coolUntil: -Infinity, lowChecks: 0 }
 
-/** The most channels added at one time: a third as many again, but at least two may be. */
-const largestStep = (active: number): number => Math.max(2, Math.ceil(0.3 * active))
+/** The maximum number of channels added at once: 30 %, but at least two. */
+const maxGrowth = (active: number): number => Math.max(2, Math.ceil(0.3 * active))
 
-/** The most channels taken away at one time, and the quiet checks before that. */
-const largestShrink = 2
-const quietChecks = 3
+/** The maximum number of channels removed at once, and the checks with a low load before that. */
+const maxShrink = 2
+const minLowChecks = 3
 
 /**
- * Whether the load wants more channels, given that of the channel a call was just counted on.
+ * Whether the load needs more channels. `selected` is the load of the channel that has just been picked.
  *
  * @category getters
  * @since 0.1.0
@@ -75,7 +75,7 @@ export const isHigh = (self: Settings, selected: number, { active, load }: Sampl
   selected > self.maxLoad || load >= active * self.maxLoad
 
 /**
- * How many channels to add for a load that is high. If it is any, the pause before the next ones begins now.
+ * How many channels to add for a high load. The cool-down starts if there are any.
  *
  * @category transitions
  * @since 0.1.0
@@ -83,26 +83,25 @@ export const isHigh = (self: Settings, selected: number, { active, load }: Sampl
 export const grow = (
   self: Settings,
   state: State,
-  { active, load, size }: Sample,
-  now: number
+  { active, load, now, size }: Sample & { readonly now: number }
 ): readonly [State, number] => {
   if (now < state.coolUntil) return [state, 0]
   const target = Math.max(1, Math.floor((self.minLoad + self.maxLoad) / 2))
   const desired = Math.ceil(load / target)
-  const add = Math.max(0, Math.min(desired - active, largestStep(active), self.max - size))
+  const add = Math.max(0, Math.min(desired - active, maxGrowth(active), self.max - size))
   return [add === 0 ? state : { ...state, coolUntil: now + self.coolDownMillis }, add]
 }
 
 /**
- * How many channels to take away at a check.
+ * How many channels to remove at a check.
  *
  * @category transitions
  * @since 0.1.0
  */
 export const shrink = (self: Settings, state: State, { active, load, size }: Sample): readonly [State, number] => {
-  if (load > self.minLoad * active || size <= self.min) return [{ ...state, quiet: 0 }, 0]
-  const quiet = state.quiet + 1
-  return quiet < quietChecks
-    ? [{ ...state, quiet }, 0]
-    : [{ ...state, quiet: 0 }, Math.min(largestShrink, size - self.min)]
+  if (load > self.minLoad * active || size <= self.min) return [{ ...state, lowChecks: 0 }, 0]
+  const lowChecks = state.lowChecks + 1
+  return lowChecks < minLowChecks
+    ? [{ ...state, lowChecks }, 0]
+    : [{ ...state, lowChecks: 0 }, Math.min(maxShrink, size - self.min)]
 }

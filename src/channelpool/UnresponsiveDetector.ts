@@ -1,77 +1,76 @@
 /**
- * Telling a connection that is dead from one that is slow.
+ * Tells a dead connection from a slow server (grpc-gcp's unresponsive detection).
  *
- * A connection whose other side vanished looks like one whose server thinks: calls on it end at their deadlines. Only
- * several calls in a row, all started after anything was last heard, over some time, say that nobody is there. Whatever is
- * heard starts the count again. After each replacement that brought no answer the time doubles, so that a server that is
- * really slow is not reconnected to for ever.
+ * On both, calls end at their deadline. A connection counts as unresponsive after several such calls in a row, all started
+ * after the last response, and a minimum time without a response. Each response resets the count. Each replacement without
+ * a response doubles the time, so that a slow server is not reconnected to for ever.
  */
 
 /**
- * How much silence is too much.
+ * When a connection counts as unresponsive.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Settings {
-  /** Calls that ended at their deadline. */
+  /** Calls in a row that ended at their deadline. */
   readonly failures: number
-  /** Milliseconds without an answer. */
+  /** Milliseconds without a response. */
   readonly millis: number
 }
 
 /**
- * What was heard on a channel.
+ * The detector of one channel.
  *
  * @category models
  * @since 0.1.0
  */
-export class Silence {
+export class UnresponsiveDetector {
   readonly #settings: Settings
-  #heard: number
-  #failures = 0
+  #respondedAt: number
+  #timeouts = 0
   #window: number
 
   constructor(settings: Settings, now: number) {
     this.#settings = settings
-    this.#heard = now
+    this.#respondedAt = now
     this.#window = settings.millis
   }
 
-  /** Milliseconds of silence that are too much now. */
+  /** Milliseconds without a response after which the connection counts as unresponsive. */
   get window(): number {
     return this.#window
   }
 
-  /** Calls that have ended at their deadline since anything was heard. */
-  get failures(): number {
-    return this.#failures
+  /** Calls that ended at their deadline since the last response. */
+  get timeouts(): number {
+    return this.#timeouts
   }
 
-  /** How long nothing has been heard. */
-  silentMillis(now: number): number {
-    return now - this.#heard
+  /** Milliseconds since the last response. */
+  millisSinceResponse(now: number): number {
+    return now - this.#respondedAt
   }
 
-  /** The server said something. */
-  heard(now: number): void {
-    this.#heard = now
-    this.#failures = 0
+  /** The server responded. */
+  recordResponse(now: number): void {
+    this.#respondedAt = now
+    this.#timeouts = 0
     this.#window = this.#settings.millis
   }
 
-  /** A call that started then ended at its deadline; whether that was one too many. */
-  timedOut(started: number, now: number): boolean {
-    // A call that was under way when something was heard says nothing of the time after.
-    if (started < this.#heard) return false
-    this.#failures++
-    return this.#failures >= this.#settings.failures && now - this.#heard >= this.#window
+  /** A call ended at its deadline. Returns whether the connection counts as unresponsive now. */
+  recordTimeout(startedAt: number, now: number): boolean {
+    // A call that was in flight at the last response tells nothing about the time after it.
+    if (startedAt < this.#respondedAt) return false
+    this.#timeouts++
+    return this.#timeouts >= this.#settings.failures && now - this.#respondedAt >= this.#window
   }
 
-  /** The connection was replaced; the new one has twice the time to say something. */
-  replaced(now: number): void {
-    this.#heard = now
-    this.#failures = 0
+  /** The connection was replaced. The new one has twice the time to respond. */
+  recordReplacement(now: number): void {
+    this.#respondedAt = now
+    this.#timeouts = 0
     this.#window *= 2
   }
 }

@@ -112,6 +112,26 @@ export const of = (error: RpcError): Outcome => {
 }
 
 /**
+ * Whether an error says that the peer, or the way to it, takes no calls now: it is unavailable, or rejects them. This speaks
+ * against the connection; a failure with another code speaks against the call.
+ *
+ * @category classifiers
+ * @since 0.1.0
+ */
+export const isUnavailable = (error: RpcError): boolean => {
+  const outcome = of(error)
+  return outcome === "rejected" || (outcome === "failure" && error.code === "UNAVAILABLE")
+}
+
+/**
+ * Whether the peer did not answer a call before its deadline.
+ *
+ * @category classifiers
+ * @since 0.1.0
+ */
+export const isTimeout = (error: RpcError): boolean => error.code === "DEADLINE_EXCEEDED" && of(error) === "failure"
+
+/**
  * Who is to blame for an error.
  *
  * @category classifiers

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { AffinityTable, type Place } from "../../src/affinity/AffinityTable.ts"
+import { AffinityTable, type AffinityTarget } from "../../src/affinity/AffinityTable.ts"
 
-class Room implements Place {
+class Room implements AffinityTarget {
   readonly name: string
   isReady = true
   keys = 0
@@ -13,14 +13,14 @@ class Room implements Place {
 }
 
 /** Three places, of which the ready one with the fewest keys is chosen. */
-const open = () => {
+const open = (fallsBack = true) => {
   const rooms = ["a", "b", "c"].map((name) => new Room(name))
   const [a, b, c] = rooms as [Room, Room, Room]
-  const table = new AffinityTable<Room>()
+  const table = new AffinityTable<Room>({ fallsBack })
   const choose = (except: Room | undefined) =>
     rooms.filter((room) => room.isReady && room !== except).toSorted((a, b) => a.keys - b.keys)[0]
   let now = 0
-  const place = (key: string, fallsBack = true) => table.place(key, now, choose, fallsBack)?.name
+  const place = (key: string) => table.resolve(key, now, choose)?.name
   return { a, b, c, place, rooms, table, pass: (millis: number) => (now += millis) }
 }
 
@@ -98,10 +98,10 @@ describe("while its home is not ready", () => {
   })
 
   it("it goes nowhere, and is not counted, if it may not go elsewhere", () => {
-    const { a, place, table } = open()
+    const { a, place, table } = open(false)
     place("x")
     a.isReady = false
-    assert.deepStrictEqual([place("x", false), table.fallbacks, table.failedFallbacks], [undefined, 0, 0])
+    assert.deepStrictEqual([place("x"), table.fallbacks, table.failedFallbacks], [undefined, 0, 0])
   })
 })
 

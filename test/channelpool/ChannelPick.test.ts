@@ -16,7 +16,7 @@ const indexes = (length: number, places: ReadonlyArray<number>): Random.Random =
 }
 
 const picked = (channels: ReadonlyArray<Channel>, places: ReadonlyArray<number>) =>
-  Pick.ofTwo(channels, penalty, indexes(channels.length, places), 0)?.id
+  Pick.powerOfTwo({ active: channels, penalty, random: indexes(channels.length, places) }, 0)?.id
 
 describe("the less busy of two", () => {
   it.each([
@@ -50,7 +50,7 @@ describe("the less busy of two", () => {
       const random = yield* Random.Random
       const channels = [channel(0), channel(1)]
       let warm = 0
-      for (let i = 0; i < 200; i++) if (Pick.ofTwo(channels, penalty, random, 0)?.id === 0) warm++
+      for (let i = 0; i < 200; i++) if (Pick.powerOfTwo({ active: channels, penalty, random }, 0)?.id === 0) warm++
       assert.isTrue(warm >= 60 && warm <= 140, `${warm} of 200`)
     }).pipe(Random.withSeed("warm"))
   )
@@ -64,21 +64,21 @@ describe("the least busy of all", () => {
     { what: "that is ready", channels: [channel(0, { ready: false }), channel(1, { cost: 9 })], id: 1 },
     { what: "if one is", channels: [channel(0, { ready: false })], id: undefined }
   ])("$what", ({ channels, id }) => {
-    assert.strictEqual(Pick.leastBusy(channels, penalty, 0)?.id, id)
+    assert.strictEqual(Pick.leastLoaded({ active: channels, penalty }, 0)?.id, id)
   })
 
   it("but one", () => {
     const channels = [channel(0), channel(1, { cost: 9 })]
-    assert.strictEqual(Pick.leastBusy(channels, penalty, 0, channels[0])?.id, 1)
-    assert.strictEqual(Pick.leastBusy([channels[0]!], penalty, 0, channels[0]), undefined)
+    assert.strictEqual(Pick.leastLoaded({ active: channels, penalty }, 0, channels[0])?.id, 1)
+    assert.strictEqual(Pick.leastLoaded({ active: [channels[0]!], penalty }, 0, channels[0]), undefined)
   })
 })
 
 it("turns pass over what is not ready", () => {
   const channels = [channel(0), channel(1, { ready: false }), channel(2)]
   assert.deepStrictEqual(
-    [0, 1, 2, 3].map((turn) => Pick.inTurn(channels, turn)?.id),
+    [0, 1, 2, 3].map((turn) => Pick.roundRobin(channels, turn)?.id),
     [0, 2, 2, 0]
   )
-  assert.strictEqual(Pick.inTurn([], 5), undefined)
+  assert.strictEqual(Pick.roundRobin([], 5), undefined)
 })

@@ -4,7 +4,7 @@ import { Result, Schema } from "effect"
 import * as Options from "../../src/channelpool/ChannelPoolOptions.ts"
 import * as Penalty from "../../src/channelpool/Penalty.ts"
 import * as Scaling from "../../src/channelpool/Scaling.ts"
-import { Silence } from "../../src/channelpool/UnresponsiveDetector.ts"
+import { UnresponsiveDetector } from "../../src/channelpool/UnresponsiveDetector.ts"
 
 const settings = (max: number, rest?: Partial<Scaling.Settings>): Scaling.Settings => ({
   min: 1,
@@ -33,12 +33,12 @@ describe("adding channels", () => {
   ])("$what", ({ active, load, max, selected, to }) => {
     const sample = { active, load, size: active }
     assert.isTrue(Scaling.isHigh(settings(max), selected, sample))
-    assert.strictEqual(active + Scaling.grow(settings(max), Scaling.initial, sample, 0)[1], to)
+    assert.strictEqual(active + Scaling.grow(settings(max), Scaling.initial, { ...sample, now: 0 })[1], to)
   })
 
   it("only what calls can go to counts as active, and what is being opened counts to the limit", () => {
-    assert.strictEqual(Scaling.grow(settings(5), Scaling.initial, { active: 1, load: 7, size: 2 }, 0)[1], 2)
-    assert.strictEqual(Scaling.grow(settings(5), Scaling.initial, { active: 1, load: 20, size: 4 }, 0)[1], 1)
+    assert.strictEqual(Scaling.grow(settings(5), Scaling.initial, { active: 1, load: 7, size: 2, now: 0 })[1], 2)
+    assert.strictEqual(Scaling.grow(settings(5), Scaling.initial, { active: 1, load: 20, size: 4, now: 0 })[1], 1)
   })
 
   it.each([
@@ -51,23 +51,24 @@ describe("adding channels", () => {
 
   it("the pause begins with the order, and ends to the millisecond", () => {
     const sample = (active: number) => ({ active, load: 21, size: active })
-    const [first, add] = Scaling.grow(settings(9), Scaling.initial, sample(2), 100)
+    const [first, add] = Scaling.grow(settings(9), Scaling.initial, { ...sample(2), now: 100 })
     assert.strictEqual(add, 2)
-    for (const now of [100, 109]) assert.deepStrictEqual(Scaling.grow(settings(9), first, sample(4), now), [first, 0])
-    assert.strictEqual(Scaling.grow(settings(9), first, sample(4), 110)[1], 2)
+    for (const now of [100, 109])
+      assert.deepStrictEqual(Scaling.grow(settings(9), first, { ...sample(4), now }), [first, 0])
+    assert.strictEqual(Scaling.grow(settings(9), first, { ...sample(4), now: 110 })[1], 2)
   })
 
   it("nothing to add claims no pause", () => {
-    const [state, add] = Scaling.grow(settings(9), Scaling.initial, { active: 4, load: 5, size: 4 }, 100)
+    const [state, add] = Scaling.grow(settings(9), Scaling.initial, { active: 4, load: 5, size: 4, now: 100 })
     assert.deepStrictEqual([state, add], [Scaling.initial, 0])
   })
 
   it("penalties of an idle pool add channels once, and no more", () => {
     const small = settings(6, { minLoad: 1, maxLoad: 2 })
-    const [state, add] = Scaling.grow(small, Scaling.initial, { active: 2, load: 4, size: 2 }, 0)
+    const [state, add] = Scaling.grow(small, Scaling.initial, { active: 2, load: 4, size: 2, now: 0 })
     assert.strictEqual(add, 2)
     assert.isFalse(Scaling.isHigh(small, 2, { active: 4, load: 4, size: 4 }))
-    assert.strictEqual(Scaling.grow(small, state, { active: 4, load: 4, size: 4 }, 1000)[1], 0)
+    assert.strictEqual(Scaling.grow(small, state, { active: 4, load: 4, size: 4, now: 1000 })[1], 0)
   })
 })
 
@@ -120,7 +121,7 @@ describe("whatever the samples", () => {
       let size = min
       loads.forEach((load, i) => {
         const sample = { active: size, load, size }
-        const [grown, add] = Scaling.grow(bounds, state, sample, i * 5)
+        const [grown, add] = Scaling.grow(bounds, state, { ...sample, now: i * 5 })
         const [next, remove] = Scaling.shrink(bounds, grown, { ...sample, active: size + add, size: size + add })
         state = next
         assert.isAtMost(add, Math.max(2, Math.ceil(size * 0.3)))
@@ -160,37 +161,38 @@ describe("penalties", () => {
 })
 
 describe("silence", () => {
-  const tries = (at: ReadonlyArray<number>, silence: Silence) => at.map((now) => silence.timedOut(now, now))
+  const tries = (at: ReadonlyArray<number>, silence: UnresponsiveDetector) =>
+    at.map((now) => silence.recordTimeout(now, now))
 
   it.each([
     { what: "the third after the time", at: [10, 50, 101], seen: [false, false, true] },
     { what: "exactly the time", at: [10, 50, 100], seen: [false, false, true] },
     { what: "three within the time, and one more after it", at: [10, 50, 99, 101], seen: [false, false, false, true] }
   ])("$what", ({ at, seen }) => {
-    assert.deepStrictEqual(tries(at, new Silence({ failures: 3, millis: 100 }, 0)), seen)
+    assert.deepStrictEqual(tries(at, new UnresponsiveDetector({ failures: 3, millis: 100 }, 0)), seen)
   })
 
   it("whatever is heard starts the count and the time again", () => {
-    const silence = new Silence({ failures: 3, millis: 100 }, 0)
+    const silence = new UnresponsiveDetector({ failures: 3, millis: 100 }, 0)
     tries([10, 20], silence)
-    silence.heard(90)
+    silence.recordResponse(90)
     assert.deepStrictEqual(tries([120, 130, 180, 191], silence), [false, false, false, true])
   })
 
   it("calls under way when something was heard do not count", () => {
-    const silence = new Silence({ failures: 1, millis: 100 }, 0)
-    silence.heard(50)
-    assert.isFalse(silence.timedOut(49, 500))
-    assert.isTrue(silence.timedOut(51, 500))
+    const silence = new UnresponsiveDetector({ failures: 1, millis: 100 }, 0)
+    silence.recordResponse(50)
+    assert.isFalse(silence.recordTimeout(49, 500))
+    assert.isTrue(silence.recordTimeout(51, 500))
   })
 
   it("the time doubles with each replacement until something is heard", () => {
-    const silence = new Silence({ failures: 1, millis: 100 }, 0)
-    silence.replaced(0)
+    const silence = new UnresponsiveDetector({ failures: 1, millis: 100 }, 0)
+    silence.recordReplacement(0)
     assert.deepStrictEqual(tries([199, 200], silence), [false, true])
-    silence.replaced(200)
+    silence.recordReplacement(200)
     assert.strictEqual(silence.window, 400)
-    silence.heard(300)
+    silence.recordResponse(300)
     assert.strictEqual(silence.window, 100)
   })
 })

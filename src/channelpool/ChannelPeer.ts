@@ -1,8 +1,8 @@
 /**
- * The connection in a channel: opened, and tried before it is trusted.
+ * The peer of a channel: connected, and primed before calls use it.
  *
- * A connection that is ready has done a handshake and nothing else; what is slow at first, or broken behind the handshake,
- * would be met by the first calls. So one that is added while calls go on is used once before they see it.
+ * A ready connection has completed a handshake and nothing else. Its first calls would meet a cold start, or a backend that
+ * is broken behind the handshake. So a connection that is added under load is primed before calls can pick it.
  */
 import { Context, Effect, Exit, Option, Schedule, Scope, Stream } from "effect"
 import type { Endpoint } from "../discovery/Endpoint.ts"
@@ -12,31 +12,31 @@ import { Transport } from "../transport/Transport.ts"
 import type { Settings } from "./ChannelPoolOptions.ts"
 
 /** A peer and the scope it lives in. */
-export interface Tenant {
+export interface ChannelPeer {
   readonly peer: Peer.Peer
   readonly scope: Scope.Closeable
 }
 
-/** What connections are opened with, and the scope they end with at the latest. */
-export interface Surroundings {
+/** What peers are opened with. The scope closes them at the latest. */
+export interface Environment {
   readonly connector: Connector["Service"]
   readonly scope: Scope.Scope
 }
 
-/** Three tries to prime, with gaps that double. */
-const tries: Schedule.Schedule<unknown> = Schedule.min([
+/** Three attempts to prime, with exponential backoff. */
+const primeRetries: Schedule.Schedule<unknown> = Schedule.min([
   Schedule.exponential("100 millis", 2),
   Schedule.spaced("5 seconds")
 ]).pipe(Schedule.jittered, Schedule.upTo({ times: 2 }))
 
-/** A peer of its own, connected to like any other. Whoever closes its scope has waited for its calls. */
+/** Opens a peer and starts to connect. The peer does not drain: its calls have ended when its scope closes. */
 export const open = (
   endpoint: Endpoint,
   { connectTimeout, reconnect }: Settings,
-  { connector, scope: outer }: Surroundings
-): Effect.Effect<Tenant> =>
+  { connector, scope: parent }: Environment
+): Effect.Effect<ChannelPeer> =>
   Effect.gen(function* () {
-    const scope = yield* Scope.fork(outer)
+    const scope = yield* Scope.fork(parent)
     const peer = yield* Peer.make(endpoint, { connectTimeout, reconnect, drainTimeout: 0 }).pipe(
       Effect.provideContext(Context.make(Connector, connector).pipe(Context.add(Scope.Scope, scope)))
     )
@@ -44,7 +44,7 @@ export const open = (
     return { peer, scope }
   }).pipe(Effect.uninterruptible)
 
-/** Waits until a peer is connected and primed; fails after its tries. */
+/** Waits until a peer is connected and primed. Fails after the last attempt. */
 const primed = (peer: Peer.Peer, settings: Settings): Effect.Effect<void, unknown> => {
   const ready = Stream.runHead(Stream.filter(peer.changes, () => peer.connection !== undefined))
   const prime = Effect.suspend(() => {
@@ -56,23 +56,23 @@ const primed = (peer: Peer.Peer, settings: Settings): Effect.Effect<void, unknow
   })
   return Effect.andThen(ready, prime).pipe(
     Effect.timeout(settings.primeMillis),
-    Effect.retry(tries),
+    Effect.retry(primeRetries),
     Effect.catchDefect(Effect.fail),
     Effect.asVoid
   )
 }
 
-/** A tenant that works; none, and nothing left open, if it did not in its tries. */
+/** Opens and primes a peer. Returns none, and closes the peer, after the last failed attempt. */
 export const openPrimed = (
   endpoint: Endpoint,
   settings: Settings,
-  around: Surroundings
-): Effect.Effect<Option.Option<Tenant>> =>
+  environment: Environment
+): Effect.Effect<Option.Option<ChannelPeer>> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(open(endpoint, settings, around), (tenant) =>
-      Effect.matchEffect(restore(primed(tenant.peer, settings)), {
-        onSuccess: () => Effect.succeedSome(tenant),
-        onFailure: () => Effect.as(Scope.close(tenant.scope, Exit.void), Option.none())
+    Effect.flatMap(open(endpoint, settings, environment), (opened) =>
+      Effect.matchEffect(restore(primed(opened.peer, settings)), {
+        onSuccess: () => Effect.succeedSome(opened),
+        onFailure: () => Effect.as(Scope.close(opened.scope, Exit.void), Option.none())
       })
     )
   )
