@@ -6,8 +6,9 @@
  */
 import { Config, Context, Effect, Exit, Layer, Option, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
+import * as CallObserver from "../call/CallObserver.ts"
 import * as Deadline from "../call/Deadline.ts"
-import type { Invoker } from "../call/Interceptor.ts"
+import type { Invoker, StreamResponse } from "../call/Interceptor.ts"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
 import * as Target from "../discovery/Target.ts"
 import * as FailureAccrual from "../signals/FailureAccrual.ts"
@@ -104,6 +105,24 @@ const waited = (
     return taken
   })
 
+/** Tells the lease of a stream that its peer has answered. A probe needs no more than the headers. */
+const started = <O, R>(
+  lease: Lease,
+  stream: Effect.Effect<StreamResponse<O>, RpcError, R>
+): Effect.Effect<StreamResponse<O>, RpcError, R | Scope.Scope> =>
+  Effect.flatMap(stream, (response) => {
+    const answering = {
+      ...response,
+      messages: Stream.onFirst(response.messages, () => Effect.sync(() => lease.answered()))
+    }
+    if (!lease.isProbe) return Effect.succeed(answering)
+    const passed = Effect.andThen(
+      response.headers,
+      Effect.sync(() => lease.passed())
+    )
+    return Effect.as(Effect.forkScoped(Effect.ignore(passed)), answering)
+  })
+
 const invoker = (pool: PeerPool.PeerPool["Service"]): Invoker => ({
   target: pool.target,
   picker: pool.picker,
@@ -120,35 +139,19 @@ const invoker = (pool: PeerPool.PeerPool["Service"]): Invoker => ({
     onPeer(
       pool,
       call,
-      Effect.fnUntraced(function* (lease: Lease) {
+      (lease) => {
         lease.stream()
-        yield* Effect.addFinalizer(() => Effect.sync(() => lease.end(left)))
-        const response = yield* lease.transport.stream(method, requests, call)
-        if (lease.isProbe) {
-          const heard = Effect.andThen(
-            response.headers,
-            Effect.sync(() => lease.passed())
-          )
-          yield* Effect.forkScoped(Effect.ignore(heard))
-        }
-        const messages = response.messages.pipe(
-          Stream.onFirst(() => Effect.sync(() => lease.answered())),
-          // Only what the stream itself did: how its reader fares says nothing of the peer.
-          Stream.tapCause((cause) => Effect.sync(() => lease.end(Exit.failCause(cause)))),
-          Stream.onEnd(Effect.sync(() => lease.end(Exit.void))),
-          Stream.ensuring(Effect.sync(() => lease.end(left)))
+        // Only what the stream itself did: how its reader fares says nothing of the peer.
+        return CallObserver.onStreamEnd(started(lease, lease.transport.stream(method, requests, call)), (exit) =>
+          Effect.sync(() => lease.end(exit))
         )
-        return { ...response, messages }
-      }),
+      },
       // A stream that has begun ends with its messages, or with its scope.
       (lease, exit) => {
         if (Exit.isFailure(exit)) lease.end(exit)
       }
     )
 })
-
-/** How a stream ends that its reader left. */
-const left: Exit.Exit<never> = Exit.interrupt()
 
 /**
  * Makes a balanced transport over the peers discovery names. An `Affinity` in the context says which calls go to one peer.

@@ -1,11 +1,10 @@
 /**
- * What is seen of a call from begin to end.
+ * The beginning and the end of a call.
  *
- * Spans and metrics ask the same of a call: to be told when it begins, and once how it ended, whatever ended it. For a
- * stream the end is the end of its messages, or that somebody stopped reading them. Telling is here; what to make of it
- * is elsewhere.
+ * Spans, metrics, logs and limits need to know when a call begins, and once how it ended, whatever ended it. A stream ends
+ * with its messages, or when its reader stops. This module finds the end; its users decide what to do with it.
  */
-import { Effect, Exit, Stream, Tracer } from "effect"
+import { Effect, Exit, type Scope, Stream, Tracer } from "effect"
 import type { Call } from "./Call.ts"
 import type { Interceptor, StreamResponse } from "./Interceptor.ts"
 import type * as Method from "./Method.ts"
@@ -14,18 +13,18 @@ import type { RpcError } from "../status/RpcError.ts"
 /** How a call ended. A stream that its reader left was interrupted. */
 export type End = Exit.Exit<unknown, RpcError>
 
-/** One call being watched, from when it is made. */
+/** One observed call, from its beginning. */
 export interface Observation {
   /** Runs exactly once. */
   readonly end: (end: End) => void
 }
 
-/** One call being watched that is a span. */
+/** One observed call that is a span. */
 export interface InSpan extends Observation {
   readonly span: Tracer.AnySpan
 }
 
-const left: End = Exit.interrupt()
+const left: Exit.Exit<never> = Exit.interrupt()
 
 /**
  * Runs something from the begin of its observation to its end. Interruption, wherever it lands, finds both or neither. It
@@ -50,39 +49,56 @@ export const around = <A, R>(
   )
 }
 
+/** How a streaming call ended: well, and then with its response, or with a cause. */
+export type StreamEnd<O = unknown> = Exit.Exit<StreamResponse<O>, RpcError>
+
+/**
+ * Runs `end` exactly once when a streaming call ends: when it does not start, when its messages end or fail, or, as an
+ * interruption, when its reader stops or its scope closes before that.
+ */
+export const onStreamEnd = <O, R>(
+  start: Effect.Effect<StreamResponse<O>, RpcError, R>,
+  end: (exit: StreamEnd<O>) => Effect.Effect<void>
+): Effect.Effect<StreamResponse<O>, RpcError, R | Scope.Scope> =>
+  Effect.suspend(() => {
+    let isOpen = true
+    const ended = (exit: StreamEnd<O>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (!isOpen) return Effect.void
+        isOpen = false
+        return end(exit)
+      })
+    const abandoned = ended(left)
+    const started = Effect.map(start, (response) => ({
+      ...response,
+      messages: response.messages.pipe(
+        Stream.tapCause((cause) => ended(Exit.failCause(cause))),
+        Stream.onEnd(ended(Exit.succeed(response))),
+        // A reader may stop, or fail for reasons of its own.
+        Stream.ensuring(abandoned)
+      )
+    }))
+    return Effect.andThen(
+      Effect.addFinalizer(() => abandoned),
+      Effect.onExitPrimitive(started, (exit) => (Exit.isFailure(exit) ? ended(exit) : undefined))
+    )
+  })
+
 type Started = StreamResponse<unknown>
 
 /** `around` a stream, which goes on when it has started. What starts it hands over the observation. */
 const aroundStream = <R>(start: (watch: (observation: Observation) => void) => Effect.Effect<Started, RpcError, R>) =>
   Effect.suspend(() => {
     let observation: Observation | undefined
-    const end = (end: End): undefined => {
-      const ended = observation
-      observation = undefined
-      ended?.end(end)
-    }
-    const ended = (how: End) => Effect.sync(() => end(how))
-    const started = Effect.map(
+    return onStreamEnd(
       start((begun) => {
         observation = begun
       }),
-      (response) => ({
-        ...response,
-        messages: response.messages.pipe(
-          Stream.tapCause((cause) => ended(Exit.failCause(cause))),
-          Stream.onEnd(ended(Exit.void)),
-          // Whoever reads may stop, or fail for reasons of its own.
-          Stream.ensuring(ended(left))
-        )
-      })
-    )
-    return Effect.andThen(
-      Effect.addFinalizer(() => ended(left)),
-      Effect.onExitPrimitive(started, (exit) => (Exit.isFailure(exit) ? end(exit) : undefined))
+      (exit) => Effect.sync(() => observation?.end(exit))
     )
   })
 
-/** An interceptor that watches every call. */
+/** An interceptor that observes every call. */
 export const interceptor = (begin: (method: Method.Any, call: Call) => Observation): Interceptor => ({
   unary: (next) => (method, request, call) =>
     around(

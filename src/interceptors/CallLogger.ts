@@ -8,11 +8,12 @@
  * On a server the line is written when the client has been told how its call ended, and says what it was told: also where
  * the deadline, a response that could not be encoded, or the end of the server decided that after the handler.
  */
-import { Cause, type Context, Effect, type LogLevel, Stream } from "effect"
+import { Cause, type Context, Effect, Exit, type LogLevel } from "effect"
 import type * as Code from "../status/Code.ts"
 import * as Outcome from "../status/Outcome.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Call } from "../call/Call.ts"
+import * as CallObserver from "../call/CallObserver.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
@@ -80,18 +81,17 @@ const lineOf = (level: Level, method: Method.Any, call: Call) => {
       )
     })
   // A served call goes on after its handler: its line waits for what the client is told.
-  const ended = (status: Code.Status): Effect.Effect<void> => (call.served ? Effect.void : write(status))
+  const finish = (status: Code.Status): Effect.Effect<void> => (call.served ? Effect.void : write(status))
   return {
     /** Waits for the end of a served call, in the context that the line belongs to. */
     wait: Effect.contextWith((context: Context.Context<never>) =>
       Effect.sync(() => call.onEnd((told) => Effect.provideContext(write(told?.code ?? "OK"), context)))
     ),
-    succeeded: ended("OK"),
-    left: ended("CANCELLED"),
-    failed: (cause: Cause.Cause<RpcError.RpcError>) =>
+    ended: (exit: CallObserver.End): Effect.Effect<void> =>
       Effect.suspend(() => {
-        defects = defectsOf(cause)
-        return ended(RpcError.fromCause(cause).code)
+        if (Exit.isSuccess(exit)) return finish("OK")
+        defects = defectsOf(exit.cause)
+        return finish(RpcError.fromCause(exit.cause).code)
       })
   }
 }
@@ -119,27 +119,18 @@ export const make = (options?: Options): Interceptor => {
         const line = lineOf(level, method, call)
         const run = Effect.onExit(
           Effect.suspend(() => next(method, request, call)),
-          (exit) => (exit._tag === "Success" ? line.succeeded : line.failed(exit.cause))
+          line.ended
         )
         return call.served ? Effect.andThen(line.wait, run) : run
       }),
     stream: (next) => (method, requests, call) =>
       Effect.suspend(() => {
         const line = lineOf(level, method, call)
-        return Effect.addFinalizer(() => line.left).pipe(
-          Effect.andThen(call.served ? line.wait : Effect.void),
-          Effect.andThen(Effect.suspend(() => next(method, requests, call))),
-          Effect.map((response) => ({
-            ...response,
-            messages: response.messages.pipe(
-              Stream.tapCause(line.failed),
-              Stream.onEnd(line.succeeded),
-              // Whoever reads may stop, or fail for reasons of its own.
-              Stream.ensuring(line.left)
-            )
-          })),
-          Effect.onError(line.failed)
+        const run = CallObserver.onStreamEnd(
+          Effect.suspend(() => next(method, requests, call)),
+          line.ended
         )
+        return call.served ? Effect.andThen(line.wait, run) : run
       })
   }
 }

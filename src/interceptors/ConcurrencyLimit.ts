@@ -8,9 +8,10 @@
  * A place is an explicit hold that can be given back any number of times and counts once, because calls end in more than
  * one way at the same time: by their own end, by the caller's interruption, by the end of their scope.
  */
-import { Data, Duration, Effect, Stream } from "effect"
+import { Data, Duration, Effect } from "effect"
 import * as RpcError from "../status/RpcError.ts"
 import type { Call } from "../call/Call.ts"
+import * as CallObserver from "../call/CallObserver.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import * as Deadline from "../call/Deadline.ts"
 
@@ -170,10 +171,9 @@ export const make = (options: Options): Effect.Effect<Interceptor> =>
         Effect.suspend(() => {
           const place = new Place()
           const leave = Effect.sync(() => places.leave(place))
-          return Effect.addFinalizer(() => leave).pipe(
-            Effect.andThen(within(place, call, () => next(method, requests, call))),
-            Effect.map((response) => ({ ...response, messages: Stream.ensuring(response.messages, leave) })),
-            Effect.onError(() => leave)
+          return CallObserver.onStreamEnd(
+            within(place, call, () => next(method, requests, call)),
+            () => leave
           )
         })
     }

@@ -3,7 +3,8 @@
  *
  * The numbers only grow; whoever judges them keeps what they were the last time.
  */
-import { Cause, Effect, Exit, Stream } from "effect"
+import { Cause, Effect, Exit } from "effect"
+import * as CallObserver from "../call/CallObserver.ts"
 import type { Invoker } from "../call/Interceptor.ts"
 import type { Code } from "../status/Code.ts"
 import * as Outcome from "../status/Outcome.ts"
@@ -66,16 +67,7 @@ export class Tallies {
     return {
       unary: (method, request, call) => Effect.onExitPrimitive(invoker.unary(method, request, call), onExit),
       stream: (method, requests, call) =>
-        invoker.stream(method, requests, call).pipe(
-          Effect.tapError((error) => Effect.sync(() => ended(Exit.fail(error)))),
-          Effect.map((response) => ({
-            ...response,
-            messages: response.messages.pipe(
-              Stream.tapCause((cause) => Effect.sync(() => ended(Exit.failCause(cause)))),
-              Stream.onEnd(Effect.sync(() => ended(Exit.void)))
-            )
-          }))
-        )
+        CallObserver.onStreamEnd(invoker.stream(method, requests, call), (exit) => Effect.sync(() => ended(exit)))
     }
   }
 }

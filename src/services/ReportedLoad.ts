@@ -12,6 +12,7 @@
  */
 import { Cause, Clock, type Duration, Effect, Exit, Schedule, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
+import * as CallObserver from "../call/CallObserver.ts"
 import * as Deadline from "../call/Deadline.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import type * as Metadata from "../call/Metadata.ts"
@@ -132,15 +133,10 @@ export const perCall = (sink: Sink, options?: Options): Interceptor => {
         return undefined
       }),
     stream: (next) => (method, requests, call) =>
-      next(method, requests, call).pipe(
-        Effect.tapCause((cause) => Effect.sync(() => hearFailure(call, cause))),
-        Effect.map((response) => ({
-          ...response,
-          messages: response.messages.pipe(
-            Stream.tapCause((cause) => Effect.sync(() => hearFailure(call, cause))),
-            Stream.onEnd(Effect.ignore(Effect.map(response.trailers, (trailers) => hear(call, trailers))))
-          )
-        }))
+      CallObserver.onStreamEnd(next(method, requests, call), (exit) =>
+        Exit.isSuccess(exit)
+          ? Effect.ignore(Effect.map(exit.value.trailers, (trailers) => hear(call, trailers)))
+          : Effect.sync(() => hearFailure(call, exit.cause))
       )
   }
 }
