@@ -8,7 +8,7 @@
  * Fibers of the call, not of an attempt, read the source, so that no request is lost when an attempt ends. They read it only
  * when an attempt needs more than the buffer holds, so back-pressure reaches the source as if there were no buffer.
  */
-import { type Cause, Context, Effect, Exit, Fiber, Layer, Pull, type Scope, Stream } from "effect"
+import { type Cause, Config, Context, Effect, Exit, Fiber, Layer, Pull, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"
 import { requestBytes } from "../call/MessageBytes.ts"
 import type { Streaming, StreamResponse } from "../call/Interceptor.ts"
@@ -57,6 +57,15 @@ export const Limits = Context.Reference<Options>("trunkline/attempts/RetryBuffer
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Limits, options)
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 const mebibyte = 1024 * 1024
 

@@ -5,7 +5,7 @@
  * which target it is, what it has become and why, as annotations. A peer that flaps is heard a few times; after that its
  * next line waits, and says what it is by then and how often it failed in between.
  */
-import { Clock, Duration, Effect, Layer, type LogLevel, Stream } from "effect"
+import { Clock, Config, Duration, Effect, Layer, type LogLevel, Stream } from "effect"
 import type { Peer } from "../peer/Peer.ts"
 import type { PeerStatus } from "../peer/PeerStatus.ts"
 import * as Printable from "../status/Printable.ts"
@@ -146,3 +146,12 @@ export const run = (pool: PeerPool["Service"], options?: Options): Effect.Effect
  */
 export const layer = (options?: Options): Layer.Layer<never, never, PeerPool> =>
   Layer.effectDiscard(Effect.flatMap(PeerPool, (pool) => Effect.forkScoped(run(pool, options))))
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, Config.ConfigError, PeerPool> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

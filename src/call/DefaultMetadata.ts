@@ -45,9 +45,10 @@ const replace = (call: Call, metadata: Metadata.Metadata): (() => undefined) => 
  * Gives each call the metadata a function makes of the call's own.
  *
  * @example
- * import { DefaultMetadata, Metadata } from "trunkline"
+ * import { DefaultMetadata } from "trunkline"
+ * import { ApiHeaders } from "trunkline/google"
  *
- * const identified = DefaultMetadata.update(Metadata.apiClientHeader({ "gl-node": "20.1.0", gapic: "2.0.0" }))
+ * const identified = DefaultMetadata.update(ApiHeaders.apiClient({ "gl-node": "20.1.0", gapic: "2.0.0" }))
  *
  * @category interceptors
  * @since 0.1.0

@@ -30,13 +30,31 @@ export const cut = (text: string, most = mostCharacters): string => {
   return `${text.slice(0, end)}…`
 }
 
-/** A path as people write it. */
-export const fieldOf = (path: ReadonlyArray<PropertyKey>): string =>
-  path.reduce<string>(
-    (field, key) =>
-      typeof key === "number" ? `${field}[${key}]` : field === "" ? String(key) : `${field}.${String(key)}`,
-    ""
-  )
+/** A key that is not a plain name is quoted, as names of services have dots. */
+const segment = (key: PropertyKey): string =>
+  typeof key === "number" ? `[${key}]` : /^\w+$/.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(key)}]`
+
+/** A path as text, such as `user.mails[2]`; empty for the value as a whole. */
+export const fieldOf = (path: ReadonlyArray<PropertyKey>): string => path.map(segment).join("").replace(/^\./, "")
+
+const inFull = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) => (issue._tag === "MissingKey" ? "is missing" : SchemaIssue.defaultLeafHook(issue))
+})
+
+/**
+ * The problems of a configuration, in full: its author reads them, so they may quote its values.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const ofConfiguration = (
+  issue: SchemaIssue.Issue,
+  at: ReadonlyArray<PropertyKey> = []
+): ReadonlyArray<SchemaProblem> =>
+  inFull(issue).issues.map(({ message, path }) => ({
+    field: fieldOf([...at, ...((path ?? []) as ReadonlyArray<PropertyKey>)]),
+    problem: message
+  }))
 
 const something = "Expected a valid value"
 

@@ -10,10 +10,8 @@ import * as CallCommand from "./CallCommand.ts"
 import * as ExplainCommand from "./ExplainCommand.ts"
 import * as Host from "./Host.ts"
 import { printable } from "./Terminal.ts"
+import { version } from "../call/UserAgent.ts"
 import * as WatchCommand from "./WatchCommand.ts"
-
-/** The version of the package. */
-export const version = "0.1.0"
 
 /** The command line. */
 export const command = Command.make("trunkline").pipe(

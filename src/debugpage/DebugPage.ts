@@ -1,14 +1,13 @@
 /**
- * `/debug/backends`: a page for whoever wonders which backends there are, how they do, and why a call went wrong.
+ * `/debug/backends`: a page that shows the backends of a program, their health, and why calls failed.
  *
- * It answers GET and changes nothing. The page, its JSON and its events come from the same snapshot; the page is whole
- * without scripts, and with them follows the server by server-sent events. What it shows comes from other machines and is
- * hostile until escaped; a content security policy stands behind that. Who may see it is for `authorize` to say: on the
- * open internet it would tell strangers the names of machines.
+ * It answers GET and HEAD, and changes nothing. The page, its JSON and its events are made of the same snapshot. The page is
+ * complete without scripts; with them, it updates by server-sent events. Its data come from other machines, so all of it is
+ * escaped, and a content security policy is the second defence. `authorize` decides who may see it: the page names machines.
  *
  * `answer` knows no server. `layer` mounts it in an effect `HttpRouter`; `NodeDebugPage` serves it with Node alone.
  */
-import { Effect, type Layer, Stream } from "effect"
+import { Config, Effect, Layer, Stream } from "effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Document from "./Document.ts"
@@ -160,12 +159,12 @@ export const answer = Effect.fnUntraced(function* (
   const kind = kindOf(pathname, options?.path ?? defaultPath, request.header("accept") ?? "")
   if (kind === undefined) return undefined
   if (request.method !== "GET" && request.method !== "HEAD") {
-    return text(405, "this page can only be read\n", { allow: "GET, HEAD" })
+    return text(405, "method not allowed\n", { allow: "GET, HEAD" })
   }
   if (options?.authorize !== undefined && !(yield* options.authorize(request))) {
     return options.challenge === undefined
-      ? text(403, "not for you\n")
-      : text(401, "who are you?\n", { "www-authenticate": options.challenge })
+      ? text(403, "forbidden\n")
+      : text(401, "authentication required\n", { "www-authenticate": options.challenge })
   }
   if (kind === "events") return events(introspection, query.get("format"))
   return yield* kind === "json" ? json(introspection) : page(introspection, pathname)
@@ -176,7 +175,7 @@ const toResponse = ({ body, headers, status }: Answer): HttpServerResponse.HttpS
     ? HttpServerResponse.text(body, { status, headers, contentType: headers["content-type"] })
     : HttpServerResponse.stream(Stream.encodeText(body), { status, headers, contentType: headers["content-type"] })
 
-const nowhere: Answer = text(404, "there is nothing here\n")
+const notFound: Answer = text(404, "not found\n")
 
 /**
  * Mounts the page in a router, under the prefix of that router if it has one.
@@ -213,7 +212,7 @@ export const layer = (options?: Options): Layer.Layer<never, never, HttpRouter.H
             options
           ).pipe(
             Effect.provideService(Introspection, introspection),
-            Effect.map((answered) => toResponse(answered ?? nowhere))
+            Effect.map((answered) => toResponse(answered ?? notFound))
           )
         )
       yield* handle("")
@@ -222,3 +221,14 @@ export const layer = (options?: Options): Layer.Layer<never, never, HttpRouter.H
     })
   )
 }
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<never, Config.ConfigError, HttpRouter.HttpRouter | Introspection> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))

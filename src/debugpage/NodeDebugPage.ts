@@ -69,7 +69,7 @@ const asked = (request: Http.IncomingMessage): DebugPage.Request => ({
   }
 })
 
-/** Waits until more can be written. That the reader has left interrupts us. */
+/** Waits until more can be written. When the reader leaves, the fiber is interrupted. */
 const drained = (response: Http.ServerResponse) =>
   Effect.callback<void>((resume) => {
     const done = () => resume(Effect.void)
@@ -86,7 +86,7 @@ const send = (request: Http.IncomingMessage, response: Http.ServerResponse, answ
   return Stream.runForEach(body, (text) => (response.write(text) ? Effect.void : drained(response)))
 }
 
-/** A bug of ours is no reason to keep anybody waiting. */
+/** Answers a request whose handling failed with a defect. */
 const broken = (response: Http.ServerResponse): void => {
   if (!response.headersSent) response.writeHead(500)
   response.end()
@@ -119,7 +119,7 @@ export const handler = Effect.fnUntraced(function* (
         if (answer !== undefined) return send(request, response, answer)
         if (next !== undefined) return Effect.sync(next)
         const headers = { "content-type": "text/plain; charset=utf-8" }
-        return send(request, response, { status: 404, headers, body: "there is nothing here\n" })
+        return send(request, response, { status: 404, headers, body: "not found\n" })
       }).pipe(Effect.catchCause(() => Effect.sync(() => broken(response))))
     )
     response.once("close", () => fiber.interruptUnsafe())
@@ -130,13 +130,13 @@ const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
 
 const isLoopback = (host: string): boolean => loopback.test(host.includes(":") ? `[${host}]` : host)
 
-/** On loopback only what was asked for by a name of loopback. */
+/** Serves only requests for a host name of loopback. */
 const guarded =
   (handler: Handler): Handler =>
   (request, response) => {
     if (loopback.test(request.headers.host ?? "")) return handler(request, response)
     response.writeHead(421, { "content-type": "text/plain; charset=utf-8" })
-    response.end("this page is only for the machine it is on\n")
+    response.end("this page is served to loopback host names only\n")
   }
 
 const listen = (server: Http.Server, host: string, port: number) =>

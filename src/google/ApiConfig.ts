@@ -7,23 +7,23 @@
  *
  * @see https://github.com/GoogleCloudPlatform/grpc-gcp-go/blob/main/grpcgcp/grpc_gcp/grpc_gcp.proto
  */
-import { Data, Effect, Layer, Schema, SchemaIssue, String } from "effect"
+import { type Config, Data, Effect, Layer, Result, Schema, String } from "effect"
+import * as PolicyJson from "../policy/PolicyJson.ts"
 import type { Connector } from "../transport/Connector.ts"
 import * as Affinity from "../affinity/Affinity.ts"
 import * as ChannelPool from "../channelpool/ChannelPool.ts"
 
 /**
- * A file that cannot be read. `path` is where the problem is, such as `method[0].affinity.command`.
+ * A configuration file that is wrong. `problems` are all there are, with paths such as `method[0].affinity.command`.
  *
  * @category errors
  * @since 0.1.0
  */
-export class InvalidApiConfig extends Data.TaggedError("InvalidApiConfig")<{
-  readonly path: string
-  readonly problem: string
+export class ApiConfigError extends Data.TaggedError("ApiConfigError")<{
+  readonly problems: ReadonlyArray<PolicyJson.Problem>
 }> {
   override get message(): string {
-    return `API config${this.path === "" ? "" : `, ${this.path}`}: ${this.problem}`
+    return `the API config is wrong: ${this.problems.map(({ path, problem }) => `${path} ${problem}`).join("; ")}`
   }
 }
 
@@ -38,7 +38,7 @@ export interface ApiConfig {
   readonly affinity: Pick<Affinity.Options, "onBind"> & { readonly methods: ReadonlyArray<Affinity.MethodAffinity> }
 }
 
-/** 64-bit numbers are texts in JSON of protobuf. */
+/** The JSON of protobuf writes 64-bit numbers as strings. */
 const Count = Schema.Union([Schema.Int, Schema.NumberFromString.pipe(Schema.check(Schema.isInt()))]).pipe(
   Schema.check(Schema.isGreaterThanOrEqualTo(0))
 )
@@ -53,7 +53,7 @@ const File = Schema.Struct({
       unresponsiveDetectionMs: Schema.optional(Count),
       unresponsiveCalls: Schema.optional(Count),
       bindPickStrategy: Schema.optional(Schema.Literals(["UNSPECIFIED", "LEAST_ACTIVE_STREAMS", "ROUND_ROBIN"])),
-      // Nobody has ever used it.
+      // Accepted and ignored, as by grpc-gcp.
       idleTimeout: Schema.optional(Count)
     })
   ),
@@ -78,15 +78,6 @@ const camelCase = (json: unknown): unknown =>
     : typeof json === "object" && json !== null
       ? Object.fromEntries(Object.entries(json).map(([key, value]) => [String.snakeToCamel(key), camelCase(value)]))
       : json
-
-const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
-  path.reduce<string>(
-    (text, key) =>
-      typeof key === "number" ? `${text}[${key}]` : text === "" ? key.toString() : `${text}.${key.toString()}`,
-    ""
-  )
-
-const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
 type Pool = NonNullable<(typeof File)["Type"]["channelPool"]>
 
@@ -113,15 +104,29 @@ const poolOf = (pool: Pool): ChannelPool.Options => {
     : { ...common, min: minSize === undefined ? undefined : Math.max(1, minSize), maxLoad: watermark }
 }
 
+const read = PolicyJson.exact(File, camelCase)
+
+const settingsOf = ({ channelPool, method }: typeof File.Type): ApiConfig => ({
+  channelPool: channelPool === undefined ? {} : poolOf(channelPool),
+  affinity: {
+    onBind: channelPool?.bindPickStrategy === "ROUND_ROBIN" ? "round_robin" : undefined,
+    methods: (method ?? []).flatMap(({ affinity, name }) =>
+      affinity === undefined
+        ? []
+        : name.map((method) => ({ method, command: affinity.command, key: affinity.affinityKey }))
+    )
+  }
+})
+
 /**
- * Reads a file from parsed JSON. Fails with the place of the first problem.
+ * Reads a configuration file from JSON, parsed or as text.
  *
  * @example
- * import { Effect } from "effect"
+ * import { Result } from "effect"
  * import { ApiConfig } from "trunkline/google"
  *
- * const { affinity, channelPool } = Effect.runSync(
- *   ApiConfig.decode({
+ * const { affinity, channelPool } = Result.getOrThrow(
+ *   ApiConfig.make({
  *     channelPool: { maxSize: 4 },
  *     method: [{ name: ["shop.Carts/Open"], affinity: { command: "BIND", affinityKey: "cart.name" } }]
  *   })
@@ -129,28 +134,14 @@ const poolOf = (pool: Pool): ChannelPool.Options => {
  * channelPool.max // => 4
  * affinity.methods // => [{ method: "shop.Carts/Open", command: "BIND", key: "cart.name" }]
  *
- * @category conversions
+ * @category constructors
  * @since 0.1.0
  */
-export const decode = (json: unknown): Effect.Effect<ApiConfig, InvalidApiConfig> =>
-  Schema.decodeUnknownEffect(File)(camelCase(json), { onExcessProperty: "error" }).pipe(
-    Effect.mapError((error) => {
-      const issue = issuesOf(error.issue).issues[0]
-      const path = pathOf((issue?.path ?? []) as ReadonlyArray<PropertyKey>)
-      return new InvalidApiConfig({ path, problem: issue?.message ?? error.message })
-    }),
-    Effect.map(({ channelPool, method }) => ({
-      channelPool: channelPool === undefined ? {} : poolOf(channelPool),
-      affinity: {
-        onBind: channelPool?.bindPickStrategy === "ROUND_ROBIN" ? "round_robin" : undefined,
-        methods: (method ?? []).flatMap(({ affinity, name }) =>
-          affinity === undefined
-            ? []
-            : name.map((method) => ({ method, command: affinity.command, key: affinity.affinityKey }))
-        )
-      }
-    }))
-  )
+export const make = (input: unknown): Result.Result<ApiConfig, ApiConfigError> =>
+  Result.mapBoth(read(input), {
+    onSuccess: settingsOf,
+    onFailure: (problems) => new ApiConfigError({ problems })
+  })
 
 /**
  * The channel pool and the affinity of a file, over the connector below this layer. `services` are those the methods of the
@@ -160,15 +151,30 @@ export const decode = (json: unknown): Effect.Effect<ApiConfig, InvalidApiConfig
  * @since 0.1.0
  */
 export const layer = (
-  json: unknown,
+  input: unknown,
   services: ReadonlyArray<Affinity.ServiceDescriptor>
 ): Layer.Layer<
   Connector | ChannelPool.ChannelPool | Affinity.Affinity,
-  InvalidApiConfig | Affinity.InvalidAffinity | ChannelPool.InvalidChannelPool,
+  ApiConfigError | Affinity.InvalidAffinity | ChannelPool.InvalidChannelPool,
   Connector
 > =>
   Layer.unwrap(
-    Effect.map(decode(json), ({ affinity, channelPool }) =>
+    Effect.map(Effect.fromResult(make(input)), ({ affinity, channelPool }) =>
       ChannelPool.layer(channelPool).pipe(Layer.provideMerge(Affinity.layer({ ...affinity, services })))
     )
   )
+
+/**
+ * `layer` with the text of the file read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  config: Config.Config<string>,
+  services: ReadonlyArray<Affinity.ServiceDescriptor>
+): Layer.Layer<
+  Connector | ChannelPool.ChannelPool | Affinity.Affinity,
+  ApiConfigError | Config.ConfigError | Affinity.InvalidAffinity | ChannelPool.InvalidChannelPool,
+  Connector
+> => Layer.unwrap(Effect.map(config, (text) => layer(text, services)))

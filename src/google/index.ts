@@ -6,6 +6,9 @@
 export * as Operation from "./Operation.ts"
 export * as Paging from "./Paging.ts"
 
-// What others have written down.
+// Request headers.
+export * as ApiHeaders from "./ApiHeaders.ts"
+
+// Configuration files of Google's clients.
 export * as ApiConfig from "./ApiConfig.ts"
 export * as GapicConfig from "./GapicConfig.ts"

@@ -5,6 +5,7 @@
  * plain functions shared by all calls, because a closure for each event of each call is what costs.
  */
 import * as http2 from "node:http2"
+import { userAgent } from "../call/UserAgent.ts"
 import type { Call } from "../call/Call.ts"
 import { type Encoding, isEncoding } from "../call/Compression.ts"
 import * as ContentType from "../call/ContentType.ts"
@@ -19,8 +20,6 @@ import { FieldProblem, problemOf } from "./RequestFields.ts"
 import type { Http2Connection } from "./Http2Connection.ts"
 import { addTo, field, fromRaw } from "./WireMetadata.ts"
 import { decodeMessage, fromHttpStatus, fromReset } from "../session/WireStatus.ts"
-
-const userAgent = "grpc-node-trunkline/0.1.0"
 
 /** A timer of Node cannot be longer; a server holds to the deadline anyhow. */
 const longestTimer = 2 ** 31 - 1

@@ -5,7 +5,8 @@
  * the mistake is rather than move traffic somewhere. The JSON has the options' own names; durations are texts such as
  * `"500 millis"`, or numbers of milliseconds.
  */
-import { Config, Effect, Schema, SchemaIssue } from "effect"
+import { Config, Effect, Result, Schema, SchemaIssue, SchemaParser } from "effect"
+import * as SchemaProblem from "../call/SchemaProblem.ts"
 import { InvalidMultiEndpoints } from "./MultiEndpointError.ts"
 import type { List } from "./PriorityList.ts"
 
@@ -41,35 +42,27 @@ export const Lists = Schema.NonEmptyArray(
   })
 )
 
-const parse = (json: unknown) => Schema.decodeUnknownEffect(Lists)(json, { onExcessProperty: "error" })
-
-const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
-  path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("")
-
-const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
+const read = SchemaParser.decodeUnknownResult(Lists, { onExcessProperty: "error" })
 
 /**
  * Reads lists from parsed JSON. Fails with the place of the first problem; a key that is not known is one, because a
  * misspelt timing would otherwise be no timing.
  *
  * @example
- * import { Effect } from "effect"
+ * import { Result } from "effect"
  * import { MultiEndpointConfig } from "trunkline"
  *
- * const bad = MultiEndpointConfig.decode([{ name: "default", endpoints: ["service:443"], switchingDelay: "soon" }])
- * Effect.runSync(Effect.flip(bad)).path // => "[0].switchingDelay"
+ * const bad = MultiEndpointConfig.make([{ name: "default", endpoints: ["service:443"], switchingDelay: "soon" }])
+ * Result.isFailure(bad) && bad.failure.path // => "[0].switchingDelay"
  *
- * @category conversions
+ * @category constructors
  * @since 0.1.0
  */
-export const decode = (json: unknown): Effect.Effect<ReadonlyArray<List>, InvalidMultiEndpoints> =>
-  parse(json).pipe(
-    Effect.mapError((error) => {
-      const issue = issuesOf(error.issue).issues[0]
-      const path = pathOf((issue?.path ?? []) as ReadonlyArray<PropertyKey>)
-      return new InvalidMultiEndpoints({ path, problem: issue?.message ?? error.message })
-    })
-  )
+export const make = (json: unknown): Result.Result<ReadonlyArray<List>, InvalidMultiEndpoints> =>
+  Result.mapError(read(json), (issue) => {
+    const { field, problem } = SchemaProblem.ofConfiguration(issue)[0]!
+    return new InvalidMultiEndpoints({ path: field, problem })
+  })
 
 /**
  * Lists from a configuration value that holds JSON, for `MultiEndpoint.layerConfig`.
@@ -89,7 +82,7 @@ export const decode = (json: unknown): Effect.Effect<ReadonlyArray<List>, Invali
 export const config = (name: string): Config.Config<ReadonlyArray<List>> =>
   Config.mapEffect(Config.schema(Schema.fromJsonString(Schema.Unknown), name), (json) =>
     Effect.mapError(
-      parse(json),
-      ({ issue }) => new Config.ConfigError(new Schema.SchemaError(new SchemaIssue.Pointer([name], issue)))
+      Effect.fromResult(read(json)),
+      (issue) => new Config.ConfigError(new Schema.SchemaError(new SchemaIssue.Pointer([name], issue)))
     )
   )

@@ -1,8 +1,8 @@
 /**
- * What somebody else decided about a method: its service config, or the defaults its owner generated.
+ * The policy of a method, from its service config or from other configuration of its owner.
  *
- * It stands between the call and the client: what a call says of itself wins over its method's policy, and that wins over
- * the client's. Of two deadlines or sizes the smaller holds, unless the policy calls its own defaults. Clients look each method up once, when they are made.
+ * A call's own options win over its method's policy, and that wins over the client's. Of two deadlines or sizes the smaller
+ * holds, unless the policy calls its limits defaults. A client looks up the policy of each method once, when it is made.
  */
 import { Context, Layer } from "effect"
 import type { CallOptions } from "../call/CallOptions.ts"
@@ -23,7 +23,20 @@ export { explain } from "./PolicyText.ts"
  * @category models
  * @since 0.1.0
  */
-export type { MethodPolicy } from "./MethodConfig.ts"
+export type { MethodPolicy, Options } from "./MethodConfig.ts"
+
+/**
+ * Makes the policy of a method.
+ *
+ * @example
+ * import { MethodPolicy } from "trunkline"
+ *
+ * MethodPolicy.make({ deadline: "1.5 seconds" }).deadlineMillis // => 1500
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export { make } from "./MethodConfig.ts"
 
 /**
  * The policies of methods.
@@ -54,7 +67,7 @@ export const Current = Context.Reference<MethodPolicies>("trunkline/policy/Metho
  * const Reads = MethodPolicy.layer({
  *   for: (method) =>
  *     method.idempotency === "no_side_effects"
- *       ? { deadlineMillis: 1000, retry: Retry.onCodes(["UNAVAILABLE"], Backoff.exponential()) }
+ *       ? MethodPolicy.make({ deadline: "1 second", retry: Retry.onCodes(["UNAVAILABLE"], Backoff.exponential()) })
  *       : undefined
  * })
  *
@@ -89,9 +102,9 @@ export const resolve = (
  */
 export const applyTo = (options: CallOptions, policy: MethodPolicy | undefined): CallOptions => {
   if (policy === undefined) return options
-  // The time of attempts and its growth are said together.
+  // The timeout of attempts and its growth come from one source.
   const attempts = options.timeoutMillis === Infinity ? policy : options
-  const limit = policy.limits === "defaults" ? own : smaller
+  const limit = policy.limits === "defaults" ? ownElse : smaller
   return {
     ...options,
     deadlineMillis: limit(options.deadlineMillis, policy.deadlineMillis),
@@ -104,8 +117,8 @@ export const applyTo = (options: CallOptions, policy: MethodPolicy | undefined):
   }
 }
 
-/** `Infinity` is a call that says nothing. */
-const own = (said: number, otherwise: number | undefined): number =>
-  said === Infinity && otherwise !== undefined ? otherwise : said
+/** The call's own limit, else its method's. `Infinity` is no limit. */
+const ownElse = (own: number, ofMethod: number | undefined): number =>
+  own === Infinity && ofMethod !== undefined ? ofMethod : own
 
-const smaller = (said: number, otherwise: number | undefined): number => Math.min(said, otherwise ?? Infinity)
+const smaller = (own: number, ofMethod: number | undefined): number => Math.min(own, ofMethod ?? Infinity)

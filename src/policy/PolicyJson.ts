@@ -1,9 +1,10 @@
 /**
- * Reading policies that somebody else wrote: JSON in which every wrong field is named, and not only the first.
+ * Reading configuration files of policies: JSON in which every wrong field is reported, not only the first.
  *
- * The pieces here are the values such files have in common. A problem says what must be, at the path where it is not.
+ * The schemas here are the values that such files have in common. A problem says what a value must be, and its path.
  */
 import { Duration, Effect, Result, Schema, SchemaGetter, SchemaIssue, SchemaParser } from "effect"
+import * as SchemaProblem from "../call/SchemaProblem.ts"
 import * as Code_ from "../status/Code.ts"
 
 /**
@@ -28,27 +29,16 @@ export type Read<A> = Result.Result<A, ReadonlyArray<Problem>>
 /** Where something is in a document. @category paths @since 0.1.0 */
 export type Path = ReadonlyArray<PropertyKey>
 
-/** A key that would not read as one is quoted, as service names have dots. */
-const segment = (key: PropertyKey): string =>
-  typeof key === "number" ? `[${key}]` : /^\w+$/.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(key)}]`
-
 /**
  * A path as it is written.
  *
  * @category paths
  * @since 0.1.0
  */
-export const show = (path: Path): string => (path.length === 0 ? "$" : path.map(segment).join("").replace(/^\./, ""))
-
-const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1({
-  leafHook: (issue) => (issue._tag === "MissingKey" ? "is missing" : SchemaIssue.defaultLeafHook(issue))
-})
+export const show = (path: Path): string => (path.length === 0 ? "$" : SchemaProblem.fieldOf(path))
 
 const problemsOf = (issue: SchemaIssue.Issue, at: Path): ReadonlyArray<Problem> =>
-  issuesOf(issue).issues.map(({ message, path }) => ({
-    path: show([...at, ...((path ?? []) as Path)]),
-    problem: message
-  }))
+  SchemaProblem.ofConfiguration(issue, at).map(({ field, problem }) => ({ path: field === "" ? "$" : field, problem }))
 
 /**
  * What was read, if there is nothing else that is wrong with it.
@@ -70,6 +60,32 @@ export const all = <const R extends ReadonlyArray<Read<unknown>>>(
 ): Read<{ readonly [K in keyof R]: R[K] extends Read<infer A> ? A : never }> => {
   const problems = reads.flatMap((read) => (Result.isFailure(read) ? read.failure : []))
   return problems.length > 0 ? Result.fail(problems) : (Result.all(reads as Iterable<Read<never>>) as Read<never>)
+}
+
+/** Reads JSON, parsed or as text. */
+const parse = (input: unknown, at: Path): Read<unknown> =>
+  typeof input === "string"
+    ? Result.mapError(
+        Result.try(() => JSON.parse(input) as unknown),
+        () => [{ path: show(at), problem: "must be JSON" }]
+      )
+    : Result.succeed(input)
+
+/**
+ * Reads documents in which an unknown field is a problem: JSON, parsed or as text.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const exact = <A>(
+  schema: Schema.ConstraintDecoder<A>,
+  normalize: (json: unknown) => unknown = (json) => json
+): ((input: unknown) => Read<A>) => {
+  const decode = SchemaParser.decodeUnknownResult(schema, { errors: "all", onExcessProperty: "error" })
+  return (input) =>
+    Result.flatMap(parse(input, []), (json) =>
+      Result.mapError(decode(normalize(json)), (issue) => problemsOf(issue, []))
+    )
 }
 
 /**
@@ -105,11 +121,7 @@ export const document = <A>(
       rules(json)
     )
   }
-  return (input, at = []) => {
-    if (typeof input !== "string") return read(input, at)
-    const json = Result.try(() => JSON.parse(input) as unknown)
-    return Result.isFailure(json) ? Result.fail([{ path: show(at), problem: "must be JSON" }]) : read(json.success, at)
-  }
+  return (input, at = []) => Result.flatMap(parse(input, at), (json) => read(json, at))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -117,7 +129,7 @@ export const document = <A>(
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What a function makes of any JSON; `undefined` if it is not what it must be. */
-const understood = <A>(to: Schema.Codec<A>, must: string, read: (input: unknown) => A | undefined) =>
+const decodedBy = <A>(to: Schema.Codec<A>, must: string, read: (input: unknown) => A | undefined) =>
   Schema.Unknown.pipe(
     Schema.decodeTo(to, {
       decode: SchemaGetter.transformEffect((input: unknown) => {
@@ -131,17 +143,17 @@ const understood = <A>(to: Schema.Codec<A>, must: string, read: (input: unknown)
   )
 
 /** protobuf's longest duration: 10,000 years. */
-const mostSeconds = 315_576_000_000
+const maxSeconds = 315_576_000_000
 
 const readDuration = (input: unknown): Duration.Duration | undefined => {
   const match = typeof input === "string" ? /^(-?)(\d{1,12})(?:\.(\d{1,9}))?s$/.exec(input) : null
-  if (match === null || Number(match[2]) > mostSeconds) return undefined
+  if (match === null || Number(match[2]) > maxSeconds) return undefined
   const nanos = BigInt(match[2]!) * 1_000_000_000n + BigInt((match[3] ?? "").padEnd(9, "0"))
   return Duration.nanos(match[1] === "-" ? -nanos : nanos)
 }
 
 const durationWhere = (must: string, holds: (nanos: bigint) => boolean) =>
-  understood(Schema.Duration, must, (input) => {
+  decodedBy(Schema.Duration, must, (input) => {
     const duration = readDuration(input)
     return duration !== undefined && holds(Duration.toNanosUnsafe(duration)) ? duration : undefined
   })
@@ -168,45 +180,44 @@ export const Span = durationWhere('a duration such as "1.5s", and longer than 0'
  * @category values
  * @since 0.1.0
  */
-export const Code = understood(
-  Schema.Literals(Code_.all),
-  "a status code other than OK, by name or number",
-  (input) => {
-    const name =
-      typeof input === "number" ? Code_.all[input - 1] : typeof input === "string" ? input.toUpperCase() : input
-    return Code_.isCode(name) ? name : undefined
-  }
-)
+export const Code = decodedBy(Schema.Literals(Code_.all), "a status code other than OK, by name or number", (input) => {
+  const name =
+    typeof input === "number" ? Code_.all[input - 1] : typeof input === "string" ? input.toUpperCase() : input
+  return Code_.isCode(name) ? name : undefined
+})
 
 /** protobuf writes whole numbers in JSON as numbers or in quotes. */
 const readNumber = (input: unknown): number | undefined =>
   typeof input === "number" ? input : typeof input === "string" && /^\d+$/.test(input) ? Number(input) : undefined
 
 const numberWhere = (must: string, holds: (n: number) => boolean) =>
-  understood(Schema.Number, must, (input) => {
+  decodedBy(Schema.Number, must, (input) => {
     const n = readNumber(input)
     return n !== undefined && Number.isFinite(n) && holds(n) ? n : undefined
   })
 
+/** The largest number of protobuf's `uint32`. */
+const maxUint32 = 2 ** 32 - 1
+
 /**
- * A whole number, not less than `least` and not more than `most`.
+ * A whole number between `min` and `max`, both included.
  *
  * @category values
  * @since 0.1.0
  */
-export const Count = (least: number, most = 2 ** 32 - 1) =>
+export const Count = (min: number, max = maxUint32) =>
   numberWhere(
-    most === 2 ** 32 - 1 ? `a whole number, at least ${least}` : `a whole number between ${least} and ${most}`,
-    (n) => Number.isInteger(n) && n >= least && n <= most
+    max === maxUint32 ? `a whole number, at least ${min}` : `a whole number between ${min} and ${max}`,
+    (n) => Number.isInteger(n) && n >= min && n <= max
   )
 
 /**
- * A number that is not less than `least`.
+ * A number that is not less than `min`.
  *
  * @category values
  * @since 0.1.0
  */
-export const AtLeast = (least: number) => numberWhere(`a number, at least ${least}`, (n) => n >= least)
+export const AtLeast = (min: number) => numberWhere(`a number, at least ${min}`, (n) => n >= min)
 
 /**
  * A number greater than 0.
@@ -219,7 +230,7 @@ export const Positive = numberWhere("a number greater than 0", (n) => n > 0)
 /** Any text. @category values @since 0.1.0 */
 export const Text = Schema.String.annotate({ message: "must be a string" })
 
-/** A yes or a no. @category values @since 0.1.0 */
+/** A boolean. @category values @since 0.1.0 */
 export const Flag = Schema.Boolean.annotate({ message: "must be true or false" })
 
 /**

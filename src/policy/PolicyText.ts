@@ -1,6 +1,5 @@
 /**
- * What will happen to the calls of a method, in words: a line for each thing that its policy says, and the whole of what
- * its retries do.
+ * The policy of a method as text: a line for each setting, and the explanation of its retry policy.
  */
 import { Duration } from "effect"
 import * as Explain from "../retry/Explain.ts"
@@ -9,23 +8,23 @@ import type { MethodPolicy } from "./MethodConfig.ts"
 
 const indent = (text: string): ReadonlyArray<string> => text.split("\n").map((line) => `  ${line}`)
 
-const tellMillis = (millis: number): string => Duration.format(Duration.millis(millis))
+const formatMillis = (millis: number): string => Duration.format(Duration.millis(millis))
 
-const tellTimeout = ({
+const timeoutLines = ({
   maxTimeoutMillis = Infinity,
   timeoutMillis = Infinity,
   timeoutMultiplier = 1
 }: MethodPolicy) => {
   if (timeoutMillis === Infinity) return []
-  const first = `each attempt: at most ${tellMillis(Math.min(timeoutMillis, maxTimeoutMillis))}`
+  const first = `each attempt: at most ${formatMillis(Math.min(timeoutMillis, maxTimeoutMillis))}`
   if (timeoutMultiplier <= 1 || timeoutMillis >= maxTimeoutMillis) return [first]
-  const most = maxTimeoutMillis === Infinity ? "" : ` up to ${tellMillis(maxTimeoutMillis)}`
-  return [`${first}, growing x${timeoutMultiplier}${most}`]
+  const bound = maxTimeoutMillis === Infinity ? "" : ` up to ${formatMillis(maxTimeoutMillis)}`
+  return [`${first}, growing x${timeoutMultiplier}${bound}`]
 }
 
-const tellHedge = ({ after, maxAttempts, nonFatalCodes }: Hedge): ReadonlyArray<string> => [
+const hedgeLines = ({ after, maxAttempts, nonFatalCodes }: Hedge): ReadonlyArray<string> => [
   `hedged: at most ${maxAttempts} copies, the next after ${
-    typeof after === "number" ? tellMillis(after) : `percentile ${after.percentile} of the latency`
+    typeof after === "number" ? formatMillis(after) : `percentile ${after.percentile} of the latency`
   }`,
   nonFatalCodes.size === 0
     ? "  any error is final"
@@ -43,7 +42,7 @@ const whenNotReady = {
  * @example
  * import { MethodPolicy } from "trunkline"
  *
- * MethodPolicy.explain({ deadlineMillis: 1500, whenNotReady: "fail" }).split("\n")[0] // => "whole call: at most 1s 500ms"
+ * MethodPolicy.explain(MethodPolicy.make({ deadline: "1.5 seconds", whenNotReady: "fail" })).split("\n")[0] // => "whole call: at most 1s 500ms"
  *
  * @category explaining
  * @since 0.1.0
@@ -52,12 +51,12 @@ export const explain = (policy: MethodPolicy): string => {
   const { deadlineMillis, hedge, maxReceiveBytes, maxSendBytes, retry } = policy
   const isHedged = hedge !== undefined && hedge.maxAttempts > 1
   const lines = [
-    ...(deadlineMillis === undefined ? [] : [`whole call: at most ${tellMillis(deadlineMillis)}`]),
-    ...tellTimeout(policy),
+    ...(deadlineMillis === undefined ? [] : [`whole call: at most ${formatMillis(deadlineMillis)}`]),
+    ...timeoutLines(policy),
     ...(policy.whenNotReady === undefined ? [] : whenNotReady[policy.whenNotReady]),
     ...(maxSendBytes === undefined ? [] : [`largest request: ${maxSendBytes} bytes`]),
     ...(maxReceiveBytes === undefined ? [] : [`largest response: ${maxReceiveBytes} bytes`]),
-    ...(isHedged ? tellHedge(hedge) : []),
+    ...(isHedged ? hedgeLines(hedge) : []),
     ...(retry === undefined || isHedged ? [] : ["retried:", ...indent(Explain.explain(retry))])
   ]
   return lines.length === 0 ? "as the client says" : lines.join("\n")

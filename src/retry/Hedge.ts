@@ -1,15 +1,15 @@
 /**
  * Sending the same call again before the first copy has failed.
  *
- * One slow peer among many makes the tail of the latency. A hedged call sends a copy to another peer when the first one
- * takes longer than most, or at once when it fails in a way that is not final, and takes whichever answer comes first; the
- * others are cancelled. It costs extra load, which the client's retry budget bounds.
+ * One slow peer among many dominates the tail of the latency. A hedged call sends a copy to another peer when the first copy
+ * takes too long, or at once when it fails with a non-fatal error. It takes the first answer and cancels the other copies.
+ * Hedging costs extra load, which the client's retry budget bounds.
  *
  * A hedged call is not also retried: its copies are its attempts.
  *
  * @see https://github.com/grpc/proposal/blob/master/A6-client-retries.md
  */
-import { Context, Duration, Layer } from "effect"
+import { Config, Context, Duration, Effect, Layer } from "effect"
 import * as Ambient from "../call/Ambient.ts"
 import type { Combinator } from "../call/Ambient.ts"
 import * as CallOptions from "../call/CallOptions.ts"
@@ -119,3 +119,18 @@ const marked = CallOptions.update((options) => ({ ...options, hedged: true }))
  * @since 0.1.0
  */
 export const layer = (hedge: Hedge): Layer.Layer<never> => Layer.succeed(Current, hedge)
+
+/**
+ * `layer` with a policy whose options are read from configuration.
+ *
+ * @example
+ * import { Config } from "effect"
+ * import { Hedge } from "trunkline"
+ *
+ * const Hedged = Hedge.layerConfig({ after: Config.Duration("HEDGE_AFTER"), maxAttempts: Config.Int("HEDGE_ATTEMPTS") })
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(make(options))))

@@ -9,6 +9,7 @@
  * of calls and no call's wishes reach another.
  */
 import { Cause, Clock, Config, Context, Duration, Effect, Layer, Pull, Schedule } from "effect"
+import { dual } from "effect/Function"
 import * as Ambient from "../call/Ambient.ts"
 import type { Combinator } from "../call/Ambient.ts"
 import type { Code } from "../status/Code.ts"
@@ -214,10 +215,12 @@ export const none: RetryPolicy = never
  * @category combinators
  * @since 0.1.0
  */
-export const maxAttempts =
-  (attempts: number) =>
-  <A, E>(policy: Schedule.Schedule<A, E>): Schedule.Schedule<A, E> =>
-    Schedule.upTo(policy, { times: Math.max(0, Math.floor(attempts) - 1) })
+export const maxAttempts: {
+  (attempts: number): <A, E>(self: Schedule.Schedule<A, E>) => Schedule.Schedule<A, E>
+  <A, E>(self: Schedule.Schedule<A, E>, attempts: number): Schedule.Schedule<A, E>
+} = dual(2, <A, E>(self: Schedule.Schedule<A, E>, attempts: number): Schedule.Schedule<A, E> =>
+  Schedule.upTo(self, { times: Math.max(0, Math.floor(attempts) - 1) })
+)
 
 /**
  * Stops a policy before a sleep that would end later than this after the start, attempts and sleeps counted together. It
@@ -234,26 +237,28 @@ export const maxAttempts =
  * @category combinators
  * @since 0.1.0
  */
-export const totalTimeout = (total: Duration.Input) => {
+export const totalTimeout: {
+  (total: Duration.Input): <A, E>(self: Schedule.Schedule<A, E>) => Schedule.Schedule<A, E>
+  <A, E>(self: Schedule.Schedule<A, E>, total: Duration.Input): Schedule.Schedule<A, E>
+} = dual(2, <A, E>(self: Schedule.Schedule<A, E>, total: Duration.Input): Schedule.Schedule<A, E> => {
   const totalMillis = Duration.toMillis(total)
-  return <A, E>(policy: Schedule.Schedule<A, E>): Schedule.Schedule<A, E> =>
-    Schedule.fromStep(
-      Effect.gen(function* () {
-        const step = yield* Schedule.toStep(policy)
-        const elapsed = yield* Elapsed
-        let start = yield* Clock.currentTimeMillis
-        return (now: number, input: E) => {
-          // A wall clock may step back.
-          start = Math.min(start, now)
-          return Effect.flatMap(step(now, input), (result) =>
-            elapsed + (now - start) + Duration.toMillis(result[1]) <= totalMillis
-              ? Effect.succeed(result)
-              : Cause.done(result[0])
-          )
-        }
-      })
-    )
-}
+  return Schedule.fromStep(
+    Effect.gen(function* () {
+      const step = yield* Schedule.toStep(self)
+      const elapsed = yield* Elapsed
+      let start = yield* Clock.currentTimeMillis
+      return (now: number, input: E) => {
+        // A wall clock may step back.
+        start = Math.min(start, now)
+        return Effect.flatMap(step(now, input), (result) =>
+          elapsed + (now - start) + Duration.toMillis(result[1]) <= totalMillis
+            ? Effect.succeed(result)
+            : Cause.done(result[0])
+        )
+      }
+    })
+  )
+})
 
 /**
  * What generated gax clients do for idempotent methods: `UNAVAILABLE` and `DEADLINE_EXCEEDED`, gax's default backoff

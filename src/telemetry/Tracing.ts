@@ -6,7 +6,7 @@
  * a tracer, or when it is made inside of a span; otherwise it costs a look at the fiber. The interceptors here are those
  * that clients and servers have already.
  */
-import { Context, Effect, type Fiber, Layer, References, Stream, type Tracer } from "effect"
+import { Config, Context, Effect, type Fiber, Layer, References, Stream, type Tracer } from "effect"
 import type { Call } from "../call/Call.ts"
 import type { Interceptor } from "../call/Interceptor.ts"
 import type * as Method from "../call/Method.ts"
@@ -56,6 +56,15 @@ export const Current = Context.Reference<Options>("trunkline/telemetry/Tracing",
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Current, options)
+
+/**
+ * `layer` with its options read from configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 

@@ -268,7 +268,7 @@ describe("the API config", () => {
 
   it.effect("is read, whichever way names are written", () =>
     Effect.gen(function* () {
-      const { affinity, channelPool } = yield* ApiConfig.decode(file)
+      const { affinity, channelPool } = yield* Effect.fromResult(ApiConfig.make(file))
       assert.deepStrictEqual([channelPool.max, channelPool.maxLoad], [3, 1])
       assert.deepStrictEqual(affinity, {
         onBind: "round_robin",
@@ -305,7 +305,7 @@ describe("the API config", () => {
     { what: "half of that", json: { unresponsiveCalls: 3 }, seen: { unresponsive: undefined } }
   ])("$what", ({ json, seen }) =>
     Effect.gen(function* () {
-      const { channelPool } = yield* ApiConfig.decode({ channelPool: json })
+      const { channelPool } = yield* Effect.fromResult(ApiConfig.make({ channelPool: json }))
       for (const [key, value] of Object.entries(seen)) {
         assert.deepStrictEqual(channelPool[key as keyof ChannelPool.Options], value)
       }
@@ -313,7 +313,7 @@ describe("the API config", () => {
   )
 
   it.effect.each([
-    { json: [], path: "" },
+    { json: [], path: "$" },
     { json: { channelPool: { maxSize: -1 } }, path: "channelPool.maxSize" },
     { json: { channelPool: { maxsize: 1 } }, path: "channelPool.maxsize" },
     {
@@ -323,8 +323,8 @@ describe("the API config", () => {
     { json: { method: [{ name: ["a/b"], affinity: { command: "BIND" } }] }, path: "method[0].affinity.affinityKey" }
   ])("a mistake says where it is: $path", ({ json, path }) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(ApiConfig.decode(json))
-      assert.strictEqual(error.path, path)
+      const error = yield* Effect.flip(Effect.fromResult(ApiConfig.make(json)))
+      assert.strictEqual(error.problems[0]?.path, path)
     })
   )
 

@@ -18,6 +18,7 @@ import {
   StaticDiscovery,
   Transport
 } from "trunkline"
+import { ApiHeaders } from "trunkline/google"
 import { TestNetwork } from "trunkline/testing"
 import { EchoService } from "../gen/echo_pb.ts"
 import * as Backend from "../support/backend.ts"
@@ -144,7 +145,7 @@ describe.each(Backend.kinds)("defaults of a %s call", (kind) => {
     Effect.gen(function* () {
       const { sent } = yield* through(
         [
-          DefaultMetadata.update(Metadata.apiClientHeader({ gax: "1" })),
+          DefaultMetadata.update(ApiHeaders.apiClient({ gax: "1" })),
           DefaultMetadata.update((metadata, method) =>
             Effect.succeed(Metadata.set(metadata, MetadataKey.text("path"), method.path))
           )

@@ -404,7 +404,7 @@ describe("keys", () => {
 
 it.effect("must not happen: a configuration without a watermark opens a channel for each call", () =>
   Effect.gen(function* () {
-    const { channelPool } = yield* ApiConfig.decode({ channelPool: { maxSize: 10 } })
+    const { channelPool } = yield* Effect.fromResult(ApiConfig.make({ channelPool: { maxSize: 10 } }))
     const { echo, group } = yield* open({ pool: channelPool })
     for (const _ of times(50)) yield* echo.lookup({})
     assert.deepStrictEqual([(yield* group).size, (yield* group).opened], [4, 4])

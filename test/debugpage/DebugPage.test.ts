@@ -165,7 +165,7 @@ describe("on Node", () => {
       const challenged = yield* served({ authorize, challenge: `Bearer realm="debug"` })
       for (const suffix of ["", ".json", "/events"]) {
         const { body, status } = yield* ask(refused + suffix)
-        assert.deepStrictEqual([status, body], [403, "not for you\n"], suffix)
+        assert.deepStrictEqual([status, body], [403, "forbidden\n"], suffix)
         const { headers, status: unknown } = yield* ask(challenged + suffix)
         assert.deepStrictEqual([unknown, headers["www-authenticate"]], [401, `Bearer realm="debug"`], suffix)
       }

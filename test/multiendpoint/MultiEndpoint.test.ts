@@ -608,7 +608,9 @@ describe("configuration", () => {
 
   it.effect("lists are read from JSON", () =>
     Effect.gen(function* () {
-      const { echo: _, service } = yield* open({ multiEndpoints: yield* MultiEndpointConfig.decode(json) })
+      const { echo: _, service } = yield* open({
+        multiEndpoints: yield* Effect.fromResult(MultiEndpointConfig.make(json))
+      })
       assert.deepStrictEqual(yield* service.names, ["default", "read"])
     }).pipe(inMemory)
   )
@@ -624,7 +626,7 @@ describe("configuration", () => {
     { input: [{ ...json[1], errorRate: { minProbes: "3" } }], path: "[0].errorRate.minProbes" }
   ])("a mistake says where it is: $path", ({ input, path }) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(MultiEndpointConfig.decode(input))
+      const error = yield* Effect.flip(Effect.fromResult(MultiEndpointConfig.make(input)))
       assert.strictEqual(error.path, path)
     })
   )
