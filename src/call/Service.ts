@@ -230,6 +230,24 @@ type WithKind<M, K> =
  * proto-loader call every flag a `boolean`. Methods that are not named are unary. Throws a `DescriptionError` where the
  * description itself says otherwise.
  *
+ * @example
+ * import { Service } from "trunkline"
+ *
+ * // As proto-loader makes it at run time, and types it.
+ * const definition = {
+ *   Watch: {
+ *     path: "/demo.Greeter/Watch",
+ *     requestStream: false as boolean,
+ *     responseStream: true as boolean,
+ *     requestSerialize: (text: string) => Buffer.from(text),
+ *     requestDeserialize: String,
+ *     responseSerialize: (text: string) => Buffer.from(text),
+ *     responseDeserialize: String
+ *   }
+ * }
+ * const Greeter = Service.withKinds(definition, { Watch: "server_streaming" })
+ * Object.keys(Greeter.methods) // => ["Watch"]
+ *
  * @category combinators
  * @since 0.1.0
  */

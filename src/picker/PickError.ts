@@ -22,6 +22,9 @@ export interface UnreadyPeer {
   readonly cause: string | undefined
 }
 
+/** What is said of a peer that is asked for the first time and has not answered. */
+const noAnswer = "no answer yet: is this the server's port, and was there time enough?"
+
 /** How many peers the message names. `peers` has all of them. */
 const maxNamedPeers = 8
 
@@ -42,9 +45,10 @@ export class NoPeerReady extends Data.TaggedError("NoPeerReady")<{
     const { length } = this.peers
     const count = length === 0 ? "no peers" : length === 1 ? "1 peer, not ready" : `${length} peers, none ready`
     const waited = this.waitedMillis === 0 ? "did not wait" : `waited ${Math.round(this.waitedMillis)} ms`
-    const peers = this.peers
-      .slice(0, maxNamedPeers)
-      .map((peer) => `${peer.peer} ${peer.state}${peer.cause === undefined ? "" : ` (${peer.cause})`}`)
+    const peers = this.peers.slice(0, maxNamedPeers).map(({ cause, peer, state }) => {
+      const why = cause ?? (state === "Connecting" ? noAnswer : undefined)
+      return `${peer} ${state}${why === undefined ? "" : ` (${why})`}`
+    })
     if (length > maxNamedPeers) peers.push(`and ${length - maxNamedPeers} more`)
     const discovery = this.discovery === undefined ? [] : [this.discovery.message]
     return [`${this.target} has ${count}; ${waited}`, ...peers, ...discovery].join("; ")

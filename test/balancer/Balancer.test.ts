@@ -157,7 +157,7 @@ describe("with no peer ready", () => {
       ])
       assert.strictEqual(
         error.message,
-        "[UNAVAILABLE] a:1, b:1 has 2 peers, none ready; waited 500 ms; a:1 Connecting; b:1 Down (connection refused by b:1)"
+        "[UNAVAILABLE] a:1, b:1 has 2 peers, none ready; waited 500 ms; a:1 Connecting (no answer yet: is this the server's port, and was there time enough?); b:1 Down (connection refused by b:1)"
       )
     }).pipe(inMemory)
   )
