@@ -6,7 +6,7 @@ import type { Peer } from "../peer/Peer.ts"
 import type * as Picker from "../picker/Picker.ts"
 import { queue } from "../picker/Picker.ts"
 import * as RpcError from "../status/RpcError.ts"
-import type { Judgement } from "./SignalAggregator.ts"
+import type { SignalAggregator } from "./SignalAggregator.ts"
 import { Lease, type Observers } from "./Lease.ts"
 import type { PoolStats } from "./PoolStats.ts"
 import type { Publishing } from "./Publishing.ts"
@@ -15,7 +15,7 @@ import type { Waiting } from "./Waiting.ts"
 /** What choosing asks. */
 export interface Parts {
   readonly publishing: Publishing
-  readonly judgement: Judgement
+  readonly signals: SignalAggregator
   readonly waiting: Waiting
   readonly observers: Observers
   readonly stats: PoolStats
@@ -29,7 +29,7 @@ const repicks = 3
  * is to. `since` is when it began to wait; default now.
  */
 export const make = ({
-  judgement,
+  signals,
   observers,
   publishing,
   stats,
@@ -38,7 +38,7 @@ export const make = ({
   const allowed = (call: Call, picked: Picker.Pick): picked is Peer =>
     picked._tag === "Peer" &&
     picked.connection !== undefined &&
-    (call.panicked || call.pinned || judgement.allows(picked))
+    (call.panicked || call.pinned || signals.allows(picked))
 
   const pick = (call: Call, now: number): Picker.Pick => {
     call.panicked = false
@@ -66,7 +66,7 @@ export const make = ({
   return (call, now, since = now) => {
     const chosen = choose(call, now)
     if (chosen._tag !== "Peer") return unpicked(call, chosen, now - since)
-    const probe = call.panicked ? undefined : judgement.spend(chosen)
+    const probe = call.panicked ? undefined : signals.takeProbe(chosen)
     call.probe = probe !== undefined
     const lease = new Lease(chosen, chosen.connection!, observers, call, now)
     if (call.panicked) stats.panicked++

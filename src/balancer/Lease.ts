@@ -15,7 +15,7 @@ import type { Load } from "../picker/Picker.ts"
 import * as Outcome from "../status/Outcome.ts"
 import * as RetryAfter from "../status/RetryAfter.ts"
 import type { RpcError } from "../status/RpcError.ts"
-import type { Probe } from "./SignalAggregator.ts"
+import type { Probe } from "./Probations.ts"
 
 const errorOf = (exit: Exit.Exit<unknown, RpcError>): RpcError | undefined =>
   Exit.isSuccess(exit) ? undefined : exit.cause.reasons.find(Cause.isFailReason)?.error
@@ -85,7 +85,7 @@ export class Lease {
   /** The peer has answered the call of its probation, whatever the answer will be: the headers of a stream have come. */
   passed(): void {
     if (this.#probe === undefined || this.#ended || this.#answered || this.#peer.connection !== this.#connection) return
-    this.#probe.tell()
+    this.#probe.complete()
     this.#probe = undefined
     const now = Deadline.nowUnsafe(this.#call.clock)
     this.#tell("success", now - this.#start, now)
@@ -106,7 +106,7 @@ export class Lease {
   /** The first message of a stream: it says how fast the peer is, and the end of the stream does not. */
   answered(): void {
     this.#answered = true
-    this.#probe?.tell()
+    this.#probe?.complete()
     if (!this.#ended) this.#peer.stats.opened(this.#opening)
     this.#observe("success", Deadline.nowUnsafe(this.#call.clock), 0)
   }
@@ -143,8 +143,8 @@ export class Lease {
     this.#probe = undefined
     const silent =
       outcome === "ignorable" || error?.progress === "not_started" || this.#peer.connection !== this.#connection
-    if (silent && !this.#answered) probe.giveBack()
-    else probe.tell()
+    if (silent && !this.#answered) probe.release()
+    else probe.complete()
   }
 
   #observe(outcome: Outcome.Outcome, now: number, retryAfter: number): void {

@@ -2,7 +2,7 @@
  * The peers of one target, kept in step with discovery, and the picker over them.
  *
  * Streams meet here. Discovery's endpoint sets become peers, held in the registry while they are listed (`Members`). The
- * peers' statuses and what the signals say of them (`Judgement`) become peer sets, coalesced to at most one per tick, and the
+ * peers' statuses and what the signals say of them (`SignalAggregator`) become peer sets, coalesced to at most one per tick, and the
  * policy turns those into pickers (`Publishing`). A call reads the current picker (`Choosing`); only a call that finds nobody
  * ready waits for the next one (`Waiting`).
  */
@@ -154,7 +154,7 @@ class Pool<R> {
   closed: PickError.PoolClosed | undefined = undefined
   /** Both are set before anything runs. */
   members!: Members.Members
-  judgement!: SignalAggregator.Judgement
+  signals!: SignalAggregator.SignalAggregator
   readonly #ending: Ending
 
   constructor(options: Options<R>, clock: Clock.Clock, ending: Ending) {
@@ -169,7 +169,7 @@ class Pool<R> {
       target: this.target,
       closed: () => this.closed,
       peers: this.peers,
-      verdictOf: (peer) => this.judgement.verdictOf(peer),
+      verdictOf: (peer) => this.signals.verdictOf(peer),
       listed: () => this.members.size,
       discoveryError: () => this.discovering.error,
       settled: () => this.publishing.settled,
@@ -207,7 +207,7 @@ class Pool<R> {
   }
 
   readonly snapshot = (): Picker.PeerSet => {
-    const { allows, verdictOf } = this.judgement
+    const { allows, verdictOf } = this.signals
     const { load, members } = this
     const endpointOf = (peer: Peer): Endpoint => members.endpointOf(peer)
     const weightOf = (peer: Peer): number => endpointOf(peer).weight * verdictOf(peer).weight
@@ -230,7 +230,7 @@ class Pool<R> {
     if (!peers.every((peer) => peer.status.state === "Gone")) return Effect.void
     const exhausted = new PickError.ConnectionsExhausted({
       target: this.target,
-      peers: PickError.unreadyPeers(peers, this.judgement.verdictOf)
+      peers: PickError.unreadyPeers(peers, this.signals.verdictOf)
     })
     this.close(exhausted)
     return Effect.asVoid(this.#ending.giveUp(exhausted))
@@ -251,11 +251,11 @@ const assemble = Effect.fnUntraced(function* <R>(
     moved: () => pool.moved(),
     changed: (status) => pool.changed(status)
   })
-  pool.judgement = yield* SignalAggregator.make(options.signals ?? [], {
+  pool.signals = yield* SignalAggregator.make(options.signals ?? [], {
     problems,
     probeTimeout: Duration.toMillis(options.probeTimeout ?? "10 seconds"),
     peers: Stream.map(StateRef.oncePerTick(pool.standing), pool.peers),
-    changed: (stood) => (stood ? pool.moved() : publishing.touch())
+    changed: (statusChanged) => (statusChanged ? pool.moved() : publishing.touch())
   })
 
   const endpoints = yield* options.discovery.subscribe(Stream.drop(failed.changes, 1))
@@ -263,14 +263,14 @@ const assemble = Effect.fnUntraced(function* <R>(
   yield* discovering.run(endpoints, options.rediscover, update, () => waiting.news.set()).pipe(Effect.forkScoped)
   yield* Effect.forkScoped(publishing.run)
 
-  const { judgement } = pool
-  const observers = { load: policy.load === undefined ? undefined : pool.load, sinks: judgement.sinks }
+  const { signals } = pool
+  const observers = { load: policy.load === undefined ? undefined : pool.load, sinks: signals.sinks }
   const reading = Effect.sync(() =>
     PoolSnapshot.make({
       target,
       picker: policy.name,
       set: pool.snapshot(),
-      sinceOf: judgement.sinceOf,
+      sinceOf: signals.sinceOf,
       panicked: stats.panicked,
       problems: problems.all,
       discoveredAt: discovering.updatedAt,
@@ -286,7 +286,7 @@ const assemble = Effect.fnUntraced(function* <R>(
     peers: pool.peers,
     changes: publishing.changes,
     stats,
-    lease: Choosing.make({ judgement, observers, publishing, stats, waiting }),
+    lease: Choosing.make({ signals, observers, publishing, stats, waiting }),
     waitFor: (call, take) => waiting.until(call, take),
     closed: ending.closed
   })

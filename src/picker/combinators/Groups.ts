@@ -82,74 +82,100 @@ const split = (set: Picker.PeerSet, groupOf: Options["groupOf"]): ReadonlyMap<nu
     : new Map(keys.map((key) => [key, restricted(set, (peer) => groupOf(set, peer) === key)]))
 }
 
+/** The groups of one pool at work. */
+class GroupSet {
+  readonly #policy: Picker.PickerPolicy
+  readonly #options: Options
+  readonly #choose: ReturnType<Options["choice"]>
+  /** The policies of active groups, by group. */
+  readonly #fibers: FiberMap.FiberMap<number>
+  /** Set when it is time to choose again. */
+  readonly changed: StateRef.Writable<void> = StateRef.make<void>(undefined)
+  #members = new Map<number, Member>()
+  /** While some groups have their part of the new set and some do not, no choice is made. */
+  #updating = false
+
+  constructor(policy: Picker.PickerPolicy, options: Options, fibers: FiberMap.FiberMap<number>) {
+    this.#policy = policy
+    this.#options = options
+    this.#choose = options.choice()
+    this.#fibers = fibers
+  }
+
+  /** Splits a new set into groups. Groups that have no peer any more end. */
+  update(set: Picker.PeerSet): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const before = this.#members
+      this.#members = new Map()
+      this.#updating = true
+      for (const [key, part] of split(set, this.#options.groupOf)) {
+        const member = before.get(key) ?? new Member(key, part)
+        this.#members.set(key, member)
+        member.sets.set(part)
+      }
+      this.#updating = false
+      const ended = [...before.keys()].filter((key) => !this.#members.has(key))
+      return Effect.andThen(
+        Effect.forEach(ended, (key) => FiberMap.remove(this.#fibers, key), { discard: true }),
+        Effect.sync(() => this.changed.set())
+      )
+    })
+  }
+
+  /** Chooses. Starts the groups that are wanted, and ends those that have been unwanted for long enough. */
+  readonly choose = Effect.fnUntraced(
+    function* (this: GroupSet, now: number) {
+      const plan = this.#choose([...this.#members.values()], now)
+      const { retentionMillis } = this.#options
+      let next = plan.next
+      for (const member of this.#members.values()) {
+        if (plan.wanted.includes(member)) {
+          member.unwanted = Infinity
+          if (member.active) continue
+          member.active = true
+          yield* this.#activate(member)
+        } else if (member.active) {
+          member.unwanted = Math.min(member.unwanted, now)
+          if (now >= member.unwanted + retentionMillis) yield* this.#release(member)
+          else next = Math.min(next, member.unwanted + retentionMillis)
+        }
+      }
+      return { value: plan.picker, next }
+    }.bind(this)
+  )
+
+  #activate(member: Member): Effect.Effect<unknown> {
+    const run = Stream.runForEach(this.#policy.pickers(member.sets.changes), (picker) =>
+      Effect.sync(() => {
+        member.picker = picker
+        if (!this.#updating) this.changed.set()
+      })
+    )
+    return FiberMap.run(this.#fibers, member.key, run, { startImmediately: true })
+  }
+
+  #release(member: Member): Effect.Effect<void> {
+    member.active = false
+    member.picker = Picker.empty
+    return Effect.andThen(
+      FiberMap.remove(this.#fibers, member.key),
+      Effect.sync(() => {
+        for (const peer of member.set.peers) peer.requestDisconnect()
+      })
+    )
+  }
+}
+
 /** Runs a policy once for each group that is wanted, and picks by the choice between them. */
 export const make = (self: Picker.PickerPolicy, options: Options): Picker.PickerPolicy => ({
   ...self,
   pickers: (sets) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const running = yield* FiberMap.make<number>()
-        const choose = options.choice()
-        const woken = StateRef.make<void>(undefined)
-        let members = new Map<number, Member>()
-        /** While some groups are of the new set and some of the old, nothing is chosen. */
-        let updating = false
-
-        const activate = (member: Member) =>
-          FiberMap.run(
-            running,
-            member.key,
-            Stream.runForEach(self.pickers(member.sets.changes), (picker) =>
-              Effect.sync(() => {
-                member.picker = picker
-                if (!updating) woken.set()
-              })
-            ),
-            { startImmediately: true }
-          )
-
-        const release = Effect.fnUntraced(function* (member: Member) {
-          member.active = false
-          member.picker = Picker.empty
-          yield* FiberMap.remove(running, member.key)
-          for (const peer of member.set.peers) peer.requestDisconnect()
-        })
-
-        const update = Effect.fnUntraced(function* (set: Picker.PeerSet) {
-          const before = members
-          members = new Map()
-          updating = true
-          for (const [key, part] of split(set, options.groupOf)) {
-            const member = before.get(key) ?? new Member(key, part)
-            members.set(key, member)
-            member.sets.set(part)
-          }
-          updating = false
-          for (const key of before.keys()) if (!members.has(key)) yield* FiberMap.remove(running, key)
-          woken.set()
-        })
-
-        /** Chooses; starts who is wanted, and stops who has not been for long. */
-        const look = Effect.fnUntraced(function* (now: number) {
-          const plan = choose([...members.values()], now)
-          let next = plan.next
-          for (const member of members.values()) {
-            if (plan.wanted.includes(member)) {
-              member.unwanted = Infinity
-              if (member.active) continue
-              member.active = true
-              yield* activate(member)
-            } else if (member.active) {
-              member.unwanted = Math.min(member.unwanted, now)
-              if (now >= member.unwanted + options.retentionMillis) yield* release(member)
-              else next = Math.min(next, member.unwanted + options.retentionMillis)
-            }
-          }
-          return { value: plan.picker, next }
-        })
-
-        yield* Effect.forkScoped(Stream.runForEach(sets, update), { startImmediately: true })
-        return TimedStream.make(woken, look)
+        const groups = new GroupSet(self, options, yield* FiberMap.make<number>())
+        const updates = Stream.runForEach(sets, (set) => groups.update(set))
+        yield* Effect.forkScoped(updates, { startImmediately: true })
+        return TimedStream.make(groups.changed, groups.choose)
       })
     )
 })
