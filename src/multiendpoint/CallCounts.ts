@@ -1,7 +1,5 @@
 /**
- * How many calls of each endpoint there were, and how many failed.
- *
- * The numbers only grow; whoever judges them keeps what they were the last time.
+ * The cumulative counts of calls and failures of each endpoint, for error rates.
  */
 import { Cause, Effect, Exit } from "effect"
 import * as CallObserver from "../call/CallObserver.ts"
@@ -9,7 +7,7 @@ import type { Invoker } from "../call/Interceptor.ts"
 import type { Code } from "../status/Code.ts"
 import * as Outcome from "../status/Outcome.ts"
 import type { RpcError } from "../status/RpcError.ts"
-import type { Tally } from "./ErrorRate.ts"
+import type { CallCount } from "./ErrorRate.ts"
 
 interface Counts {
   calls: number
@@ -18,9 +16,10 @@ interface Counts {
   counted: Invoker | undefined
 }
 
-/** The calls of each endpoint by id. Nothing is counted unless somebody looks. */
-export class Tallies {
-  counting = false
+/** The calls of each endpoint by id. */
+export class CallCounts {
+  /** Whether calls are counted: a list has an error rate. */
+  enabled = false
   readonly #failures: ReadonlySet<Code>
   readonly #byId = new Map<string, Counts>()
 
@@ -28,12 +27,12 @@ export class Tallies {
     this.#failures = new Set(failures)
   }
 
-  readonly of = (id: string): Tally => {
+  readonly of = (id: string): CallCount => {
     const { calls, failures } = this.#byId.get(id) ?? { calls: 0, failures: 0 }
     return { calls, failures }
   }
 
-  /** Forgets endpoints that are not named any more. */
+  /** Removes endpoints that no list names. */
   retain(named: ReadonlyMap<string, unknown>): void {
     for (const id of this.#byId.keys()) if (!named.has(id)) this.#byId.delete(id)
   }
@@ -54,7 +53,7 @@ export class Tallies {
     const ended = (exit: Exit.Exit<unknown, RpcError>): void => {
       const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason) : undefined
       if (Exit.isFailure(exit) && failure === undefined) return
-      // What this process cannot send or read says nothing of where it was to go.
+      // A call that this process cannot send or read tells nothing about the endpoint.
       if (failure !== undefined && failure.error.origin === "local" && Outcome.blamed(failure.error) === "caller")
         return
       counts.calls++
@@ -71,6 +70,3 @@ export class Tallies {
     }
   }
 }
-
-/** Makes tallies in which these codes are failures. */
-export const make = (failures: ReadonlyArray<Code>): Tallies => new Tallies(failures)

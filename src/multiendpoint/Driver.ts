@@ -1,48 +1,54 @@
 /**
- * One list at work: the rules, given time.
+ * Runs the state machine of one list.
  *
- * Events are taken one by one, as they come; between them a single timer waits for what falls due next. What the rules
- * command is done at once and may bring further events before the first is through, so the state is always read anew.
+ * The driver steps the machine at each event, and at the next due instant with a single timer. It carries out the commands
+ * of a step at once. A command may cause further events before the step returns, so the state is always read again.
  */
 import { type Clock, Effect, Exit, type Random, type Scope, Stream } from "effect"
 import * as Deadline from "../call/Deadline.ts"
 import * as StateRef from "../transport/StateRef.ts"
-import type { Tally } from "./ErrorRate.ts"
+import type { CallCount } from "./ErrorRate.ts"
 import * as State from "./MultiEndpointState.ts"
 
-/** What a list needs of its surroundings. */
-export interface Surroundings {
+/** The services and callbacks that a driver runs with. */
+export interface DriverEnvironment {
   readonly clock: Clock.Clock
   readonly random: Random.Random
-  readonly tally: (endpoint: string) => Tally
-  /** Succeeds if an endpoint is well. */
+  readonly callCount: (endpoint: string) => CallCount
+  /** Succeeds if an endpoint serves. */
   readonly probe: (endpoint: string) => Effect.Effect<unknown, unknown>
   readonly fork: (effect: Effect.Effect<void>) => void
-  readonly switched: (list: Running, command: State.Switched) => void
+  readonly switched: (list: Driver, command: State.Switched) => void
 }
 
-/** A list at work. */
-export class Running {
+/** The driver of one list. */
+export class Driver {
   readonly name: string
   readonly scope: Scope.Closeable
-  /** Set when calls go elsewhere than before. */
-  readonly moved: StateRef.Writable<void> = StateRef.make<void>(undefined)
+  /** Changes when calls go to another pool. */
+  readonly rerouted: StateRef.Writable<void> = StateRef.make<void>(undefined)
   /** Whether it has been removed. */
   closed = false
-  readonly #around: Surroundings
+  readonly #environment: DriverEnvironment
   readonly #due: StateRef.Writable<number>
   #state: State.State
 
   constructor(
-    name: string,
-    scope: Scope.Closeable,
-    around: Surroundings,
-    start: (moment: State.Moment) => State.State
+    environment: DriverEnvironment,
+    {
+      name,
+      scope,
+      start
+    }: {
+      readonly name: string
+      readonly scope: Scope.Closeable
+      readonly start: (context: State.StepContext) => State.State
+    }
   ) {
     this.name = name
     this.scope = scope
-    this.#around = around
-    this.#state = start(this.#moment())
+    this.#environment = environment
+    this.#state = start(this.#context())
     this.#due = StateRef.make(State.dueAt(this.#state))
   }
 
@@ -51,24 +57,24 @@ export class Running {
   }
 
   get now(): number {
-    return Deadline.nowUnsafe(this.#around.clock)
+    return Deadline.nowUnsafe(this.#environment.clock)
   }
 
-  #moment(): State.Moment {
-    const { random, tally } = this.#around
-    return { now: this.now, chance: random.nextDoubleUnsafe(), tally }
+  #context(): State.StepContext {
+    const { random, callCount } = this.#environment
+    return { now: this.now, chance: random.nextDoubleUnsafe(), callCount }
   }
 
-  /** Something happens to the list. */
-  happen(event: State.Event): void {
+  /** Steps the machine with an event, and carries out its commands. */
+  handle(event: State.Event): void {
     if (this.closed) return
-    const [state, commands] = State.step(this.#state, event, this.#moment())
+    const [state, commands] = State.step(this.#state, event, this.#context())
     this.#state = state
     for (const command of commands) {
-      if (command._tag === "Probe") this.#around.fork(this.#probe(command.endpoint))
+      if (command._tag === "Probe") this.#environment.fork(this.#probe(command.endpoint))
       else {
-        this.#around.switched(this, command)
-        this.moved.set()
+        this.#environment.switched(this, command)
+        this.rerouted.set()
       }
     }
     // Last, because the timer may wake at once.
@@ -76,33 +82,35 @@ export class Running {
     if (due !== this.#due.current()) this.#due.set(due)
   }
 
-  /** How an endpoint is, if that is news. */
-  see(endpoint: string, ready: boolean): void {
+  /** Reports whether an endpoint is ready, which is an event if it has changed. */
+  reportReadiness(endpoint: string, ready: boolean): void {
     const known = this.#state.endpoints.get(endpoint)?.availability
-    if (known !== undefined && (known === "Available") !== ready) this.happen({ _tag: ready ? "Up" : "Down", endpoint })
+    if (known !== undefined && (known === "Available") !== ready) this.handle({ _tag: ready ? "Up" : "Down", endpoint })
   }
 
-  /** One probe, which takes no longer than the time to the next. */
+  /** One probe, with the interval between probes as its timeout. */
   #probe(endpoint: string): Effect.Effect<void> {
-    return this.#around.probe(endpoint).pipe(
+    return this.#environment.probe(endpoint).pipe(
       Effect.timeout(this.#state.settings.errorRate?.probeIntervalMillis ?? 0),
       Effect.exit,
-      Effect.map((exit) => this.happen({ _tag: "Probed", endpoint, good: Exit.isSuccess(exit) }))
+      Effect.map((exit) => this.handle({ _tag: "Probed", endpoint, good: Exit.isSuccess(exit) }))
     )
   }
 
-  #until(instant: number): Effect.Effect<void> {
+  #sleepUntil(instant: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const left = instant - this.now
-      return left <= 0 ? Effect.void : Effect.andThen(Effect.sleep(Math.ceil(left)), this.#until(instant))
+      const remaining = instant - this.now
+      return remaining <= 0
+        ? Effect.void
+        : Effect.andThen(Effect.sleep(Math.ceil(remaining)), this.#sleepUntil(instant))
     })
   }
 
-  /** The one timer, for as long as it is run. */
-  get ticking(): Effect.Effect<void> {
+  /** Runs the timer. */
+  get run(): Effect.Effect<void> {
     return this.#due.changes.pipe(
-      Stream.switchMap((due) => (due === Infinity ? Stream.empty : Stream.fromEffect(this.#until(due)))),
-      Stream.runForEach(() => Effect.sync(() => this.happen({ _tag: "Elapsed" })))
+      Stream.switchMap((due) => (due === Infinity ? Stream.empty : Stream.fromEffect(this.#sleepUntil(due)))),
+      Stream.runForEach(() => Effect.sync(() => this.handle({ _tag: "Elapsed" })))
     )
   }
 }

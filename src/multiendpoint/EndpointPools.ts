@@ -1,9 +1,9 @@
 /**
  * A pool of peers for each endpoint that any list names.
  *
- * Pools are made by address, not by list, so lists that share an endpoint share its connections and what is known of it.
- * A pool is ready before it is used, as far as waiting a bounded time can see to that; one that no list names any more is
- * kept for a while in case it is named again, then drains and closes.
+ * Pools are keyed by address, not by list, so lists that share an endpoint share its connections. An update waits a bounded
+ * time for new pools to be ready before it uses them. A pool that no list names is kept for a grace period, then drains and
+ * closes.
  */
 import { Context, Effect, Exit, Layer, Scope, Stream } from "effect"
 import type { Invoker } from "../call/Interceptor.ts"
@@ -35,7 +35,7 @@ export class EndpointPool {
   /** Whether it has a ready peer. */
   readonly ready: StateRef.Writable<boolean> = StateRef.make(false)
   #peers: ReadonlyArray<Peer> = []
-  /** Which retirement it waits for; 0 while a list names it. */
+  /** The number of the retirement that it waits for; 0 while a list names it. */
   retirement = 0
 
   constructor(
@@ -50,15 +50,15 @@ export class EndpointPool {
     this.scope = scope
   }
 
-  /** What is known of its peers has changed; whether that changes if it is ready. */
-  see({ ready }: PeerSet): boolean {
+  /** The set of peers has changed. Returns whether that changes the readiness of the pool. */
+  update({ ready }: PeerSet): boolean {
     this.#peers = ready
     if (ready.length > 0 === this.ready.current()) return false
     this.ready.set(ready.length > 0)
     return true
   }
 
-  /** Whether a call would not have to wait, to the moment: a peer's loss is known to the peer first. */
+  /** Whether a call could be sent now. A peer knows of a lost connection before its pool does. */
   get isReady(): boolean {
     return this.#peers.some(hasConnection)
   }
@@ -75,19 +75,26 @@ export class EndpointPools<R> {
   readonly #options: Options<R>
   readonly #context: Context.Context<R | Connector>
   readonly #scope: Scope.Scope
-  readonly #onReady: (pool: EndpointPool) => void
+  readonly #onReadyChange: (pool: EndpointPool) => void
   #retirements = 0
 
   constructor(
     options: Options<R>,
-    context: Context.Context<R | Connector>,
-    scope: Scope.Scope,
-    onReady: (pool: EndpointPool) => void
+    {
+      context,
+      onReadyChange,
+      scope
+    }: {
+      readonly context: Context.Context<R | Connector>
+      readonly scope: Scope.Scope
+      /** Called when a pool becomes ready, or is ready no longer. */
+      readonly onReadyChange: (pool: EndpointPool) => void
+    }
   ) {
     this.#options = options
     this.#context = context
     this.#scope = scope
-    this.#onReady = onReady
+    this.#onReadyChange = onReadyChange
   }
 
   /** Opens a pool in a scope of its own and follows whether it is ready. */
@@ -96,7 +103,7 @@ export class EndpointPools<R> {
     const balancer = Balancer.layer<R>({
       ...this.#options,
       discovery: this.#options.discovery(endpoint),
-      // Whether it can be used must be known before the first call.
+      // The readiness of an endpoint must be known before the first call.
       eager: true
     })
     const layer = connector === undefined ? balancer : Layer.provide(balancer, Layer.succeed(Connector, connector))
@@ -106,7 +113,7 @@ export class EndpointPools<R> {
       Effect.tap((pool) =>
         Stream.runForEach(pool.pool.changes, (set) =>
           Effect.sync(() => {
-            if (pool.see(set)) this.#onReady(pool)
+            if (pool.update(set)) this.#onReadyChange(pool)
           })
         ).pipe(Effect.forkIn(scope))
       )
@@ -146,7 +153,7 @@ export class EndpointPools<R> {
     })
   }
 
-  /** Puts prepared pools in their places. Those that were there serve no new call, and drain. */
+  /** Makes prepared pools current. The pools they replace take no new calls, and drain. */
   publish(pools: ReadonlyArray<EndpointPool>): Effect.Effect<void> {
     const replaced = pools.flatMap((pool) => this.byId.get(pool.endpoint.id) ?? [])
     for (const pool of pools) this.byId.set(pool.endpoint.id, pool)
@@ -173,7 +180,7 @@ export class EndpointPools<R> {
     )
   }
 
-  /** Nobody waits while it drains. */
+  /** Closes a pool in the background, since it drains first. */
   #close(pool: EndpointPool): Effect.Effect<void> {
     return Effect.asVoid(Effect.forkIn(Scope.close(pool.scope, Exit.void), this.#scope))
   }

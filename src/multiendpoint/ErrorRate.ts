@@ -1,10 +1,9 @@
 /**
- * Leaving an endpoint that is reachable and fails its calls, and the way home.
+ * When to leave an endpoint that is connected and fails its calls, and when to return to it.
  *
- * A backend can accept connections and fail every call, and no connection says so. Counting failures finds it, but once its
- * calls go elsewhere nothing counts any more, so a fallback by error rate alone never ends. Probes take over from there:
- * enough good ones in a row, over enough time, and the endpoint may be used again. Both bounds are needed: a count alone is
- * reached at once by a fast prober, a time alone by a single probe.
+ * A backend can accept connections and fail every call. Counting failures finds it, but once its calls go to another
+ * endpoint there is nothing left to count. So probes decide when it may be used again: after a minimum number of successes in
+ * a row, over a minimum time. Both are needed: a fast prober reaches a count at once, and a single probe spans any time.
  */
 
 /**
@@ -34,7 +33,7 @@ export interface ErrorRate {
  * @category models
  * @since 0.1.0
  */
-export interface Tally {
+export interface CallCount {
   readonly calls: number
   readonly failures: number
 }
@@ -57,7 +56,7 @@ export interface Failing {
  * @category transitions
  * @since 0.1.0
  */
-export const exceeds = (self: ErrorRate, before: Tally, after: Tally): boolean => {
+export const exceeds = (self: ErrorRate, before: CallCount, after: CallCount): boolean => {
   const calls = after.calls - before.calls
   const failures = after.failures - before.failures
   return calls > 0 && failures >= self.minFailures && failures >= self.rate * calls
@@ -69,7 +68,7 @@ export const exceeds = (self: ErrorRate, before: Tally, after: Tally): boolean =
  * @category transitions
  * @since 0.1.0
  */
-export const left = (self: ErrorRate, now: number): Failing => ({
+export const start = (self: ErrorRate, now: number): Failing => ({
   probeAt: now + self.probeIntervalMillis,
   good: 0,
   since: now
@@ -81,8 +80,12 @@ export const left = (self: ErrorRate, now: number): Failing => ({
  * @category transitions
  * @since 0.1.0
  */
-export const probed = (self: ErrorRate, failing: Failing, good: boolean, now: number): Failing | undefined => {
-  if (!good) return left(self, now)
+export const probed = (
+  self: ErrorRate,
+  failing: Failing,
+  { good, now }: { readonly good: boolean; readonly now: number }
+): Failing | undefined => {
+  if (!good) return start(self, now)
   const since = failing.good === 0 ? now : failing.since
   return failing.good + 1 >= self.minProbes && now - since >= self.minHealthyMillis
     ? undefined

@@ -1,8 +1,8 @@
 /**
  * The lists of a multi-endpoint transport, and how they are replaced.
  *
- * An update opens what is new before anything is changed, so an address that cannot be used leaves everything as it is.
- * Then the lists change in one step, and only after that what is no longer named is closed.
+ * An update opens new pools before it changes any list, so an invalid address changes nothing. Then all lists change in one
+ * step. Pools that no list names are closed last.
  */
 import { type Clock, type Context, Effect, Exit, type Random, Scope, Semaphore } from "effect"
 import type { DiscoveryError } from "../discovery/Discovery.ts"
@@ -14,20 +14,20 @@ import { type InvalidMultiEndpoints, UnknownMultiEndpoint } from "./MultiEndpoin
 import { type List, read, type ReadList } from "./PriorityList.ts"
 import * as MultiEndpointMetrics from "./MultiEndpointMetrics.ts"
 import * as Pools from "./EndpointPools.ts"
-import { Running, type Surroundings } from "./Driver.ts"
+import { Driver, type DriverEnvironment } from "./Driver.ts"
 import * as State from "./MultiEndpointState.ts"
-import * as Tallies from "./CallCounts.ts"
+import { CallCounts } from "./CallCounts.ts"
 
-/** How lists are read and watched. */
+/** How lists are read and their endpoints probed. */
 export interface Options<R> extends Pools.Options<R> {
   /** The port of addresses that name none. */
   readonly port: number
   readonly failureCodes: ReadonlyArray<Code>
-  /** Asks an endpoint that was left for its error rate whether it is well. */
+  /** Probes an endpoint that was left for its error rate; succeeds if it serves. */
   readonly probe: Effect.Effect<unknown, unknown, Transport>
 }
 
-/** What lists need of the program they run in. */
+/** The services, scopes and callbacks that lists run with. */
 export interface Environment<R> {
   readonly clock: Clock.Clock
   readonly random: Random.Random
@@ -43,27 +43,31 @@ export interface Environment<R> {
 /** The lists that are in use. */
 export class Lists<R> {
   readonly pools: Pools.EndpointPools<R>
-  readonly tallies: Tallies.Tallies
+  readonly callCounts: CallCounts
   readonly #options: Options<R>
   readonly #environment: Environment<R>
-  readonly #surroundings: Surroundings
-  readonly #byName = new Map<string, Running>()
+  readonly #driverEnvironment: DriverEnvironment
+  readonly #byName = new Map<string, Driver>()
   readonly #updating = Semaphore.makeUnsafe(1)
-  #default: Running | undefined
-  /** The scope of what is reported of the lists as they are. */
+  #default: Driver | undefined
+  /** The scope of the metrics of the lists in use. */
   #reported: Scope.Closeable | undefined
 
   constructor(options: Options<R>, environment: Environment<R>) {
     this.#options = options
     this.#environment = environment
-    this.tallies = Tallies.make(options.failureCodes)
-    this.pools = new Pools.EndpointPools(options, environment.context, environment.poolScope, (pool) => {
-      if (this.pools.byId.get(pool.endpoint.id) === pool) this.#announce(pool)
+    this.callCounts = new CallCounts(options.failureCodes)
+    this.pools = new Pools.EndpointPools(options, {
+      context: environment.context,
+      scope: environment.poolScope,
+      onReadyChange: (pool) => {
+        if (this.pools.byId.get(pool.endpoint.id) === pool) this.#announce(pool)
+      }
     })
-    this.#surroundings = {
+    this.#driverEnvironment = {
       clock: environment.clock,
       random: environment.random,
-      tally: this.tallies.of,
+      callCount: this.callCounts.of,
       fork: environment.fork,
       probe: (endpoint) => this.#probe(endpoint),
       switched: ({ name }, command) =>
@@ -71,12 +75,12 @@ export class Lists<R> {
     }
   }
 
-  get all(): ReadonlyArray<Running> {
+  get all(): ReadonlyArray<Driver> {
     return [...this.#byName.values()]
   }
 
   /** A list by its name, or the default one. */
-  find(name: string | undefined): Running | undefined {
+  find(name: string | undefined): Driver | undefined {
     return name === undefined ? this.#default : this.#byName.get(name)
   }
 
@@ -85,7 +89,7 @@ export class Lists<R> {
   }
 
   /** The pool of a list's current endpoint. */
-  poolOf({ state }: Running): Pools.EndpointPool {
+  poolOf({ state }: Driver): Pools.EndpointPool {
     return this.pools.byId.get(state.current)!
   }
 
@@ -103,7 +107,7 @@ export class Lists<R> {
         yield* retired
         const grace = Math.max(...lists.map(({ settings }) => settings.switchingMillis))
         yield* this.pools.retain(new Set(backends.keys()), grace)
-        this.tallies.retain(backends)
+        this.callCounts.retain(backends)
       })
     ).pipe((self) => this.#updating.withPermit(self))
   }
@@ -120,30 +124,32 @@ export class Lists<R> {
         if (running === undefined) this.#byName.set(list.name, yield* this.#start(list))
         else {
           const { endpoints, settings } = list
-          running.happen({ _tag: "Updated", endpoints, settings, available: this.pools.ready })
+          running.handle({ _tag: "Updated", endpoints, settings, available: this.pools.ready })
         }
       }
-      this.tallies.counting = next.some(({ settings }) => settings.errorRate !== undefined)
+      this.callCounts.enabled = next.some(({ settings }) => settings.errorRate !== undefined)
       this.#default = this.#byName.get(next[0]!.name)
       for (const pool of this.pools.byId.values()) this.#announce(pool)
-      for (const list of [...removed, ...this.all]) list.moved.set()
+      for (const list of [...removed, ...this.all]) list.rerouted.set()
       yield* this.#report
       yield* Effect.forEach(removed, ({ scope }) => Scope.close(scope, Exit.void))
     })
   }
 
-  #start({ endpoints, name, settings }: ReadList): Effect.Effect<Running> {
+  #start({ endpoints, name, settings }: ReadList): Effect.Effect<Driver> {
     return Effect.gen({ self: this }, function* () {
       const scope = yield* Scope.fork(this.#environment.listScope)
-      const list = new Running(name, scope, this.#surroundings, (moment) =>
-        State.make(endpoints, settings, this.pools.ready, moment)
-      )
-      yield* Effect.forkIn(list.ticking, scope)
+      const list = new Driver(this.#driverEnvironment, {
+        name,
+        scope,
+        start: (context) => State.make({ endpoints, settings, available: this.pools.ready }, context)
+      })
+      yield* Effect.forkIn(list.run, scope)
       return list
     })
   }
 
-  /** What is reported of lists as they were gives way to what there is to report now. */
+  /** Replaces the metrics of the previous lists by those of the lists in use. */
   get #report(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { context, listScope } = this.#environment
@@ -153,9 +159,9 @@ export class Lists<R> {
     })
   }
 
-  /** Tells every list how an endpoint is. */
+  /** Reports the readiness of an endpoint to every list. */
   #announce({ endpoint, ready }: Pools.EndpointPool): void {
-    for (const list of this.all) list.see(endpoint.id, ready.current())
+    for (const list of this.all) list.reportReadiness(endpoint.id, ready.current())
   }
 
   #probe(endpoint: string): Effect.Effect<unknown, unknown> {

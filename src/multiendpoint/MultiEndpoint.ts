@@ -6,7 +6,7 @@
  * and a delay before going back, so that one flap does not move every call twice. When nothing is available calls stay with
  * the endpoint they last used. Each endpoint is a pool of its own, shared by the lists that name it.
  *
- * `MultiEndpointState` is the rules, `Running` gives them time, and `Lists` keeps and replaces what is in use.
+ * `MultiEndpointState` is the state machine of a list, `Driver` runs it, and `Lists` replaces lists and pools.
  */
 import { Clock, Config, Context, Duration, Effect, FiberSet, Layer, PubSub, Random, Scope, Stream } from "effect"
 import type { Discovery, DiscoveryError } from "../discovery/Discovery.ts"
@@ -26,7 +26,7 @@ import { Lists } from "./Lists.ts"
 import type * as Pools from "./EndpointPools.ts"
 import * as Probe from "./Probe.ts"
 import * as Reading from "./SnapshotSource.ts"
-import type { Running } from "./Driver.ts"
+import type { Driver } from "./Driver.ts"
 import * as Snapshot from "./MultiEndpointSnapshot.ts"
 
 /**
@@ -90,7 +90,7 @@ export interface Options<R = never> extends Omit<Pools.Options<R>, "discovery" |
   readonly warmUp?: Duration.Input | undefined
   /** The codes that count as failures for error rates. Default unavailable, deadline exceeded, unauthenticated. */
   readonly failureCodes?: ReadonlyArray<Code> | undefined
-  /** Asks an endpoint that was left for its error rate whether it is well; succeeds if so. Default a health check. */
+  /** Probes an endpoint that was left for its error rate; succeeds if it serves. Default a health check. */
   readonly probe?: Effect.Effect<unknown, unknown, Transport> | undefined
 }
 
@@ -123,8 +123,8 @@ export class MultiEndpoint extends Context.Service<
   }
 >()("trunkline/multiendpoint/MultiEndpoint") {}
 
-/** How many switches wait for a slow reader. */
-const remembered = 256
+/** The number of switches buffered for a slow reader. */
+const switchBuffer = 256
 
 const codes: ReadonlyArray<Code> = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "UNAUTHENTICATED"]
 
@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(function* <R = never>(
   const outer = yield* Effect.scope
   const poolScope = yield* Scope.fork(outer, "parallel")
   const listScope = yield* Scope.fork(outer)
-  const switches = yield* PubSub.sliding<Snapshot.Switch>(remembered)
+  const switches = yield* PubSub.sliding<Snapshot.Switch>(switchBuffer)
   const history = new Reading.SwitchHistory()
 
   const lists = new Lists<R>(
@@ -194,7 +194,7 @@ const serviceOf = <R>(
       const list = lists.find(name)
       return list === undefined ? Effect.fail(lists.unknown(name!)) : Effect.succeed(list)
     })
-  const authorityIn = (list: Running): string => authorityOf(lists.poolOf(list).endpoint)
+  const authorityIn = (list: Driver): string => authorityOf(lists.poolOf(list).endpoint)
 
   return MultiEndpoint.of({
     update: (next) => lists.update(next, warmUp),
@@ -205,7 +205,7 @@ const serviceOf = <R>(
     switches: Stream.fromPubSub(switches),
     snapshot: Effect.sync(() => ({
       multiEndpoints: lists.all.map(Snapshot.ofList),
-      pools: [...lists.pools.byId.values()].map((pool) => Snapshot.ofPool(pool, lists.tallies.of(pool.endpoint.id)))
+      pools: [...lists.pools.byId.values()].map((pool) => Snapshot.ofPool(pool, lists.callCounts.of(pool.endpoint.id)))
     }))
   })
 }

@@ -10,20 +10,20 @@ import type { Invoker } from "../call/Interceptor.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Lists } from "./Lists.ts"
 import type { EndpointPool } from "./EndpointPools.ts"
-import type { Running } from "./Driver.ts"
+import type { Driver } from "./Driver.ts"
 
 /**
  * The invoker of all lists. A call that names no list goes to the default one, and so does one that names a list there is
  * not if `unknownToDefault`.
  */
 export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Invoker => {
-  const { tallies } = lists
+  const { callCounts } = lists
 
-  const listOf = ({ options: { multiEndpoint } }: Call): Running | undefined =>
+  const listOf = ({ options: { multiEndpoint } }: Call): Driver | undefined =>
     lists.find(multiEndpoint) ?? (unknownToDefault ? lists.find(undefined) : undefined)
 
   const invokerOf = ({ invoker, endpoint }: EndpointPool): Invoker =>
-    tallies.counting ? tallies.counted(endpoint.id, invoker) : invoker
+    callCounts.enabled ? callCounts.counted(endpoint.id, invoker) : invoker
 
   const refuse = ({ options }: Call, method: string) => {
     const cause = lists.unknown(options.multiEndpoint!)
@@ -31,8 +31,8 @@ export const make = <R>(lists: Lists<R>, unknownToDefault: boolean): Invoker => 
   }
 
   /** Ends when calls go elsewhere and this one still has no peer. */
-  const elsewhere = (list: Running, pool: EndpointPool, call: Call): Effect.Effect<void> =>
-    list.moved.changes.pipe(
+  const elsewhere = (list: Driver, pool: EndpointPool, call: Call): Effect.Effect<void> =>
+    list.rerouted.changes.pipe(
       Stream.filter(() => call.peer === undefined && (listOf(call) !== list || lists.poolOf(list) !== pool)),
       Stream.runHead,
       Effect.asVoid

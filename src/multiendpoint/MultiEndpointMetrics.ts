@@ -8,7 +8,7 @@ import { Effect, type Scope } from "effect"
 import * as MetricDefinitions from "../telemetry/MetricDefinitions.ts"
 import * as Metrics from "../telemetry/Metrics.ts"
 import * as ObservableMetric from "../telemetry/ObservableMetric.ts"
-import type { Running } from "./Driver.ts"
+import type { Driver } from "./Driver.ts"
 import type { Availability, EndpointState, Reason } from "./MultiEndpointState.ts"
 
 const reasons: ReadonlyArray<Reason> = ["fallback", "recover", "replace"]
@@ -20,7 +20,7 @@ const stateOf = ({ availability, failing }: EndpointState): Availability | "Fail
   failing === undefined ? availability : "Failing"
 
 /** The endpoints of a list by label. */
-const byLabel = ({ state }: Running, metrics: Metrics.Options): ReadonlyMap<string, ReadonlySet<string>> => {
+const byLabel = ({ state }: Driver, metrics: Metrics.Options): ReadonlyMap<string, ReadonlySet<string>> => {
   const labels = new Map<string, Set<string>>()
   for (const id of state.endpoints.keys()) {
     const label = Metrics.targetLabel(metrics, id)
@@ -30,7 +30,7 @@ const byLabel = ({ state }: Running, metrics: Metrics.Options): ReadonlyMap<stri
 }
 
 const reportEndpoints = (
-  list: Running,
+  list: Driver,
   label: string,
   ids: ReadonlySet<string>
 ): Effect.Effect<void, never, Scope.Scope> => {
@@ -53,7 +53,7 @@ const reportEndpoints = (
 
 /** Reports lists as they are written now until the scope closes, if metrics are on. */
 export const report = Effect.fnUntraced(function* (
-  lists: Iterable<Running>
+  lists: Iterable<Driver>
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const metrics = yield* Metrics.Current
   if (metrics === undefined) return

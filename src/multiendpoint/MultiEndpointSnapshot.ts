@@ -1,9 +1,9 @@
 /**
- * Lists and pools as they are at one moment, for pages and metrics.
+ * Lists and pools as a snapshot, for pages and metrics.
  */
 import type { EndpointPool } from "./EndpointPools.ts"
-import type { Running } from "./Driver.ts"
-import type { Tally } from "./ErrorRate.ts"
+import type { Driver } from "./Driver.ts"
+import type { CallCount } from "./ErrorRate.ts"
 import type { Availability, Reason } from "./MultiEndpointState.ts"
 
 /**
@@ -32,7 +32,7 @@ export interface ListSnapshot {
  * @category models
  * @since 0.1.0
  */
-export interface PoolSnapshot extends Tally {
+export interface PoolSnapshot extends CallCount {
   readonly endpoint: string
   readonly ready: boolean
   /** Whether a list names it; if not it is about to be closed. */
@@ -76,7 +76,7 @@ export interface Snapshot {
  * @since 0.1.0
  * @internal
  */
-export const ofList = ({ name, now, state }: Running): ListSnapshot => ({
+export const ofList = ({ name, now, state }: Driver): ListSnapshot => ({
   name,
   current: state.current,
   switchInMillis: state.switchAt === Infinity ? undefined : state.switchAt - now,
@@ -95,8 +95,8 @@ export const ofList = ({ name, now, state }: Running): ListSnapshot => ({
  * @since 0.1.0
  * @internal
  */
-export const ofPool = ({ endpoint, pool, ready, retirement }: EndpointPool, tally: Tally): PoolSnapshot => ({
-  ...tally,
+export const ofPool = ({ endpoint, pool, ready, retirement }: EndpointPool, callCount: CallCount): PoolSnapshot => ({
+  ...callCount,
   endpoint: endpoint.id,
   ready: ready.current(),
   named: retirement === 0,

@@ -6,12 +6,12 @@
  * was set for. A step first lets everything happen that fell due, in order of time (at one instant recovery timeouts come
  * first and switches last), then the event; and a switch that falls due looks for its target then, not when it was set.
  *
- * `(state, event, moment) -> (state, commands)`; whoever runs it steps at `dueAt` and carries the commands out.
+ * `(state, event, context) -> (state, commands)`. `Driver` steps it at `dueAt` and carries out the commands.
  */
 import * as ErrorRate from "./ErrorRate.ts"
 
 /**
- * What is known of an endpoint. A recovering one was available a moment ago, or is new: it gets its time before others
+ * What is known of an endpoint. A recovering one was available just before, or is new: it gets its time before others
  * take over.
  *
  * @category models
@@ -47,7 +47,7 @@ export interface EndpointState {
   /** Set while its connections are fine and its calls are not. */
   readonly failing: ErrorRate.Failing | undefined
   /** Its calls up to the last judgement of error rates. */
-  readonly counted: ErrorRate.Tally
+  readonly counted: ErrorRate.CallCount
 }
 
 /**
@@ -76,6 +76,18 @@ export interface State {
 }
 
 /**
+ * The endpoints of a list in order of priority, its settings, and the endpoints that are available at once.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Configuration {
+  readonly endpoints: ReadonlyArray<string>
+  readonly settings: Settings
+  readonly available: ReadonlySet<string>
+}
+
+/**
  * What happens to a list.
  *
  * @category models
@@ -85,13 +97,8 @@ export type Event =
   | { readonly _tag: "Up"; readonly endpoint: string }
   | { readonly _tag: "Down"; readonly endpoint: string }
   | { readonly _tag: "Probed"; readonly endpoint: string; readonly good: boolean }
-  /** Another list and other settings take effect; `available` are the endpoints that can be used at once. */
-  | {
-      readonly _tag: "Updated"
-      readonly endpoints: ReadonlyArray<string>
-      readonly settings: Settings
-      readonly available: ReadonlySet<string>
-    }
+  /** Another configuration takes effect. */
+  | ({ readonly _tag: "Updated" } & Configuration)
   /** Time has passed. */
   | { readonly _tag: "Elapsed" }
 
@@ -101,10 +108,10 @@ export type Event =
  * @category models
  * @since 0.1.0
  */
-export interface Moment {
+export interface StepContext {
   readonly now: number
   readonly chance: number
-  readonly tally: (endpoint: string) => ErrorRate.Tally
+  readonly callCount: (endpoint: string) => ErrorRate.CallCount
 }
 
 /**
@@ -121,7 +128,7 @@ export interface Switched {
 }
 
 /**
- * What is to be done: tell of a switch, or probe an endpoint and report how it went.
+ * What the driver does: announce a switch, or probe an endpoint and report the result.
  *
  * @category models
  * @since 0.1.0
@@ -129,24 +136,28 @@ export interface Switched {
 export type Command = Switched | { readonly _tag: "Probe"; readonly endpoint: string }
 
 /**
- * A state, and what is to be done about it.
+ * The next state, and the commands of the step.
  *
  * @category models
  * @since 0.1.0
  */
 export type Step = readonly [State, ReadonlyArray<Command>]
 
-const nothing: ReadonlyArray<Command> = []
+const noCommands: ReadonlyArray<Command> = []
 
 /** An address that is listed twice has the place it is listed in last. */
 const distinct = (endpoints: ReadonlyArray<string>): ReadonlyArray<string> =>
   [...new Set(endpoints.toReversed())].reverse()
 
-const created = (settings: Settings, endpoint: string, available: boolean, { now, tally }: Moment): EndpointState => ({
+const created = (
+  settings: Settings,
+  available: boolean,
+  { callCount, now }: { readonly callCount: ErrorRate.CallCount; readonly now: number }
+): EndpointState => ({
   availability: available ? "Available" : settings.recoveryMillis > 0 ? "Recovering" : "Unavailable",
   recoverBy: available || settings.recoveryMillis <= 0 ? Infinity : now + settings.recoveryMillis,
   failing: undefined,
-  counted: tally(endpoint)
+  counted: callCount
 })
 
 const judgeAt = (settings: Settings, now: number): number => now + (settings.errorRate?.periodMillis ?? Infinity)
@@ -158,23 +169,23 @@ const judgeAt = (settings: Settings, now: number): number => now + (settings.err
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  endpoints: ReadonlyArray<string>,
-  settings: Settings,
-  available: ReadonlySet<string>,
-  moment: Moment
-): State => {
+export const make = ({ available, endpoints, settings }: Configuration, context: StepContext): State => {
   const ids = distinct(endpoints)
   const switches = { fallback: 0, recover: 0, replace: 0 }
   const list = {
     settings,
-    endpoints: new Map(ids.map((id) => [id, created(settings, id, available.has(id), moment)])),
+    endpoints: new Map(
+      ids.map((id) => [
+        id,
+        created(settings, available.has(id), { callCount: context.callCount(id), now: context.now })
+      ])
+    ),
     current: ids[0]!,
     switchAt: Infinity,
-    judgeAt: judgeAt(settings, moment.now),
+    judgeAt: judgeAt(settings, context.now),
     switches
   }
-  return { ...choose(list, moment)[0], switches }
+  return { ...choose(list, context)[0], switches }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -217,10 +228,10 @@ const switchTo = (self: State, to: string): Step => {
 }
 
 /** Stays where it is; a switch that was to come is off. */
-const stay = (self: State): Step => [self.switchAt === Infinity ? self : { ...self, switchAt: Infinity }, nothing]
+const stay = (self: State): Step => [self.switchAt === Infinity ? self : { ...self, switchAt: Infinity }, noCommands]
 
 /** Makes current what should be, now or after the switching delay. */
-const choose = (self: State, { chance, now }: Moment): Step => {
+const choose = (self: State, { chance, now }: StepContext): Step => {
   const { jitter, switchingMillis } = self.settings
   const top = best(self)
   const current = self.endpoints.get(self.current)
@@ -231,7 +242,7 @@ const choose = (self: State, { chance, now }: Moment): Step => {
   if (availability === "Unavailable" || switchingMillis <= 0) return switchTo(self, top)
   return [
     self.switchAt === Infinity ? { ...self, switchAt: now + switchingMillis * (1 + jitter * chance) } : self,
-    nothing
+    noCommands
   ]
 }
 
@@ -262,40 +273,40 @@ const setEndpoint = (self: State, id: string, change: Partial<EndpointState>): S
   mapEndpoints(self, (endpoint, other) => (other === id ? { ...endpoint, ...change } : endpoint))
 
 /** Judges the calls since the last time. */
-const judge = (self: State, moment: Moment): State => {
+const judge = (self: State, context: StepContext): State => {
   const { errorRate } = self.settings
   if (errorRate === undefined) return { ...self, judgeAt: Infinity }
   const judged = mapEndpoints(self, (endpoint, id) => {
-    const counted = moment.tally(id)
+    const counted = context.callCount(id)
     const left = endpoint.failing === undefined && ErrorRate.exceeds(errorRate, endpoint.counted, counted)
-    return { ...endpoint, counted, failing: left ? ErrorRate.left(errorRate, moment.now) : endpoint.failing }
+    return { ...endpoint, counted, failing: left ? ErrorRate.start(errorRate, context.now) : endpoint.failing }
   })
-  return { ...judged, judgeAt: moment.now + errorRate.periodMillis }
+  return { ...judged, judgeAt: context.now + errorRate.periodMillis }
 }
 
 /** What falls due at one instant. */
-const happen = (self: State, moment: Moment): Step => {
-  const { now } = moment
+const fireDue = (self: State, context: StepContext): Step => {
+  const { now } = context
   for (const [id, { failing, recoverBy }] of self.endpoints) {
     if (recoverBy <= now) {
-      return choose(setEndpoint(self, id, { availability: "Unavailable", recoverBy: Infinity }), moment)
+      return choose(setEndpoint(self, id, { availability: "Unavailable", recoverBy: Infinity }), context)
     }
     if (failing !== undefined && failing.probeAt <= now) {
       const probing = setEndpoint(self, id, { failing: { ...failing, probeAt: Infinity } })
       return [probing, [{ _tag: "Probe", endpoint: id }]]
     }
   }
-  if (self.judgeAt <= now) return choose(judge(self, moment), moment)
+  if (self.judgeAt <= now) return choose(judge(self, context), context)
   const top = best(self)
   return top === undefined || top === self.current ? stay(self) : switchTo(self, top)
 }
 
 /** Everything that has fallen due, in order of time. */
-const elapse = (self: State, moment: Moment): Step => {
+const elapse = (self: State, context: StepContext): Step => {
   let state = self
-  let commands = nothing
-  for (let due = dueAt(state); due <= moment.now; due = dueAt(state)) {
-    const [next, more] = happen(state, { ...moment, now: due })
+  let commands = noCommands
+  for (let due = dueAt(state); due <= context.now; due = dueAt(state)) {
+    const [next, more] = fireDue(state, { ...context, now: due })
     state = next
     if (more.length > 0) commands = [...commands, ...more]
   }
@@ -306,7 +317,7 @@ const elapse = (self: State, moment: Moment): Step => {
 // Events
 // ---------------------------------------------------------------------------------------------------------------------
 
-const wentDown = (self: State, id: string, { now }: Moment): State => {
+const wentDown = (self: State, id: string, { now }: StepContext): State => {
   const { errorRate, recoveryMillis } = self.settings
   const endpoint = self.endpoints.get(id)
   // A further report of the same loss does not give it more time.
@@ -321,17 +332,21 @@ const wentDown = (self: State, id: string, { now }: Moment): State => {
   })
 }
 
-const wasProbed = (self: State, id: string, good: boolean, { now, tally }: Moment): State => {
+const wasProbed = (
+  self: State,
+  { endpoint: id, good }: Event & { readonly _tag: "Probed" },
+  { callCount, now }: StepContext
+): State => {
   const { errorRate } = self.settings
   const failing = self.endpoints.get(id)?.failing
   if (errorRate === undefined || failing === undefined) return self
-  return setEndpoint(self, id, { failing: ErrorRate.probed(errorRate, failing, good, now), counted: tally(id) })
+  return setEndpoint(self, id, { failing: ErrorRate.probed(errorRate, failing, { good, now }), counted: callCount(id) })
 }
 
 /** New timings hold for what is under way too, but never make it last longer. */
-const updated = (self: State, event: Event & { readonly _tag: "Updated" }, moment: Moment): State => {
+const updated = (self: State, event: Event & { readonly _tag: "Updated" }, context: StepContext): State => {
   const { available, endpoints, settings } = event
-  const { now } = moment
+  const { now } = context
   const sooner = (at: number, millis: number) => (at === Infinity ? at : Math.min(at, now + millis))
   return {
     ...self,
@@ -341,7 +356,8 @@ const updated = (self: State, event: Event & { readonly _tag: "Updated" }, momen
     endpoints: new Map(
       distinct(endpoints).map((id) => {
         const kept = self.endpoints.get(id)
-        if (kept === undefined) return [id, created(settings, id, available.has(id), moment)]
+        if (kept === undefined)
+          return [id, created(settings, available.has(id), { callCount: context.callCount(id), now: context.now })]
         const recoverBy = sooner(kept.recoverBy, settings.recoveryMillis)
         const failing = settings.errorRate === undefined ? undefined : kept.failing
         return [id, { ...kept, recoverBy, failing }]
@@ -350,18 +366,18 @@ const updated = (self: State, event: Event & { readonly _tag: "Updated" }, momen
   }
 }
 
-const happened = (self: State, event: Event, moment: Moment): State => {
+const applyEvent = (self: State, event: Event, context: StepContext): State => {
   switch (event._tag) {
     case "Up":
       return self.endpoints.has(event.endpoint)
         ? setEndpoint(self, event.endpoint, { availability: "Available", recoverBy: Infinity })
         : self
     case "Down":
-      return wentDown(self, event.endpoint, moment)
+      return wentDown(self, event.endpoint, context)
     case "Probed":
-      return wasProbed(self, event.endpoint, event.good, moment)
+      return wasProbed(self, event, context)
     case "Updated":
-      return updated(self, event, moment)
+      return updated(self, event, context)
     case "Elapsed":
       return self
   }
@@ -373,9 +389,9 @@ const happened = (self: State, event: Event, moment: Moment): State => {
  * @category transitions
  * @since 0.1.0
  */
-export const step = (self: State, event: Event, moment: Moment): Step => {
-  const [before, early] = elapse(self, moment)
-  const [chosen, commands] = choose(happened(before, event, moment), moment)
-  const [after, late] = elapse(chosen, moment)
+export const step = (self: State, event: Event, context: StepContext): Step => {
+  const [before, early] = elapse(self, context)
+  const [chosen, commands] = choose(applyEvent(before, event, context), context)
+  const [after, late] = elapse(chosen, context)
   return [after, [...early, ...commands, ...late]]
 }

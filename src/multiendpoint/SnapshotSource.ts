@@ -1,18 +1,18 @@
 /**
- * What multi-endpoints show of themselves to whoever debugs the program: the lists, and how it came to what is current.
+ * The lists and their latest switches, as the debug page shows them.
  */
 import type { MultiEndpointReading } from "../introspection/Snapshot.ts"
 import type { ListSnapshot, Switch } from "./MultiEndpointSnapshot.ts"
 
-/** How many switches of each list are remembered. */
-const most = 16
+/** The number of switches kept for each list. */
+const maxSwitches = 16
 
 /** The latest switches of each list, newest first. */
 export class SwitchHistory {
   readonly #byList = new Map<string, ReadonlyArray<Switch>>()
 
   add(next: Switch): void {
-    this.#byList.set(next.multiEndpoint, [next, ...this.of(next.multiEndpoint)].slice(0, most))
+    this.#byList.set(next.multiEndpoint, [next, ...this.of(next.multiEndpoint)].slice(0, maxSwitches))
   }
 
   of(list: string): ReadonlyArray<Switch> {

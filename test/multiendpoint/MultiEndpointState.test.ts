@@ -119,7 +119,7 @@ const timelines: ReadonlyArray<Timeline> = [
     ]
   },
   {
-    name: "back at the very moment its time is over, and it is available in the end",
+    name: "back at the very context its time is over, and it is available in the end",
     timings: { recovery },
     lines: ["first up", "second up", "first down", recovery, "first up", is("first", { fallback: 1, recover: 1 })]
   },
@@ -219,7 +219,7 @@ const timelines: ReadonlyArray<Timeline> = [
     lines: [is("second"), "first up", is("first"), "second up", is("second", { fallback: 1, recover: 1 })]
   },
   {
-    name: "must not happen: a switch that was cancelled by a loss fires and leads to an endpoint that is down",
+    name: "must not handle: a switch that was cancelled by a loss fires and leads to an endpoint that is down",
     timings: { delay: 200 },
     lines: [
       "second up",
@@ -239,7 +239,7 @@ const timelines: ReadonlyArray<Timeline> = [
     ]
   },
   {
-    name: "must not happen: a switch that was set before an update leads to an endpoint that is not listed",
+    name: "must not handle: a switch that was set before an update leads to an endpoint that is not listed",
     endpoints: ["first", "second"],
     timings: { delay: 200 },
     lines: [
@@ -258,12 +258,12 @@ const timelines: ReadonlyArray<Timeline> = [
     ]
   },
   {
-    name: "must not happen: a flap inherits the time of a switch that is off",
+    name: "must not handle: a flap inherits the time of a switch that is off",
     timings: { delay },
     lines: ["second up", "first up", 30, "first down", 5, "first up", 6, is("second"), 33, is("second"), 2, is("first")]
   },
   {
-    name: "must not happen: an update does not change the timings",
+    name: "must not handle: an update does not change the timings",
     timings: {},
     lines: [
       "first up",
@@ -359,9 +359,9 @@ describe("at work, on a test clock", () => {
 describe("jitter", () => {
   it("adds at most its share to the delay, and never takes from it", () => {
     for (const chance of [0, 0.5, 0.999]) {
-      const at = (now: number): State.Moment => ({ now, chance, tally: () => ({ calls: 0, failures: 0 }) })
+      const at = (now: number): State.StepContext => ({ now, chance, callCount: () => ({ calls: 0, failures: 0 }) })
       const jittered = { ...settings({ delay: 100 }), jitter: 0.2 }
-      const made = State.make(["a", "b"], jittered, new Set(["b"]), at(0))
+      const made = State.make({ endpoints: ["a", "b"], settings: jittered, available: new Set(["b"]) }, at(0))
       const [state] = State.step(made, { _tag: "Up", endpoint: "a" }, at(0))
       assert.strictEqual(State.dueAt(state), 100 * (1 + 0.2 * chance))
     }
@@ -380,31 +380,34 @@ describe("error rates", () => {
 
   /** A list of two available endpoints, and calls of the first. */
   const failing = () => {
-    const tally = { calls: 0, failures: 0 }
+    const callCount = { calls: 0, failures: 0 }
     let now = 0
-    const moment = (): State.Moment => ({
+    const context = (): State.StepContext => ({
       now,
       chance: 0,
-      tally: (id) => (id === "a" ? { ...tally } : { calls: 0, failures: 0 })
+      callCount: (id) => (id === "a" ? { ...callCount } : { calls: 0, failures: 0 })
     })
-    let state = State.make(["a", "b"], { ...settings({}), errorRate }, new Set(["a", "b"]), moment())
+    let state = State.make(
+      { endpoints: ["a", "b"], settings: { ...settings({}), errorRate }, available: new Set(["a", "b"]) },
+      context()
+    )
     let probes = 0
-    const happen = (event: State.Event) => {
-      const [next, commands] = State.step(state, event, moment())
+    const handle = (event: State.Event) => {
+      const [next, commands] = State.step(state, event, context())
       state = next
       probes += commands.filter((command) => command._tag === "Probe").length
     }
     return {
       called: (calls: number, failures: number) => {
-        tally.calls += calls
-        tally.failures += failures
+        callCount.calls += calls
+        callCount.failures += failures
       },
-      happen,
+      handle,
       pass: (millis: number) => {
         now += millis
-        happen({ _tag: "Elapsed" })
+        handle({ _tag: "Elapsed" })
       },
-      probed: (good: boolean) => happen({ _tag: "Probed", endpoint: "a", good }),
+      probed: (good: boolean) => handle({ _tag: "Probed", endpoint: "a", good }),
       current: () => state.current,
       probes: () => probes
     }
@@ -488,19 +491,19 @@ describe("error rates", () => {
     list.probed(true)
     list.pass(10_000)
     list.probed(true)
-    list.happen({ _tag: "Down", endpoint: "a" })
-    list.happen({ _tag: "Up", endpoint: "a" })
+    list.handle({ _tag: "Down", endpoint: "a" })
+    list.handle({ _tag: "Up", endpoint: "a" })
     list.probed(true)
     assert.strictEqual(list.current(), "b")
   })
 
   it("with nothing else available calls stay where they fail", () => {
     const list = failing()
-    list.happen({ _tag: "Down", endpoint: "b" })
+    list.handle({ _tag: "Down", endpoint: "b" })
     list.called(3, 3)
     list.pass(60_000)
     assert.strictEqual(list.current(), "a")
-    list.happen({ _tag: "Up", endpoint: "b" })
+    list.handle({ _tag: "Up", endpoint: "b" })
     assert.strictEqual(list.current(), "b")
   })
 
@@ -508,7 +511,7 @@ describe("error rates", () => {
     const list = failing()
     list.called(3, 3)
     list.pass(60_000)
-    list.happen({ _tag: "Updated", endpoints: ["a", "b"], settings: settings({}), available: new Set(["a", "b"]) })
+    list.handle({ _tag: "Updated", endpoints: ["a", "b"], settings: settings({}), available: new Set(["a", "b"]) })
     assert.strictEqual(list.current(), "a")
     list.pass(1e9)
     assert.strictEqual(list.current(), "a")
@@ -533,8 +536,8 @@ describe("in any order of events", () => {
         let now = 0
         let timings: Timings = { delay, recovery }
         const up = new Set<string>()
-        const moment = (): State.Moment => ({ now, chance: 0, tally: () => ({ calls: 0, failures: 0 }) })
-        let state = State.make(["a", "b", "c"], settings(timings), up, moment())
+        const context = (): State.StepContext => ({ now, chance: 0, callCount: () => ({ calls: 0, failures: 0 }) })
+        let state = State.make({ endpoints: ["a", "b", "c"], settings: settings(timings), available: up }, context())
         let seen = 0
         const path: Array<string> = [state.current]
 
@@ -556,8 +559,8 @@ describe("in any order of events", () => {
           assert.strictEqual(path.at(-1), state.current)
         }
 
-        const happen = (event: State.Event) => {
-          const [next, commands] = State.step(state, event, moment())
+        const handle = (event: State.Event) => {
+          const [next, commands] = State.step(state, event, context())
           state = next
           for (const command of commands) {
             if (command._tag !== "Switched") continue
@@ -571,21 +574,21 @@ describe("in any order of events", () => {
         for (const step of steps) {
           if ("up" in step) {
             if (state.endpoints.has(step.up)) up.add(step.up)
-            happen({ _tag: "Up", endpoint: step.up })
+            handle({ _tag: "Up", endpoint: step.up })
           } else if ("down" in step) {
             up.delete(step.down)
-            happen({ _tag: "Down", endpoint: step.down })
+            handle({ _tag: "Down", endpoint: step.down })
           } else if ("pass" in step) {
             now += step.pass
-            happen({ _tag: "Elapsed" })
+            handle({ _tag: "Elapsed" })
           } else {
             timings = { delay: step.delay, recovery: step.recovery }
             for (const id of up) if (!step.update.includes(id as "a")) up.delete(id)
-            happen({ _tag: "Updated", endpoints: step.update, settings: settings(timings), available: new Set(up) })
+            handle({ _tag: "Updated", endpoints: step.update, settings: settings(timings), available: new Set(up) })
           }
         }
         now += Math.max(timings.recovery!, timings.delay!)
-        happen({ _tag: "Elapsed" })
+        handle({ _tag: "Elapsed" })
         const best = State.best(state)
         if (best !== undefined) assert.strictEqual(state.current, best)
       })
@@ -614,14 +617,17 @@ describe("in any order of events", () => {
       Effect.sync(() => {
         let now = 0
         const up = new Set<string>()
-        const tallies = new Map<string, { readonly calls: number; readonly failures: number }>()
-        const tally = (id: string) => tallies.get(id) ?? { calls: 0, failures: 0 }
-        const moment = (): State.Moment => ({ now, chance: 0, tally })
+        const callCounts = new Map<string, { readonly calls: number; readonly failures: number }>()
+        const callCount = (id: string) => callCounts.get(id) ?? { calls: 0, failures: 0 }
+        const context = (): State.StepContext => ({ now, chance: 0, callCount })
         const names = ["a", "b", "c", "d"]
-        let state = State.make(names, { ...settings({ delay, recovery }), errorRate }, up, moment())
+        let state = State.make(
+          { endpoints: names, settings: { ...settings({ delay, recovery }), errorRate }, available: up },
+          context()
+        )
         const probing = new Set<string>()
-        const happen = (event: State.Event) => {
-          const [next, commands] = State.step(state, event, moment())
+        const handle = (event: State.Event) => {
+          const [next, commands] = State.step(state, event, context())
           state = next
           for (const command of commands) {
             if (command._tag !== "Probe") continue
@@ -633,31 +639,31 @@ describe("in any order of events", () => {
           for (const id of probing) assert.isDefined(state.endpoints.get(id)!.failing)
         }
         const probed = (endpoint: string, good: boolean) => {
-          if (probing.delete(endpoint)) happen({ _tag: "Probed", endpoint, good })
+          if (probing.delete(endpoint)) handle({ _tag: "Probed", endpoint, good })
         }
         const call = (id: string, failed: boolean) => {
-          const { calls, failures } = tally(id)
-          tallies.set(id, { calls: calls + 1, failures: failures + (failed ? 1 : 0) })
+          const { calls, failures } = callCount(id)
+          callCounts.set(id, { calls: calls + 1, failures: failures + (failed ? 1 : 0) })
         }
         for (const step of steps) {
           if ("up" in step) {
             up.add(step.up)
-            happen({ _tag: "Up", endpoint: step.up })
+            handle({ _tag: "Up", endpoint: step.up })
           } else if ("down" in step) {
             up.delete(step.down)
-            happen({ _tag: "Down", endpoint: step.down })
+            handle({ _tag: "Down", endpoint: step.down })
           } else if ("pass" in step) {
             now += step.pass
-            happen({ _tag: "Elapsed" })
+            handle({ _tag: "Elapsed" })
           } else if ("called" in step) call(step.called, step.failed)
           else probed(step.probed, step.good)
         }
         // From here on everybody is well.
         for (const end = now + 1000; now < end; now = Math.min(end, Math.max(now, State.dueAt(state)))) {
-          happen({ _tag: "Elapsed" })
+          handle({ _tag: "Elapsed" })
           for (const id of [...probing]) probed(id, true)
         }
-        happen({ _tag: "Elapsed" })
+        handle({ _tag: "Elapsed" })
         for (const { failing } of state.endpoints.values()) assert.isUndefined(failing)
         const first = names.find((name) => up.has(name))
         if (first !== undefined) assert.strictEqual(state.current, first)

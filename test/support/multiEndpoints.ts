@@ -27,14 +27,14 @@ export const settings = ({ delay = 0, recovery = 0 }: Timings): State.Settings =
   errorRate: undefined
 })
 
-const quiet = { chance: 0, tally: () => ({ calls: 0, failures: 0 }) }
+const quiet = { chance: 0, callCount: () => ({ calls: 0, failures: 0 }) }
 
 /** The rules, stepped when something falls due, as their driver does. */
 export const rules = (endpoints: ReadonlyArray<string>, timings: Timings): Effect.Effect<World> =>
   Effect.sync(() => {
     let now = 0
     const up = new Set<string>()
-    let state = State.make(endpoints, settings(timings), up, { ...quiet, now })
+    let state = State.make({ endpoints, settings: settings(timings), available: up }, { ...quiet, now })
     const happen = (event: State.Event) => {
       state = State.step(state, event, { ...quiet, now })[0]
     }
