@@ -1,7 +1,7 @@
 /**
  * A server straight on Node's HTTP/2.
  *
- * Node does the sockets and the frames; every call is served by `Dispatch`, one fiber each, which is interrupted when the
+ * Node does the sockets and the frames; every call is served by `ServeCall`, one fiber each, which is interrupted when the
  * client goes away. Responses can be compressed, certificates rotate, and a connection carries as many calls at one time
  * as the server says.
  */
@@ -28,28 +28,9 @@ import { ServedConnection } from "./ServedConnection.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options<R> extends Server.Options<R>, ServerLimits.Options {
-  /** Default `127.0.0.1`. `localhost` is both families on one port. */
-  readonly host?: string | undefined
-  /** Default 0: any free port; the server's address says which. */
-  readonly port?: number | undefined
-  /** Of a Unix socket to listen at, instead of host and port; the server's address is `unix:` and the path. */
-  readonly path?: string | undefined
+export interface Options<R> extends Server.ListenOptions<R> {
   /** Plain text without it. A new set holds for every connection made from then on. */
   readonly tls?: Rotating<ServerTls> | undefined
-  /** Largest message that is read, in bytes. Default 4 MiB. */
-  readonly maxReceiveMessageBytes?: number | undefined
-  /**
-   * The most metadata a header block of an answer may have, in bytes as RFC 9113, 6.5.2 counts them. Default 60,000. A
-   * client that reads less gets less.
-   */
-  readonly maxMetadataBytes?: number | undefined
-  /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
-  readonly window?: number | undefined
-  /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
-  readonly drainDelay?: Duration.Input | undefined
-  /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
-  readonly drainTimeout?: Duration.Input | undefined
 }
 
 type NodeServer = http2.Http2Server | http2.Http2SecureServer

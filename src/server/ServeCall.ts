@@ -102,7 +102,7 @@ const isCompressed = (call: ServerCall, message: unknown): boolean =>
   call.compression !== "identity" && !Compression.isUncompressed(message)
 
 /** Ends a handler at the client's deadline. */
-const withinDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, millis: number, call: ServerCall) =>
+const endAtDeadline = <A, R>(self: Effect.Effect<A, RpcError.RpcError, R>, millis: number, call: ServerCall) =>
   millis === Infinity
     ? self
     : Effect.raceFirst(
@@ -146,7 +146,7 @@ const serve = (
     let ended: Cause.Cause<RpcError.RpcError> | undefined
     let served = Effect.suspend(() => handle(call)).pipe(
       Effect.provideService(Deadline.Current, call.deadline),
-      (handled) => withinDeadline(handled, timeoutMillis, call),
+      (handled) => endAtDeadline(handled, timeoutMillis, call),
       Effect.catchCause((cause) => {
         const error = RpcError.fromCause(cause)
         // Headers somebody set are worth a frame of their own; without any, status and headers share one.

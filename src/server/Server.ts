@@ -4,12 +4,13 @@
  * What serves is an adapter's business; what is served is a `Router`: methods by their path, with the handlers' context
  * and the server's interceptors already in place.
  */
-import { Context, Data, Effect } from "effect"
+import { Context, Data, type Duration, Effect } from "effect"
 import * as Interceptor from "../call/Interceptor.ts"
 import * as Metrics from "../telemetry/Metrics.ts"
 import * as Tracing from "../telemetry/Tracing.ts"
 import * as RpcError from "../status/RpcError.ts"
 import type { Handler, Handlers } from "./Handlers.ts"
+import type * as ServerLimits from "./ServerLimits.ts"
 
 /**
  * A running server.
@@ -52,6 +53,34 @@ export interface Options<R> {
   readonly interceptor?: Interceptor.Interceptor | undefined
   /** Runs when the server begins to stop and still accepts calls, after the handlers' own. */
   readonly onDrain?: Effect.Effect<void, never, R> | undefined
+}
+
+/**
+ * Where and how any adapter serves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListenOptions<R> extends Options<R>, ServerLimits.Options {
+  /** Default `127.0.0.1`. `localhost` is both families on one port. */
+  readonly host?: string | undefined
+  /** Default 0: any free port; the server's address says which. */
+  readonly port?: number | undefined
+  /** Of a Unix socket to listen at, instead of host and port; the server's address is `unix:` and the path. */
+  readonly path?: string | undefined
+  /** Largest message that is read, in bytes. Default 4 MiB. */
+  readonly maxReceiveMessageBytes?: number | undefined
+  /**
+   * The most metadata a header block of an answer may have, in bytes as RFC 9113, 6.5.2 counts them. Default 60,000, which
+   * is also the most grpc-js can carry. A client that reads less gets less.
+   */
+  readonly maxMetadataBytes?: number | undefined
+  /** Messages of a request stream that may be buffered or asked for at one time. Default 16. */
+  readonly window?: number | undefined
+  /** How long the server goes on accepting calls when it has drained, for balancers to notice. Default 0. */
+  readonly drainDelay?: Duration.Input | undefined
+  /** How long calls may go on when the server has stopped accepting. Default 10 seconds. */
+  readonly drainTimeout?: Duration.Input | undefined
 }
 
 /**
