@@ -22,14 +22,21 @@ export const defaultMaxBytes = 60_000
 /** What a field counts besides its name and its value. */
 const overhead = 32
 
+/** The longest value that Node and others read. A longer one ends the whole connection, on which it cannot be skipped. */
+const longestValue = 65_535
+
+/** Bytes travel as base64. */
+const lengthOf = (value: Metadata.Value): number =>
+  typeof value === "string" ? value.length : Math.ceil(value.length / 3) * 4
+
 const sizeOfField = (key: string, values: ReadonlyArray<Metadata.Value>): number => {
   let size = 0
-  // Bytes travel as base64.
-  for (const value of values) {
-    size += key.length + overhead + (typeof value === "string" ? value.length : Math.ceil(value.length / 3) * 4)
-  }
+  for (const value of values) size += key.length + overhead + lengthOf(value)
   return size
 }
+
+const isTooLong = (values: ReadonlyArray<Metadata.Value>): boolean =>
+  values.some((value) => lengthOf(value) > longestValue)
 
 /**
  * Bytes of metadata as HTTP/2 counts a header list: name, value and 32 for each field.
@@ -53,13 +60,15 @@ export class MetadataTooLarge extends Data.TaggedError("MetadataTooLarge")<{
   /** Bytes of all fields. */
   readonly size: number
   readonly limit: number
+  /** Whether the limit is that of one value, which no option changes. */
+  readonly ofOneValue: boolean
   /** The largest field. */
   readonly key: string
   /** Bytes of the largest field, all its values together. */
   readonly keySize: number
 }> {
   override get message(): string {
-    return `metadata of ${this.size} bytes is over maxMetadataBytes, ${this.limit}; its largest key is ${JSON.stringify(this.key)} with ${this.keySize}`
+    return `metadata of ${this.size} bytes is over ${this.ofOneValue ? "what one value may have" : "maxMetadataBytes"}, ${this.limit}; its largest key is ${JSON.stringify(this.key)} with ${this.keySize}`
   }
 }
 
@@ -75,9 +84,17 @@ const bySize = (metadata: Metadata.Metadata): ReadonlyArray<readonly [string, nu
 export const check = (metadata: Metadata.Metadata, limit: number): MetadataTooLarge | undefined => {
   if (metadata.size === 0) return undefined
   const size = sizeOf(metadata)
-  if (size <= limit) return undefined
-  const [key, keySize] = bySize(metadata)[0]!
-  return new MetadataTooLarge({ size, limit, key, keySize })
+  if (size > limit) {
+    const [key, keySize] = bySize(metadata)[0]!
+    return new MetadataTooLarge({ size, limit, ofOneValue: false, key, keySize })
+  }
+  if (size <= longestValue) return undefined
+  for (const [key, values] of metadata) {
+    if (!isTooLong(values)) continue
+    const keySize = sizeOfField(key, values)
+    return new MetadataTooLarge({ size, limit: longestValue, ofOneValue: true, key, keySize })
+  }
+  return undefined
 }
 
 /**
@@ -91,10 +108,10 @@ export const fit = (metadata: Metadata.Metadata, limit: number): Metadata.Metada
   if (metadata.size === 0) return metadata
   const sendable = Metadata.sendable(metadata)
   let size = sizeOf(sendable)
-  if (size <= limit) return sendable
+  if (size <= limit && size <= longestValue) return sendable
   const left = new Map(sendable)
   for (const [key, keySize] of bySize(sendable)) {
-    if (size <= limit) break
+    if (size <= limit && !isTooLong(left.get(key)!)) continue
     left.delete(key)
     size -= keySize
   }

@@ -181,6 +181,8 @@ const connect = (way: Way.Way, options: Options | undefined, limits: Limits) => 
  * - A last message that is torn off before a status of OK is not missed: a stream ends well without it.
  * - Any flag of a message but 1 counts as "not compressed".
  * - A second value of a field that HTTP allows one of, such as `etag`, is not seen.
+ * - An answer with more than 128 fields in its headers or trailers is lost: the call ends as RESOURCE_EXHAUSTED.
+ * - An answer that ends without a status reads as a lost connection, UNAVAILABLE, where the server is at fault.
  * - A call that a reset ends is told by words, which a server's own status may resemble.
  *
  * Its further corrections need Node's HTTP/2 session, which grpc-js does not show; they are gone, and nothing else, on a

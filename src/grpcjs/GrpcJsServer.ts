@@ -9,6 +9,7 @@
  * - It does not say which content type a client asked in: answers are of the type that the method writes.
  * - A message whose first byte is neither 0 nor 1 is read as one that is not compressed.
  * - A second value of a field that HTTP allows one of, such as `etag`, is not seen. A field with a byte above 0x7f is dropped.
+ * - A request of more than 128 header fields is reset (Node's `maxHeaderListPairs`), which clients read as RESOURCE_EXHAUSTED.
  * - A handler sees no deadline where `grpc-timeout` is longer than 596 hours.
  * - A compressed request in an encoding that it does not know is refused without saying which ones are known.
  * - It does not bound how often clients ping (`pings`) nor how long they take to their first call (`firstCallTimeout`), and

@@ -30,6 +30,8 @@ type Owned = http2.ClientHttp2Stream & { [exchange]: ClientStream }
 
 const noFields: ReadonlyArray<string> = []
 
+const unknown = Code.toNumber("UNKNOWN")
+
 function onResponse(
   this: unknown,
   headers: http2.IncomingHttpHeaders,
@@ -267,9 +269,11 @@ export abstract class ClientStream {
     const status = field(trailers, "grpc-status")
     if (status === undefined) return
     this.rawTrailers = raw
+    const isNumber = /^\d{1,3}$/.test(status)
+    const otherwise = isNumber ? "" : `the server's grpc-status is no number: ${JSON.stringify(status)}`
     this.#status = {
-      code: /^\d{1,3}$/.test(status) ? Number(status) : 2,
-      message: decodeMessage(field(trailers, "grpc-message") ?? "")
+      code: isNumber ? Number(status) : unknown,
+      message: decodeMessage(field(trailers, "grpc-message") ?? otherwise)
     }
     this.statusArrived()
   }

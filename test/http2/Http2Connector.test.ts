@@ -61,7 +61,12 @@ describe("an answer that is not gRPC's", () => {
       "INTERNAL",
       /inside a message/
     ],
-    ["a status that is no number", answering(grpc, [], { "grpc-status": "fine" }), "UNKNOWN", /^\[UNKNOWN\] $/],
+    [
+      "a status that is no number",
+      answering(grpc, [], { "grpc-status": "fine" }),
+      "UNKNOWN",
+      /grpc-status is no number: "fine"/
+    ],
     [
       "an encoding nobody knows",
       answering({ ...grpc, "grpc-encoding": "br" }, [response], { "grpc-status": "0" }),
@@ -228,7 +233,8 @@ describe("keepalive", () => {
       })
       const client = yield* clientOf([server.address], { keepalive: { time: "20 millis", timeout: "20 seconds" } })
       yield* client.echo({})
-      assert.deepStrictEqual([server.connections(), pings], [1, 5])
+      assert.strictEqual(server.connections(), 1)
+      assert.isAtLeast(pings, 5)
     })
   )
 })

@@ -38,6 +38,26 @@ const breaches: ReadonlyArray<readonly [string, Breach]> = [
   ],
   ["a field that is none", ({ send }, id) => send(headers(id, [...grpc, ["Up per", "1"]]))],
   [
+    "a stream that it pushes",
+    ({ send }, id) =>
+      send(
+        frame(
+          5,
+          4,
+          id,
+          Buffer.concat([
+            u32(2),
+            block([
+              [":method", "GET"],
+              [":path", "/"],
+              [":scheme", "http"],
+              [":authority", "x"]
+            ])
+          ])
+        )
+      )
+  ],
+  [
     "the end of the connection in a frame",
     ({ socket }, id) =>
       void socket.end(Buffer.concat([headers(id), data(id, message(Buffer.alloc(100))).subarray(0, 50)]))

@@ -62,7 +62,7 @@ const hasIpv6 = Effect.callback<boolean>((resume) => {
 
 for (const adapter of adapters) {
   describe(`the bounds of ${adapter.name}`, () => {
-    it.live("silent connections are gone after their time, and others stay", () =>
+    it.live("a thousand silent connections are gone after their time, and others stay", () =>
       Effect.gen(function* () {
         const { port } = yield* serve(adapter, { handshakeTimeout: "300 millis" })
         const speaking = yield* client({ port })
