@@ -214,6 +214,10 @@ const serviceOf = <R>(
  * Provides the transport of the clients above it, over named lists of endpoints, and the service that shows and replaces
  * the lists. Connects at once, because whether an endpoint is available must be known before a call needs it.
  *
+ * A call waits as `CallOptions` says, and what counts is the current endpoint of its list: when every peer of that one is
+ * down it fails as `UNAVAILABLE`, also while another endpoint still connects or the current one has time to recover. A retry
+ * goes where calls go by then.
+ *
  * @example
  * import { Effect, Layer } from "effect"
  * import { CallOptions, MultiEndpoint } from "trunkline"
