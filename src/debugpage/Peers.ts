@@ -70,30 +70,58 @@ const name = ({ address, id, locality, weight }: Peer): Html => {
   </th>`
 }
 
-/** The row of a peer, with a name of its own on the page. */
-export const render = (peer: Peer, place: string, { at, intervalMillis }: Snapshot): Html =>
-  html`<tr role="row" id="${place}" data-key="${peer.id}">
-    ${name(peer)} ${state(peer, at)} ${number("In flight", peer.pending)}
-    ${number("Calls", peer.started, perSecond(peer.recent, intervalMillis))}
-    ${number(
-      "Errors",
-      peer.failed,
-      peer.recent.errors === 0 ? undefined : `${Format.count(peer.recent.errors)} lately`,
-      peer.recent.errors > 0
-    )}
-    <td class="share" role="cell" data-label="Share">${share(peer.recent.share)}</td>
-    <td class="latency" role="cell" data-label="Latency">${latency(peer.recent, intervalMillis)}</td>
-    ${lastError(peer, at)}
+/** A column of the table: its head, its width, and the cell of a peer. */
+interface Column {
+  readonly title: string
+  /** The share of the table's width, in percent; what is left goes to the column without one. */
+  readonly width?: number
+  readonly numeric?: boolean
+  readonly cell: (peer: Peer, snapshot: Snapshot) => Html
+}
+
+const columns: ReadonlyArray<Column> = [
+  { title: "Backend", width: 15, cell: name },
+  { title: "State", width: 19, cell: (peer, { at }) => state(peer, at) },
+  { title: "In flight", width: 6.5, numeric: true, cell: ({ pending }) => number("In flight", pending) },
+  {
+    title: "Calls",
+    width: 8,
+    numeric: true,
+    cell: ({ recent, started }, { intervalMillis }) => number("Calls", started, perSecond(recent, intervalMillis))
+  },
+  {
+    title: "Errors",
+    width: 6.5,
+    numeric: true,
+    cell: ({ failed, recent: { errors } }) =>
+      number("Errors", failed, errors === 0 ? undefined : `${Format.count(errors)} lately`, errors > 0)
+  },
+  {
+    title: "Share, last minute",
+    width: 12.5,
+    cell: ({ recent }) => html`<td class="share" role="cell" data-label="Share">${share(recent.share)}</td>`
+  },
+  {
+    title: "Latency, last minute",
+    width: 16.5,
+    cell: ({ recent }, { intervalMillis }) =>
+      html`<td class="latency" role="cell" data-label="Latency">${latency(recent, intervalMillis)}</td>`
+  },
+  { title: "Last error", cell: (peer, { at }) => lastError(peer, at) }
+]
+
+/** The row of a peer, with an anchor of its own on the page. */
+export const render = (peer: Peer, anchor: string, snapshot: Snapshot): Html =>
+  html`<tr role="row" id="${anchor}" data-key="${peer.id}">
+    ${columns.map(({ cell }) => cell(peer, snapshot))}
   </tr>`
 
 /** The heads of the columns. */
 export const heads: Html = html`<tr role="row">
-  <th scope="col" role="columnheader" class="c1">Backend</th>
-  <th scope="col" role="columnheader" class="c2">State</th>
-  <th scope="col" role="columnheader" class="c3 num">In flight</th>
-  <th scope="col" role="columnheader" class="c4 num">Calls</th>
-  <th scope="col" role="columnheader" class="c5 num">Errors</th>
-  <th scope="col" role="columnheader" class="c6">Share, last minute</th>
-  <th scope="col" role="columnheader" class="c7">Latency, last minute</th>
-  <th scope="col" role="columnheader">Last error</th>
+  ${columns.map(({ numeric, title }, i) => html`<th scope="col" role="columnheader" class="c${i + 1}${numeric ? " num" : ""}">${title}</th>`)}
 </tr>`
+
+/** The widths of the columns, for the style sheet. */
+export const widths: string = columns
+  .flatMap(({ width }, i) => (width === undefined ? [] : [`.c${i + 1} { width: ${width}%; }`]))
+  .join(" ")

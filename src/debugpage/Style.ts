@@ -5,6 +5,8 @@
  * repeats what a word and a shape already say. Narrow screens get a card for each peer instead of a row.
  */
 
+import { widths } from "./Peers.ts"
+
 /** The style sheet. It has no user's text in it. */
 export const style = `
 :root {
@@ -56,7 +58,7 @@ a { color: var(--accent); }
 .skip:focus { left: 1rem; top: 0.5rem; padding: 0.25rem 0.75rem; background: var(--panel); color: var(--accent); z-index: 1; }
 
 table { width: 100%; border-collapse: collapse; table-layout: fixed; min-width: 64rem; }
-.c1 { width: 15%; } .c2 { width: 19%; } .c3, .c5 { width: 6.5%; } .c4 { width: 8%; } .c6 { width: 12.5%; } .c7 { width: 16.5%; }
+${widths}
 caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 th, td { padding: 0.5rem 0.75rem; text-align: left; vertical-align: top; font-weight: 400; }
 th:first-child, td:first-child { padding-left: 1rem; }

@@ -1,9 +1,9 @@
 /**
  * The backends behind a host name.
  *
- * A name with several addresses is several backends, and the addresses change while a program runs: pods move, zones fail
- * over. Nobody tells a client so, hence a look-up is repeated on a schedule, and at once when a peer has failed and the
- * pool asks for it. Many peers fail at the same time, so requests conflate and look-ups keep a distance from each other.
+ * A name with several addresses is several backends, and the addresses change while a program runs. DNS does not notify
+ * clients, so a look-up is repeated on a schedule, and at once when a peer has failed and the pool requests it. Many peers
+ * fail at the same time, so requests conflate and there is a minimum interval between look-ups.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/naming.md
  */
@@ -61,6 +61,30 @@ const locate = Effect.fnUntraced(function* (
   if (address._tag === "Tcp") return address
   return yield* new Endpoint.AddressError({ input: target, problem: "a Unix socket has no host name to look up" })
 })
+
+/** How look-ups follow each other. */
+interface Repetition {
+  readonly schedule: Schedule.Schedule<unknown>
+  readonly refresh: Stream.Stream<void>
+  /** Waits for the minimum interval between two look-ups. */
+  readonly turn: Effect.Effect<void>
+}
+
+/** Looks up at once, then on the schedule and on request. */
+const repeated = <A, E>(look: Effect.Effect<A, E>, { refresh, schedule, turn }: Repetition): Stream.Stream<A, E> =>
+  Effect.gen(function* () {
+    const requested = Latch.makeUnsafe()
+    yield* Effect.forkScoped(
+      Stream.runForEach(refresh, () => requested.open),
+      { startImmediately: true }
+    )
+    const step = yield* Schedule.toStepWithSleep(schedule)
+    const scheduled = Pull.catchDone(step(undefined), () => Effect.never)
+    // Requests up to the start of a look-up are served by it; those after that by the next.
+    const lookInTurn = Effect.tap(turn, () => requested.close).pipe(Effect.andThen(look))
+    const lookAgain = Effect.raceFirst(scheduled, requested.await).pipe(Effect.andThen(lookInTurn))
+    return Stream.concat(Stream.fromEffect(lookInTurn), Stream.fromEffectRepeat(lookAgain))
+  }).pipe(Stream.unwrap)
 
 /**
  * The backends of `host:port` or `dns:///host:port`, or of a plain host with `options.port`. Addresses come from the
@@ -120,19 +144,7 @@ export const make = (target: string, options?: Options): Discovery => {
       })
     )
 
-    return Effect.gen(function* () {
-      const requested = Latch.makeUnsafe()
-      yield* Effect.forkScoped(
-        Stream.runForEach(refresh, () => requested.open),
-        { startImmediately: true }
-      )
-      const step = yield* Schedule.toStepWithSleep(schedule)
-      const scheduled = Pull.catchDone(step(undefined), () => Effect.never)
-      // Requests up to the start of a look-up are served by it; those after that by the next.
-      const lookInTurn = Effect.tap(turn, () => requested.close).pipe(Effect.andThen(look))
-      const lookAgain = Effect.raceFirst(scheduled, requested.await).pipe(Effect.andThen(lookInTurn))
-      return Stream.concat(Stream.fromEffect(lookInTurn), Stream.fromEffectRepeat(lookAgain))
-    }).pipe(Stream.unwrap, Stream.changesWith(sameIds))
+    return Stream.changesWith(repeated(look, { refresh, schedule, turn }), sameIds)
   })
 
   return { target, subscribe }

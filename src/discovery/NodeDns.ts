@@ -64,83 +64,86 @@ const lookup = (hostname: Host.DomainName, family: NetAddress.IpFamily | undefin
 const nameOf = (text: string): Result.Result<Host.DomainName, NetAddress.NetAddressError> =>
   Result.map(Host.domainNameFromString(text === "" ? "." : text), Host.toFullyQualified)
 
+/** The records of one type, of a name. */
+type Resolve = (hostname: Host.DomainName) => Effect.Effect<ReadonlyArray<Dns.DnsRecord>, Dns.DnsError>
+
+/** Resolves one type of record with a function of Node's resolver. */
+const resolver =
+  <A>(
+    recordType: Dns.RecordType,
+    ask: (hostname: string) => Promise<ReadonlyArray<A>>,
+    read: (answer: A) => Result.Result<Dns.DnsRecord, NetAddress.NetAddressError>
+  ): Resolve =>
+  (hostname) =>
+    query({ method: "resolve", hostname, recordType }, () => ask(hostname), read)
+
+const resolvers: Partial<Readonly<Record<Dns.RecordType, Resolve>>> = {
+  A: resolver(
+    "A",
+    (hostname) => dns.resolve4(hostname),
+    (ip) => Result.flatMap(NetAddress.ipv4FromString(ip), (address) => Dns.makeRecord("A", { address }))
+  ),
+  AAAA: resolver(
+    "AAAA",
+    (hostname) => dns.resolve6(hostname),
+    (ip) => Result.flatMap(NetAddress.ipv6FromString(ip), (address) => Dns.makeRecord("AAAA", { address }))
+  ),
+  CNAME: resolver(
+    "CNAME",
+    (hostname) => dns.resolveCname(hostname),
+    (name) => Result.flatMap(nameOf(name), (target) => Dns.makeRecord("CNAME", { target }))
+  ),
+  MX: resolver(
+    "MX",
+    (hostname) => dns.resolveMx(hostname),
+    ({ exchange, priority }) =>
+      Result.flatMap(nameOf(exchange), (exchange) => Dns.makeRecord("MX", { exchange, priority }))
+  ),
+  NS: resolver(
+    "NS",
+    (hostname) => dns.resolveNs(hostname),
+    (name) => Result.flatMap(nameOf(name), (host) => Dns.makeRecord("NS", { host }))
+  ),
+  PTR: resolver(
+    "PTR",
+    (hostname) => dns.resolvePtr(hostname),
+    (name) => Dns.makeRecord("PTR", { host: `${name}.` })
+  ),
+  SOA: resolver(
+    "SOA",
+    (hostname) => dns.resolveSoa(hostname).then((soa) => [soa]),
+    (soa) =>
+      Result.flatMap(nameOf(soa.nsname), (primary) =>
+        Dns.makeRecord("SOA", {
+          primary,
+          admin: `${soa.hostmaster}.`,
+          serial: soa.serial,
+          refresh: Duration.seconds(soa.refresh),
+          retry: Duration.seconds(soa.retry),
+          expire: Duration.seconds(soa.expire),
+          minimum: Duration.seconds(soa.minttl)
+        })
+      )
+  ),
+  SRV: resolver(
+    "SRV",
+    (hostname) => dns.resolveSrv(hostname),
+    ({ name, port, priority, weight }) =>
+      Result.flatMap(nameOf(name), (target) => Dns.makeRecord("SRV", { target, port, priority, weight }))
+  ),
+  TXT: resolver(
+    "TXT",
+    (hostname) => dns.resolveTxt(hostname),
+    ([first = "", ...rest]) => Dns.makeRecord("TXT", { chunks: [first, ...rest] })
+  )
+}
+
 const resolve = (
   hostname: Host.DomainName,
   recordType: Dns.RecordType
-): Effect.Effect<ReadonlyArray<Dns.DnsRecord>, Dns.DnsError> => {
-  const about = { method: "resolve", hostname, recordType } as const
-  switch (recordType) {
-    case "A":
-      return query(
-        about,
-        () => dns.resolve4(hostname),
-        (ip) => Result.flatMap(NetAddress.ipv4FromString(ip), (address) => Dns.makeRecord("A", { address }))
-      )
-    case "AAAA":
-      return query(
-        about,
-        () => dns.resolve6(hostname),
-        (ip) => Result.flatMap(NetAddress.ipv6FromString(ip), (address) => Dns.makeRecord("AAAA", { address }))
-      )
-    case "CNAME":
-      return query(
-        about,
-        () => dns.resolveCname(hostname),
-        (name) => Result.flatMap(nameOf(name), (target) => Dns.makeRecord("CNAME", { target }))
-      )
-    case "MX":
-      return query(
-        about,
-        () => dns.resolveMx(hostname),
-        ({ exchange, priority }) =>
-          Result.flatMap(nameOf(exchange), (exchange) => Dns.makeRecord("MX", { exchange, priority }))
-      )
-    case "NS":
-      return query(
-        about,
-        () => dns.resolveNs(hostname),
-        (name) => Result.flatMap(nameOf(name), (host) => Dns.makeRecord("NS", { host }))
-      )
-    case "PTR":
-      return query(
-        about,
-        () => dns.resolvePtr(hostname),
-        (name) => Dns.makeRecord("PTR", { host: `${name}.` })
-      )
-    case "SOA":
-      return query(
-        about,
-        () => dns.resolveSoa(hostname).then((soa) => [soa]),
-        (soa) =>
-          Result.flatMap(nameOf(soa.nsname), (primary) =>
-            Dns.makeRecord("SOA", {
-              primary,
-              admin: `${soa.hostmaster}.`,
-              serial: soa.serial,
-              refresh: Duration.seconds(soa.refresh),
-              retry: Duration.seconds(soa.retry),
-              expire: Duration.seconds(soa.expire),
-              minimum: Duration.seconds(soa.minttl)
-            })
-          )
-      )
-    case "SRV":
-      return query(
-        about,
-        () => dns.resolveSrv(hostname),
-        ({ name, port, priority, weight }) =>
-          Result.flatMap(nameOf(name), (target) => Dns.makeRecord("SRV", { target, port, priority, weight }))
-      )
-    case "TXT":
-      return query(
-        about,
-        () => dns.resolveTxt(hostname),
-        ([first = "", ...rest]) => Dns.makeRecord("TXT", { chunks: [first, ...rest] })
-      )
-    default:
-      return Effect.fail(new Dns.DnsError({ ...about, reason: "Unsupported" }))
-  }
-}
+): Effect.Effect<ReadonlyArray<Dns.DnsRecord>, Dns.DnsError> =>
+  resolvers[recordType]?.(hostname) ??
+  Effect.fail(new Dns.DnsError({ method: "resolve", hostname, recordType, reason: "Unsupported" }))
 
 /**
  * The `Dns` service of this Node process.

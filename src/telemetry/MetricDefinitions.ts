@@ -4,7 +4,7 @@
  * Names are gRPC's where it has one (A66 for calls, A96 for retries, A94 for connections, A78 and A91 for balancing) and
  * ours where it has none, under `trunkline.`. Labels are bounded: methods of a service, status codes, targets, states. An
  * instrument is a function of its labels and a plain `Metric` then, so whoever has a number to report updates it, or has it
- * sampled (`Sampled`).
+ * observed (`ObservableMetric`).
  *
  * @see https://github.com/grpc/proposal/blob/master/A66-otel-stats.md
  * @see https://github.com/grpc/proposal/blob/master/A96-retry-otel-stats.md
@@ -32,62 +32,62 @@ type Target = "grpc.target"
 // Attempts and calls of clients
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Attempts that have begun. @category client @since 0.1.0 */
-export const attemptStarted = counter<Sent>("grpc.client.attempt.started", "{attempt}", "Attempts that have begun")
-/** How long attempts take, the wait for a peer included. @category client @since 0.1.0 */
+/** Attempts started. @category client @since 0.1.0 */
+export const attemptStarted = counter<Sent>("grpc.client.attempt.started", "{attempt}", "Attempts started")
+/** Duration of attempts, including the wait for a peer. @category client @since 0.1.0 */
 export const attemptDuration = histogram<Ended>(
   "grpc.client.attempt.duration",
   "s",
-  "How long attempts take, the wait for a peer included",
+  "Duration of attempts, including the wait for a peer",
   latencies
 )
-/** Bytes of the requests of an attempt. @category client @since 0.1.0 */
+/** Compressed request bytes per attempt. @category client @since 0.1.0 */
 export const attemptSent = histogram<Ended>(
   "grpc.client.attempt.sent_total_compressed_message_size",
   "By",
-  "Bytes of the requests of an attempt",
+  "Compressed request bytes per attempt",
   sizes
 )
-/** Bytes of the responses of an attempt. @category client @since 0.1.0 */
+/** Compressed response bytes per attempt. @category client @since 0.1.0 */
 export const attemptReceived = histogram<Ended>(
   "grpc.client.attempt.rcvd_total_compressed_message_size",
   "By",
-  "Bytes of the responses of an attempt",
+  "Compressed response bytes per attempt",
   sizes
 )
-/** How long calls take, retries and waits included. @category client @since 0.1.0 */
+/** Duration of calls, including retries and waits. @category client @since 0.1.0 */
 export const callDuration = histogram<Ended>(
   "grpc.client.call.duration",
   "s",
-  "How long calls take, retries and waits included",
+  "Duration of calls, including retries and waits",
   latencies
 )
-/** Retries of the calls that had some. @category client @since 0.1.0 */
+/** Retries per call, of calls that were retried. @category client @since 0.1.0 */
 export const callRetries = histogram<Sent>(
   "grpc.client.call.retries",
   "{retry}",
-  "Retries of the calls that had some",
+  "Retries per call, of calls that were retried",
   few
 )
-/** Free retries of the calls that had some. @category client @since 0.1.0 */
+/** Transparent retries per call, of calls that had any. @category client @since 0.1.0 */
 export const callTransparentRetries = histogram<Sent>(
   "grpc.client.call.transparent_retries",
   "{transparent_retry}",
-  "Free retries of the calls that had some",
+  "Transparent retries per call, of calls that had any",
   [...few, 10]
 )
-/** Hedges of the calls that had some. @category client @since 0.1.0 */
+/** Hedges per call, of calls that were hedged. @category client @since 0.1.0 */
 export const callHedges = histogram<Sent>(
   "grpc.client.call.hedges",
   "{hedge}",
-  "Hedges of the calls that had some",
+  "Hedges per call, of calls that were hedged",
   few
 )
-/** How long calls with several attempts had none under way. @category client @since 0.1.0 */
+/** Time without an active attempt, of calls with several attempts. @category client @since 0.1.0 */
 export const callRetryDelay = histogram<Sent>(
   "grpc.client.call.retry_delay",
   "s",
-  "How long calls with several attempts had none under way",
+  "Time without an active attempt, of calls with several attempts",
   latencies
 )
 
@@ -95,27 +95,27 @@ export const callRetryDelay = histogram<Sent>(
 // Calls of servers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Calls that have begun. @category server @since 0.1.0 */
-export const servedStarted = counter<Served>("grpc.server.call.started", "{call}", "Calls that have begun")
-/** How long calls take to serve. @category server @since 0.1.0 */
+/** Calls started. @category server @since 0.1.0 */
+export const servedStarted = counter<Served>("grpc.server.call.started", "{call}", "Calls started")
+/** Duration of served calls. @category server @since 0.1.0 */
 export const servedDuration = histogram<Answered>(
   "grpc.server.call.duration",
   "s",
-  "How long calls take to serve",
+  "Duration of served calls",
   latencies
 )
-/** Bytes of the responses of a call. @category server @since 0.1.0 */
+/** Compressed response bytes per call. @category server @since 0.1.0 */
 export const servedSent = histogram<Answered>(
   "grpc.server.call.sent_total_compressed_message_size",
   "By",
-  "Bytes of the responses of a call",
+  "Compressed response bytes per call",
   sizes
 )
-/** Bytes of the requests of a call. @category server @since 0.1.0 */
+/** Compressed request bytes per call. @category server @since 0.1.0 */
 export const servedReceived = histogram<Answered>(
   "grpc.server.call.rcvd_total_compressed_message_size",
   "By",
-  "Bytes of the requests of a call",
+  "Compressed request bytes per call",
   sizes
 )
 
@@ -123,23 +123,23 @@ export const servedReceived = histogram<Answered>(
 // Connections and balancing
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Connections that were ready and are no more. @category balancing @since 0.1.0 */
+/** Ready connections that were lost or closed. @category balancing @since 0.1.0 */
 export const disconnections = counter<Target | "grpc.disconnect_error">(
   "grpc.subchannel.disconnections",
   "{disconnection}",
-  "Connections that were ready and are no more"
+  "Ready connections that were lost or closed"
 )
-/** Connects that became ready. @category balancing @since 0.1.0 */
+/** Connection attempts that succeeded. @category balancing @since 0.1.0 */
 export const connectsSucceeded = counter<Target>(
   "grpc.subchannel.connection_attempts_succeeded",
   "{attempt}",
-  "Connects that became ready"
+  "Connection attempts that succeeded"
 )
-/** Connects that did not. @category balancing @since 0.1.0 */
+/** Connection attempts that failed. @category balancing @since 0.1.0 */
 export const connectsFailed = counter<Target>(
   "grpc.subchannel.connection_attempts_failed",
   "{attempt}",
-  "Connects that did not become ready"
+  "Connection attempts that failed"
 )
 /** Peers with a ready connection. @category balancing @since 0.1.0 */
 export const openConnections = gauge<Target>(
@@ -147,112 +147,112 @@ export const openConnections = gauge<Target>(
   "{connection}",
   "Peers with a ready connection"
 )
-/** Pickers that fell back to taking turns because weights are missing. @category balancing @since 0.1.0 */
+/** Pickers that fell back to round robin for lack of weights. @category balancing @since 0.1.0 */
 export const roundRobinFallbacks = counter<Target>(
   "grpc.lb.wrr.rr_fallback",
   "{update}",
-  "Pickers that fell back to taking turns because weights are missing"
+  "Pickers that fell back to round robin for lack of weights"
 )
-/** Peers whose weight is not known yet, at each new picker. @category balancing @since 0.1.0 */
+/** Endpoints without a usable weight, per picker update. @category balancing @since 0.1.0 */
 export const weightsNotYetUsable = counter<Target>(
   "grpc.lb.wrr.endpoint_weight_not_yet_usable",
   "{endpoint}",
-  "Peers whose weight is not known yet, at each new picker"
+  "Endpoints without a usable weight, per picker update"
 )
-/** Peers whose weight is too old, at each new picker. @category balancing @since 0.1.0 */
+/** Endpoints with an expired weight, per picker update. @category balancing @since 0.1.0 */
 export const weightsStale = counter<Target>(
   "grpc.lb.wrr.endpoint_weight_stale",
   "{endpoint}",
-  "Peers whose weight is too old, at each new picker"
+  "Endpoints with an expired weight, per picker update"
 )
-/** The weights of peers, at each new picker. @category balancing @since 0.1.0 */
+/** Endpoint weights, per picker update. @category balancing @since 0.1.0 */
 export const weights = histogram<Target>(
   "grpc.lb.wrr.endpoint_weights",
   "{weight}",
-  "The weights of peers, at each new picker",
+  "Endpoint weights, per picker update",
   [0, 1, 10, 100, 1000, 10_000, 100_000]
 )
-/** Peers that outlier detection has taken out. @category balancing @since 0.1.0 */
+/** Outlier ejections enforced. @category balancing @since 0.1.0 */
 export const ejectionsEnforced = counter<Target | "grpc.lb.outlier_detection.detection_method">(
   "grpc.lb.outlier_detection.ejections_enforced",
   "{ejection}",
-  "Peers that outlier detection has taken out"
+  "Outlier ejections enforced"
 )
-/** Outliers that were let be. @category balancing @since 0.1.0 */
+/** Outlier ejections not enforced. @category balancing @since 0.1.0 */
 export const ejectionsUnenforced = counter<
   Target | "grpc.lb.outlier_detection.detection_method" | "grpc.lb.outlier_detection.unenforced_reason"
->("grpc.lb.outlier_detection.ejections_unenforced", "{ejection}", "Outliers that were let be")
+>("grpc.lb.outlier_detection.ejections_unenforced", "{ejection}", "Outlier ejections not enforced")
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What gRPC has no name for
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Peers by their state. @category pools @since 0.1.0 */
-export const peers = gauge<Target | "trunkline.state">("trunkline.pool.peers", "{peer}", "Peers by their state")
-/** Attempts under way. @category pools @since 0.1.0 */
-export const pending = gauge<Target>("trunkline.pool.pending", "{attempt}", "Attempts under way")
-/** Pickers made. @category pools @since 0.1.0 */
-export const pickerRebuilds = counter<Target>("trunkline.pool.picker_rebuilds", "{picker}", "Pickers made")
-/** Attempts sent to a peer whatever signals said of it. @category pools @since 0.1.0 */
+/** Peers by state. @category pools @since 0.1.0 */
+export const peers = gauge<Target | "trunkline.state">("trunkline.pool.peers", "{peer}", "Peers by state")
+/** Active attempts. @category pools @since 0.1.0 */
+export const pending = gauge<Target>("trunkline.pool.pending", "{attempt}", "Active attempts")
+/** Pickers built. @category pools @since 0.1.0 */
+export const pickerRebuilds = counter<Target>("trunkline.pool.picker_rebuilds", "{picker}", "Pickers built")
+/** Attempts sent in panic mode, ignoring the health of peers. @category pools @since 0.1.0 */
 export const panicked = counter<Target>(
   "trunkline.pool.panicked",
   "{attempt}",
-  "Attempts sent to a peer whatever signals said of it"
+  "Attempts sent in panic mode, ignoring the health of peers"
 )
-/** Attempts that were the one call of a peer on probation. @category pools @since 0.1.0 */
+/** Attempts sent as probes to peers on probation. @category pools @since 0.1.0 */
 export const probes = counter<Target>(
   "trunkline.pool.probes",
   "{attempt}",
-  "Attempts that were the one call of a peer on probation"
+  "Attempts sent as probes to peers on probation"
 )
-/** Times that a peer was found to be failing and given no more calls. @category pools @since 0.1.0 */
+/** Circuit breaker trips. @category pools @since 0.1.0 */
 export const breakerTrips = counter<Target | "trunkline.reason">(
   "trunkline.breaker.trips",
   "{trip}",
-  "Times that a peer was found to be failing and given no more calls"
+  "Circuit breaker trips"
 )
-/** Times that a multi-endpoint changed where its calls go. @category pools @since 0.1.0 */
+/** Switches of the current endpoint of a multi-endpoint. @category pools @since 0.1.0 */
 export const switches = counter<"trunkline.multi_endpoint" | "trunkline.reason">(
   "trunkline.multi_endpoint.switches",
   "{switch}",
-  "Times that a multi-endpoint changed where its calls go"
+  "Switches of the current endpoint of a multi-endpoint"
 )
-/** Whether a multi-endpoint sends its calls to an endpoint: 1 or 0. @category pools @since 0.1.0 */
+/** Whether an endpoint is the current one of a multi-endpoint: 1 or 0. @category pools @since 0.1.0 */
 export const currentEndpoint = gauge<"trunkline.multi_endpoint" | "trunkline.endpoint">(
   "trunkline.multi_endpoint.current",
   "{endpoint}",
-  "Whether a multi-endpoint sends its calls to an endpoint"
+  "Whether an endpoint is the current one of a multi-endpoint"
 )
-/** Endpoints of a multi-endpoint by their state. @category pools @since 0.1.0 */
+/** Endpoints of a multi-endpoint by state. @category pools @since 0.1.0 */
 export const endpointStates = gauge<"trunkline.multi_endpoint" | "trunkline.endpoint" | "trunkline.state">(
   "trunkline.multi_endpoint.endpoints",
   "{endpoint}",
-  "Endpoints of a multi-endpoint by their state"
+  "Endpoints of a multi-endpoint by state"
 )
-/** Keys of sessions that are bound to a peer. @category pools @since 0.1.0 */
-export const boundKeys = gauge<Target>("trunkline.pool.keys", "{key}", "Keys of sessions that are bound to a peer")
-/** Attempts of sessions that went to another peer because theirs was not ready. @category pools @since 0.1.0 */
+/** Affinity keys bound to a peer. @category pools @since 0.1.0 */
+export const boundKeys = gauge<Target>("trunkline.pool.keys", "{key}", "Affinity keys bound to a peer")
+/** Attempts with an affinity key sent to another peer because the bound one was not ready. @category pools @since 0.1.0 */
 export const keyFallbacks = counter<Target>(
   "trunkline.pool.key_fallbacks",
   "{attempt}",
-  "Attempts of sessions that went to another peer because theirs was not ready"
+  "Attempts with an affinity key sent to another peer because the bound one was not ready"
 )
 
-/** What is left of a retry budget. @category budgets @since 0.1.0 */
+/** Balance of a retry budget. @category budgets @since 0.1.0 */
 export const budgetBalance = gauge<"trunkline.client">(
   "trunkline.retry_budget.balance",
   "{retry}",
-  "What is left of a retry budget"
+  "Balance of a retry budget"
 )
-/** Retries and hedges a budget has allowed. @category budgets @since 0.1.0 */
+/** Retries and hedges allowed by a retry budget. @category budgets @since 0.1.0 */
 export const budgetWithdrawals = counter<"trunkline.client">(
   "trunkline.retry_budget.withdrawals",
   "{attempt}",
-  "Retries and hedges a budget has allowed"
+  "Retries and hedges allowed by a retry budget"
 )
-/** Retries and hedges a budget has refused. @category budgets @since 0.1.0 */
+/** Retries and hedges refused by a retry budget. @category budgets @since 0.1.0 */
 export const budgetExhaustions = counter<"trunkline.client">(
   "trunkline.retry_budget.exhaustions",
   "{attempt}",
-  "Retries and hedges a budget has refused"
+  "Retries and hedges refused by a retry budget"
 )
