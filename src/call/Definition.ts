@@ -94,7 +94,8 @@ const understood = [
 ]
 
 /**
- * What was given describes no service, or another one than the program takes it for. Thrown, because descriptions are part of a program.
+ * What was given describes no service, or another one than the program takes it for. Thrown, because descriptions are part
+ * of a program.
  *
  * @category errors
  * @since 0.1.0

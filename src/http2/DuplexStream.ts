@@ -2,8 +2,8 @@
  * Streaming calls on an HTTP/2 connection.
  *
  * Requests are pumped by a fiber that waits for each write to be taken; responses are taken from the data one by one as
- * the receive window has room, and the stream is paused when it has none. The call ends with its status, or is reset when its scope
- * closes before that.
+ * the receive window has room, and the stream is paused when it has none. The call ends with its status, or is reset when
+ * its scope closes before that.
  */
 import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
 import type { Call } from "../call/Call.ts"

@@ -2,7 +2,8 @@
  * Requests that are wrong, found before they are sent and before a handler sees them.
  *
  * A rule says what is wrong with a request: a problem for each field, or nothing. A request with a problem ends its call as
- * `INVALID_ARGUMENT`, whose message and whose `google.rpc.BadRequest` detail name the fields, the first 16 of them. On a client that happens
+ * `INVALID_ARGUMENT`, whose message and whose `google.rpc.BadRequest` detail name the fields, the first 16 of them. On a
+ * client that happens
  * before a peer is chosen, and again on the server, which has no reason to believe its clients.
  */
 import { Effect, Result, Schema, SchemaIssue, SchemaParser, Stream } from "effect"

@@ -1,8 +1,8 @@
 /**
  * One connection of a peer and the calls on it.
  *
- * A peer opens a new one of these for each connection, so calls on a lost or replaced connection keep the one they started on,
- * and it is closed when the last of them has ended.
+ * A call keeps the connection it started on, also when the peer has lost or replaced that one. A connection is closed when
+ * the last of its calls has ended.
  */
 import { type Effect, Exit, Latch, Scope } from "effect"
 import type { Invoker } from "../call/Interceptor.ts"
