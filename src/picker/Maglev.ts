@@ -26,8 +26,8 @@ const primeFrom = (n: number): number => {
   return n
 }
 
-/** Which member each slot belongs to. `turns` are the members' weights in comparison with the heaviest. */
-const fill = (slots: number, peers: ReadonlyArray<Peer>, turns: Float64Array, hash: Hash64): Uint32Array => {
+/** Which member each slot belongs to. `shares` are the members' weights in comparison with the heaviest. */
+const fill = (slots: number, peers: ReadonlyArray<Peer>, shares: Float64Array, hash: Hash64): Uint32Array => {
   const at = new Uint32Array(peers.length)
   const step = new Uint32Array(peers.length)
   const saved = new Float64Array(peers.length).fill(1)
@@ -40,12 +40,12 @@ const fill = (slots: number, peers: ReadonlyArray<Peer>, turns: Float64Array, ha
   for (let left = slots; left > 0;) {
     for (let i = 0; i < peers.length && left > 0; i++) {
       if (saved[i]! < 1) {
-        saved[i]! += turns[i]!
+        saved[i]! += shares[i]!
         continue
       }
-      saved[i]! += turns[i]! - 1
+      saved[i]! += shares[i]! - 1
       let slot = at[i]!
-      // 0 is a slot that nobody has.
+      // 0 is a free slot.
       while (table[slot] !== 0) slot = slot + step[i]! >= slots ? slot + step[i]! - slots : slot + step[i]!
       table[slot] = i + 1
       at[i] = slot

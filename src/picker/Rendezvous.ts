@@ -21,7 +21,7 @@ const mix = (keyHigh: number, keyLow: number, peerHigh: number, peerLow: number)
   return (h ^ (h >>> 16)) >>> 0
 }
 
-const nobody: ReadonlyArray<string> = []
+const noneTried: ReadonlyArray<string> = []
 
 /**
  * Picks by key. A call without one goes anywhere.
@@ -48,13 +48,13 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
       /** The peer that scores highest and is not among the tried; -1 if all are. */
       const highest = (tried: ReadonlyArray<string>): number => {
         let best = -1
-        let most = -1
+        let highestScore = -1
         for (let i = 0; i < peers.length; i++) {
           const stirred = mix(hash.high, hash.low, high[i]!, low[i]!)
           // Of equal weights the order is that of the hashes, without a logarithm each.
           const score = equal ? stirred : -weights[i]! / Math.log((stirred + 0.5) / 2 ** 32)
-          if (score > most && (tried.length === 0 || !tried.includes(peers[i]!.id))) {
-            most = score
+          if (score > highestScore && (tried.length === 0 || !tried.includes(peers[i]!.id))) {
+            highestScore = score
             best = i
           }
         }
@@ -67,7 +67,7 @@ export const make = (options?: { readonly key?: HashKey.HashKey | undefined }): 
           if (given === undefined) hash.place(generator.next(), generator.next())
           else hash.read(given)
           const best = highest(call.triedPeers)
-          return peers[best < 0 ? highest(nobody) : best]!
+          return peers[best < 0 ? highest(noneTried) : best]!
         }
       }
     },

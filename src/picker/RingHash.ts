@@ -34,21 +34,21 @@ export interface Placement {
   readonly order: (a: Peer, b: Peer) => number
 }
 
-/** A ring has at most so many points, or those of weights of 1 if they are more: larger weights count in comparison only. */
-const mostPoints = 2 ** 20
+/** The maximum of points on a ring, unless weights of 1 need more. Beyond it, weights count only in comparison. */
+const maxPoints = 2 ** 20
 
-/** How many points each member has. If their weights make too many of them, all have less, and at least one. */
+/** How many points each member has. If their weights ask for too many points, each member has fewer, but at least one. */
 const pointsOf = (
   members: ReadonlyArray<Peer>,
   weightOf: (peer: Peer) => number,
   placement: Placement
 ): ReadonlyArray<number> => {
-  const most = Math.max(mostPoints, members.length * placement.points(1, members.length))
+  const maxTotal = Math.max(maxPoints, members.length * placement.points(1, members.length))
   const weights = Picker.weightsOf(members, weightOf)
   const shares = Picker.sharesOf(members, weightOf)
-  const counts = members.map((_, i) => placement.points(Math.min(weights[i]!, most * shares[i]!), members.length))
+  const counts = members.map((_, i) => placement.points(Math.min(weights[i]!, maxTotal * shares[i]!), members.length))
   const total = counts.reduce((sum, count) => sum + count, 0)
-  return total <= most ? counts : counts.map((count) => Math.max(1, Math.floor((count / total) * most)))
+  return total <= maxTotal ? counts : counts.map((count) => Math.max(1, Math.floor((count / total) * maxTotal)))
 }
 
 const byId = (a: Peer, b: Peer): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)

@@ -29,8 +29,8 @@ interface Strides extends Picker.Picker {
   readonly place: () => number
 }
 
-/** A report is one measurement: it makes nobody's share more or less than the mean's by more than this. */
-const most = 10
+/** A report is one measurement: it may change a share by this factor from the mean, and no more. */
+const maxRatio = 10
 
 /** The mean of the weights that are some; 1 if there is none. */
 const meanOf = (weights: Float64Array): number => {
@@ -65,7 +65,7 @@ const readReports = (
   const mean = meanOf(into)
   for (let i = 0; i < peers.length; i++) {
     // Of one report alone it cannot be said whether it is much.
-    into[i] = reported < 2 || into[i] === 0 ? 1 : Math.min(most, Math.max(1 / most, into[i]! / mean))
+    into[i] = reported < 2 || into[i] === 0 ? 1 : Math.min(maxRatio, Math.max(1 / maxRatio, into[i]! / mean))
   }
 }
 
@@ -89,8 +89,8 @@ const over = (
     const peers = starts.map(({ peer }) => peer)
     const connections = peers.map(({ connection }) => connection)
 
-    /** The rest, when a call has failed on some of them, is nobody's news. */
-    const told = ready === set.ready
+    /** A picker among the peers that a retried call has not tried yet records no weights. */
+    const isWholeSet = ready === set.ready
     const own = Picker.sharesOf(peers, set.weightOf)
     const reported = new Float64Array(peers.length).fill(1)
     const strides = new Float64Array(peers.length)
@@ -98,7 +98,7 @@ const over = (
 
     const update = (now: number): void => {
       if (reports !== undefined)
-        readReports(peers, reports, now, reported, told && now > -Infinity ? recorder : undefined)
+        readReports(peers, reports, now, reported, isWholeSet && now > -Infinity ? recorder : undefined)
       let heaviest = 0
       for (let i = 0; i < peers.length; i++) {
         strides[i] = own[i]! * reported[i]!
