@@ -1,5 +1,5 @@
 /**
- * HTML from text that nobody vouches for.
+ * HTML from untrusted text.
  *
  * Names of endpoints, error messages and metadata come from other machines. Here text becomes HTML in one place, which
  * escapes everything that it has not made itself, so a page cannot forget to. Attributes are written with double quotes;
@@ -44,12 +44,12 @@ const write = (piece: Piece): string => {
 export const html = (strings: TemplateStringsArray, ...pieces: ReadonlyArray<Piece>): Html =>
   new Html(strings.map((string, i) => string + write(pieces[i])).join(""))
 
-/** No name or message needs more characters to be recognized. */
-const mostCharacters = 240
+/** The most characters of a name or message that are shown. */
+const maxCharacters = 240
 
 /** Text that stays apart from the text around it, in whatever direction it is written, and is not too long. */
 export const shown = (text: string): Html => {
   const characters = [...text]
-  const short = characters.length <= mostCharacters ? text : `${characters.slice(0, mostCharacters - 1).join("")}…`
+  const short = characters.length <= maxCharacters ? text : `${characters.slice(0, maxCharacters - 1).join("")}…`
   return html`<bdi>${short}</bdi>`
 }

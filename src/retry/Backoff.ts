@@ -44,9 +44,9 @@ export interface Exponential {
 }
 
 /** The longest delay whose nanoseconds are exact. */
-const longest = Number.MAX_SAFE_INTEGER
+const maxNanos = Number.MAX_SAFE_INTEGER
 
-const within = (nanos: number): number => (nanos > 0 ? Math.min(nanos, longest) : 0)
+const within = (nanos: number): number => (nanos > 0 ? Math.min(nanos, maxNanos) : 0)
 
 const toNanos = (input: Duration.Input | undefined): number =>
   input === undefined ? 0 : within(Duration.toMillis(input) * 1e6)

@@ -31,7 +31,7 @@ const hopeless = new RegExp(
   "i"
 )
 
-const deepest = 8
+const maxDepth = 8
 
 /** The failures under one that stands for several: the peers of a pool, the addresses of a connection attempt. */
 const partsOf = (cause: unknown): ReadonlyArray<unknown> | undefined => {
@@ -43,7 +43,7 @@ const matches = (u: unknown): boolean => Predicate.isString(u) && hopeless.test(
 
 /** Whether a failure is one of certificates or logins. One of several is enough to hope for. */
 const isHopeless = (cause: unknown, depth = 0): boolean => {
-  if (depth > deepest) return false
+  if (depth > maxDepth) return false
   const parts = partsOf(cause)
   if (parts !== undefined) return parts.length > 0 && parts.every((part) => isHopeless(part, depth + 1))
   if (!Predicate.isObject(cause)) return matches(cause)

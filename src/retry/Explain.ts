@@ -1,11 +1,11 @@
 /**
- * What a policy will really do, for people: a few lines for each kind of error that a policy treats alike.
+ * The behaviour of a retry policy as text: a few lines for each group of errors that it treats alike.
  */
 import { Duration } from "effect"
 import { type Delay, describe, type Rule } from "./RetryText.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-const tellDuration = (self: Duration.Duration): string => {
+const formatDuration = (self: Duration.Duration): string => {
   const millis = Duration.toMillis(self)
   const short = (value: number) => String(Number(value.toPrecision(4)))
   if (millis >= 60_000) return Duration.format(Duration.millis(Math.round(millis)))
@@ -13,26 +13,26 @@ const tellDuration = (self: Duration.Duration): string => {
   return millis >= 0.01 || millis === 0 ? `${short(millis)}ms` : `${short(millis * 1e6)}ns`
 }
 
-const tellDelay = ({ max, min }: Delay): string =>
-  Duration.equals(min, max) ? tellDuration(min) : `${tellDuration(min)} to ${tellDuration(max)}`
+const formatDelay = ({ max, min }: Delay): string =>
+  Duration.equals(min, max) ? formatDuration(min) : `${formatDuration(min)} to ${formatDuration(max)}`
 
-/** How many delays are told one by one. */
-const told = 4
+/** How many delays are listed one by one. */
+const maxListed = 4
 
-const tellDelays = ({ attempts, delays }: Rule): string => {
-  const last = tellDelay(delays.at(-1)!)
-  const before = delays.slice(0, -1).map(tellDelay)
+const formatDelays = ({ attempts, delays }: Rule): string => {
+  const last = formatDelay(delays.at(-1)!)
+  const before = delays.slice(0, -1).map(formatDelay)
   const repeats = delays.length < attempts - 1
   if (before.length === 0) return repeats ? `${last} each` : last
-  if (before.length > told) before.splice(told, Infinity, "and so on")
+  if (before.length > maxListed) before.splice(maxListed, Infinity, "and so on")
   return [...before, repeats ? `then ${last} each` : `then ${last}`].join(", ")
 }
 
-const tellPushback = ({ pushback: { longest, restarts, stops } }: Rule): string => {
+const formatPushback = ({ pushback: { longest, restarts, stops } }: Rule): string => {
   if (longest === undefined) return stops ? "only a wish for no further attempt is granted" : "not listened to"
-  const most = Duration.isFinite(longest) ? `, at most ${tellDuration(longest)}` : ""
+  const bound = Duration.isFinite(longest) ? `, at most ${formatDuration(longest)}` : ""
   const after = restarts ? ", and the delays start anew" : ""
-  return `slept as asked${most}${after}; ${stops ? "stops if asked" : "does not stop"}`
+  return `slept as asked${bound}${after}; ${stops ? "stops if asked" : "does not stop"}`
 }
 
 /**
@@ -55,9 +55,9 @@ export const explain = (policy: RetryPolicy): string => {
     ...rules.flatMap((rule) => [
       rule.on.join(", "),
       `  attempts: ${Number.isFinite(rule.attempts) ? `at most ${rule.attempts}` : "without limit"}`,
-      `  delays: ${tellDelays(rule)}`,
-      `  time: ${rule.total === undefined ? "without limit" : `the last attempt begins ${tellDuration(rule.total)} after the start at the latest`}`,
-      `  pushback: ${tellPushback(rule)}`
+      `  delays: ${formatDelays(rule)}`,
+      `  time: ${rule.total === undefined ? "without limit" : `the last attempt begins ${formatDuration(rule.total)} after the start at the latest`}`,
+      `  pushback: ${formatPushback(rule)}`
     ]),
     ...(retriesUnavailable ? [`Certificate and login failures: ${retriesPermanent ? "retried" : "not retried"}`] : []),
     ...(notRetried.length > 0 ? [`Not retried: ${notRetried.join(", ")}`] : []),

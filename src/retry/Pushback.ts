@@ -93,7 +93,7 @@ export const atMost = (limit: Duration.Input): Reader => {
 export const exact: Reader = of
 
 /**
- * Does not listen to the server.
+ * Ignores the server.
  *
  * @category readers
  * @since 0.1.0

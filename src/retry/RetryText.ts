@@ -1,10 +1,9 @@
 /**
- * What a policy will really do.
+ * The behaviour of a retry policy, as data.
  *
- * A policy is a composed function, and its parts cannot be asked what they are. But it can be asked what it does: this
- * module runs it against every code, with a clock that stands where it is put and with dice that fall as low and as high
- * as dice can, and writes down what came out. So any policy can be explained, whoever wrote it. It tells how each error
- * fares alone; a run of different errors mixes that. Whatever effects a policy has run while it is asked.
+ * A policy is a composed function that cannot be inspected, but it can be run. This module runs it against every code, with
+ * a clock that is set by hand and with the lowest and the highest random numbers, and records the delays. So any policy can
+ * be explained. Each error is described alone; a run of different errors combines these. The effects of a policy run, too.
  */
 import { Clock, Duration, Effect, Exit, Option, Pull, Random, Schedule } from "effect"
 import * as Code from "../status/Code.ts"
@@ -67,14 +66,14 @@ export interface Description {
   readonly unknown: ReadonlyArray<string>
 }
 
-/** No attempt beyond these is tried. */
-const enough = 1000
+/** The most errors that a policy is run against. */
+const maxErrors = 1000
 
-/** As late as a failure is tried, in milliseconds: 100 years. */
-const forever = 100 * 365 * 86_400_000
+/** The latest failure that a policy is run against, in milliseconds: 100 years. */
+const maxMillis = 100 * 365 * 86_400_000
 
 /** The longest pushback there is, in milliseconds. */
-const largest = 2 ** 31 - 1
+const maxPushbackMillis = 2 ** 31 - 1
 
 type Treatment = Omit<Rule, "on">
 
@@ -151,7 +150,7 @@ const totalOf = Effect.fnUntraced(function* (policy: RetryPolicy, error: RpcErro
     Effect.map(ask(policy, { errors, random: lowest, lastAt }), (delays) =>
       delays.length < errors.length ? undefined : lastAt + Duration.toMillis(delays[errors.length - 1]!)
     )
-  let [inTime, tooLate] = [0, forever]
+  let [inTime, tooLate] = [0, maxMillis]
   if ((yield* nextAt(tooLate)) !== undefined) return undefined
   while (tooLate - inTime > 1) {
     const middle = Math.floor((inTime + tooLate) / 2)
@@ -179,8 +178,8 @@ const pushbackOf = Effect.fnUntraced(function* (
   const stops = (yield* answers("-1")).every((delay) => delay === undefined)
   if (!((yield* grants(0)) && (yield* grants(1)))) return { stops, longest: undefined, restarts: false }
 
-  const [most] = yield* answers(String(largest))
-  const longest = most === undefined ? total : Duration.toMillis(most) < largest ? most : undefined
+  const [most] = yield* answers(String(maxPushbackMillis))
+  const longest = most === undefined ? total : Duration.toMillis(most) < maxPushbackMillis ? most : undefined
   const after = yield* bounds(policy, [pushedBack(error, "1"), error])
   const first = delays[0]!
   return {
@@ -195,9 +194,9 @@ const pushbackOf = Effect.fnUntraced(function* (
 /** What the policy does about this error; nothing if it does not retry it. */
 const ruleOf = Effect.fnUntraced(function* (policy: RetryPolicy, error: RpcError.RpcError) {
   if ((yield* ask(policy, { errors: [error], random: lowest })).length === 0) return Option.none<Treatment>()
-  const [low, high] = yield* bounds(policy, times(enough, error))
+  const [low, high] = yield* bounds(policy, times(maxErrors, error))
   const count = Math.max(low.length, high.length)
-  const attempts = count === enough ? Infinity : count + 1
+  const attempts = count === maxErrors ? Infinity : count + 1
   const total = yield* totalOf(policy, error, attempts)
   const all = Array.from({ length: count }, (_, i): Delay => {
     // Where one of them has no time left for its delay, what is left bounds it.
