@@ -4,27 +4,19 @@
 // @generated from file google/longrunning/operations.proto (package google.longrunning, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2"
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2"
-import type { Any, Duration, EmptySchema } from "@bufbuild/protobuf/wkt"
-import {
-  file_google_protobuf_any,
-  file_google_protobuf_duration,
-  file_google_protobuf_empty
-} from "@bufbuild/protobuf/wkt"
-import type { Status } from "../../../../status/gen/google/rpc/status_pb.ts"
-import { file_google_rpc_status } from "../../../../status/gen/google/rpc/status_pb.ts"
-import type { Message } from "@bufbuild/protobuf"
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Any, Duration, EmptySchema } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_empty } from "@bufbuild/protobuf/wkt";
+import type { Status } from "../../../../status/gen/google/rpc/status_pb.ts";
+import { file_google_rpc_status } from "../../../../status/gen/google/rpc/status_pb.ts";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file google/longrunning/operations.proto.
  */
-export const file_google_longrunning_operations: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    "CiNnb29nbGUvbG9uZ3J1bm5pbmcvb3BlcmF0aW9ucy5wcm90bxISZ29vZ2xlLmxvbmdydW5uaW5nIqgBCglPcGVyYXRpb24SDAoEbmFtZRgBIAEoCRImCghtZXRhZGF0YRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSDAoEZG9uZRgDIAEoCBIjCgVlcnJvchgEIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSAASKAoIcmVzcG9uc2UYBSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SABCCAoGcmVzdWx0IiMKE0dldE9wZXJhdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSJ8ChVMaXN0T3BlcmF0aW9uc1JlcXVlc3QSDAoEbmFtZRgEIAEoCRIOCgZmaWx0ZXIYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSHgoWcmV0dXJuX3BhcnRpYWxfc3VjY2VzcxgFIAEoCCJ5ChZMaXN0T3BlcmF0aW9uc1Jlc3BvbnNlEjEKCm9wZXJhdGlvbnMYASADKAsyHS5nb29nbGUubG9uZ3J1bm5pbmcuT3BlcmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRITCgt1bnJlYWNoYWJsZRgDIAMoCSImChZDYW5jZWxPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiJgoWRGVsZXRlT3BlcmF0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIlAKFFdhaXRPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbjLpAwoKT3BlcmF0aW9ucxJsCg5MaXN0T3BlcmF0aW9ucxIpLmdvb2dsZS5sb25ncnVubmluZy5MaXN0T3BlcmF0aW9uc1JlcXVlc3QaKi5nb29nbGUubG9uZ3J1bm5pbmcuTGlzdE9wZXJhdGlvbnNSZXNwb25zZSIDkAIBElsKDEdldE9wZXJhdGlvbhInLmdvb2dsZS5sb25ncnVubmluZy5HZXRPcGVyYXRpb25SZXF1ZXN0Gh0uZ29vZ2xlLmxvbmdydW5uaW5nLk9wZXJhdGlvbiIDkAIBElUKD0RlbGV0ZU9wZXJhdGlvbhIqLmdvb2dsZS5sb25ncnVubmluZy5EZWxldGVPcGVyYXRpb25SZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5EloKD0NhbmNlbE9wZXJhdGlvbhIqLmdvb2dsZS5sb25ncnVubmluZy5DYW5jZWxPcGVyYXRpb25SZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5IgOQAgISXQoNV2FpdE9wZXJhdGlvbhIoLmdvb2dsZS5sb25ncnVubmluZy5XYWl0T3BlcmF0aW9uUmVxdWVzdBodLmdvb2dsZS5sb25ncnVubmluZy5PcGVyYXRpb24iA5ACAWIGcHJvdG8z",
-    [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_empty, file_google_rpc_status]
-  )
+export const file_google_longrunning_operations: GenFile = /*@__PURE__*/
+  fileDesc("CiNnb29nbGUvbG9uZ3J1bm5pbmcvb3BlcmF0aW9ucy5wcm90bxISZ29vZ2xlLmxvbmdydW5uaW5nIqgBCglPcGVyYXRpb24SDAoEbmFtZRgBIAEoCRImCghtZXRhZGF0YRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSDAoEZG9uZRgDIAEoCBIjCgVlcnJvchgEIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSAASKAoIcmVzcG9uc2UYBSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SABCCAoGcmVzdWx0IiMKE0dldE9wZXJhdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSJ8ChVMaXN0T3BlcmF0aW9uc1JlcXVlc3QSDAoEbmFtZRgEIAEoCRIOCgZmaWx0ZXIYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSHgoWcmV0dXJuX3BhcnRpYWxfc3VjY2VzcxgFIAEoCCJ5ChZMaXN0T3BlcmF0aW9uc1Jlc3BvbnNlEjEKCm9wZXJhdGlvbnMYASADKAsyHS5nb29nbGUubG9uZ3J1bm5pbmcuT3BlcmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRITCgt1bnJlYWNoYWJsZRgDIAMoCSImChZDYW5jZWxPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiJgoWRGVsZXRlT3BlcmF0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIlAKFFdhaXRPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbjLpAwoKT3BlcmF0aW9ucxJsCg5MaXN0T3BlcmF0aW9ucxIpLmdvb2dsZS5sb25ncnVubmluZy5MaXN0T3BlcmF0aW9uc1JlcXVlc3QaKi5nb29nbGUubG9uZ3J1bm5pbmcuTGlzdE9wZXJhdGlvbnNSZXNwb25zZSIDkAIBElsKDEdldE9wZXJhdGlvbhInLmdvb2dsZS5sb25ncnVubmluZy5HZXRPcGVyYXRpb25SZXF1ZXN0Gh0uZ29vZ2xlLmxvbmdydW5uaW5nLk9wZXJhdGlvbiIDkAIBElUKD0RlbGV0ZU9wZXJhdGlvbhIqLmdvb2dsZS5sb25ncnVubmluZy5EZWxldGVPcGVyYXRpb25SZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5EloKD0NhbmNlbE9wZXJhdGlvbhIqLmdvb2dsZS5sb25ncnVubmluZy5DYW5jZWxPcGVyYXRpb25SZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5IgOQAgISXQoNV2FpdE9wZXJhdGlvbhIoLmdvb2dsZS5sb25ncnVubmluZy5XYWl0T3BlcmF0aW9uUmVxdWVzdBodLmdvb2dsZS5sb25ncnVubmluZy5PcGVyYXRpb24iA5ACAWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_empty, file_google_rpc_status]);
 
 /**
  * @generated from message google.longrunning.Operation
@@ -35,48 +27,46 @@ export type Operation = Message<"google.longrunning.Operation"> & {
    *
    * @generated from field: string name = 1;
    */
-  name: string
+  name: string;
 
   /**
    * How far it is, in a message of the service.
    *
    * @generated from field: google.protobuf.Any metadata = 2;
    */
-  metadata?: Any | undefined
+  metadata?: Any | undefined;
 
   /**
    * Whether there is a result.
    *
    * @generated from field: bool done = 3;
    */
-  done: boolean
+  done: boolean;
 
   /**
    * @generated from oneof google.longrunning.Operation.result
    */
-  result:
-    | {
-        /**
-         * @generated from field: google.rpc.Status error = 4;
-         */
-        value: Status
-        case: "error"
-      }
-    | {
-        /**
-         * @generated from field: google.protobuf.Any response = 5;
-         */
-        value: Any
-        case: "response"
-      }
-    | { case: undefined; value?: undefined }
-}
+  result: {
+    /**
+     * @generated from field: google.rpc.Status error = 4;
+     */
+    value: Status;
+    case: "error";
+  } | {
+    /**
+     * @generated from field: google.protobuf.Any response = 5;
+     */
+    value: Any;
+    case: "response";
+  } | { case: undefined; value?: undefined };
+};
 
 /**
  * Describes the message google.longrunning.Operation.
  * Use `create(OperationSchema)` to create a new message.
  */
-export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/ messageDesc(file_google_longrunning_operations, 0)
+export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
+  messageDesc(file_google_longrunning_operations, 0);
 
 /**
  * @generated from message google.longrunning.GetOperationRequest
@@ -85,16 +75,15 @@ export type GetOperationRequest = Message<"google.longrunning.GetOperationReques
   /**
    * @generated from field: string name = 1;
    */
-  name: string
-}
+  name: string;
+};
 
 /**
  * Describes the message google.longrunning.GetOperationRequest.
  * Use `create(GetOperationRequestSchema)` to create a new message.
  */
-export const GetOperationRequestSchema: GenMessage<GetOperationRequest> =
-  /*@__PURE__*/
-  messageDesc(file_google_longrunning_operations, 1)
+export const GetOperationRequestSchema: GenMessage<GetOperationRequest> = /*@__PURE__*/
+  messageDesc(file_google_longrunning_operations, 1);
 
 /**
  * @generated from message google.longrunning.ListOperationsRequest
@@ -105,38 +94,37 @@ export type ListOperationsRequest = Message<"google.longrunning.ListOperationsRe
    *
    * @generated from field: string name = 4;
    */
-  name: string
+  name: string;
 
   /**
    * @generated from field: string filter = 1;
    */
-  filter: string
+  filter: string;
 
   /**
    * @generated from field: int32 page_size = 2;
    */
-  pageSize: number
+  pageSize: number;
 
   /**
    * @generated from field: string page_token = 3;
    */
-  pageToken: string
+  pageToken: string;
 
   /**
    * Whether an answer without the operations of places out of reach is good enough.
    *
    * @generated from field: bool return_partial_success = 5;
    */
-  returnPartialSuccess: boolean
-}
+  returnPartialSuccess: boolean;
+};
 
 /**
  * Describes the message google.longrunning.ListOperationsRequest.
  * Use `create(ListOperationsRequestSchema)` to create a new message.
  */
-export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> =
-  /*@__PURE__*/
-  messageDesc(file_google_longrunning_operations, 2)
+export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> = /*@__PURE__*/
+  messageDesc(file_google_longrunning_operations, 2);
 
 /**
  * @generated from message google.longrunning.ListOperationsResponse
@@ -145,28 +133,27 @@ export type ListOperationsResponse = Message<"google.longrunning.ListOperationsR
   /**
    * @generated from field: repeated google.longrunning.Operation operations = 1;
    */
-  operations: Operation[]
+  operations: Operation[];
 
   /**
    * @generated from field: string next_page_token = 2;
    */
-  nextPageToken: string
+  nextPageToken: string;
 
   /**
    * The places out of reach, if the request allowed for them.
    *
    * @generated from field: repeated string unreachable = 3;
    */
-  unreachable: string[]
-}
+  unreachable: string[];
+};
 
 /**
  * Describes the message google.longrunning.ListOperationsResponse.
  * Use `create(ListOperationsResponseSchema)` to create a new message.
  */
-export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> =
-  /*@__PURE__*/
-  messageDesc(file_google_longrunning_operations, 3)
+export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> = /*@__PURE__*/
+  messageDesc(file_google_longrunning_operations, 3);
 
 /**
  * @generated from message google.longrunning.CancelOperationRequest
@@ -175,16 +162,15 @@ export type CancelOperationRequest = Message<"google.longrunning.CancelOperation
   /**
    * @generated from field: string name = 1;
    */
-  name: string
-}
+  name: string;
+};
 
 /**
  * Describes the message google.longrunning.CancelOperationRequest.
  * Use `create(CancelOperationRequestSchema)` to create a new message.
  */
-export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> =
-  /*@__PURE__*/
-  messageDesc(file_google_longrunning_operations, 4)
+export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> = /*@__PURE__*/
+  messageDesc(file_google_longrunning_operations, 4);
 
 /**
  * @generated from message google.longrunning.DeleteOperationRequest
@@ -193,16 +179,15 @@ export type DeleteOperationRequest = Message<"google.longrunning.DeleteOperation
   /**
    * @generated from field: string name = 1;
    */
-  name: string
-}
+  name: string;
+};
 
 /**
  * Describes the message google.longrunning.DeleteOperationRequest.
  * Use `create(DeleteOperationRequestSchema)` to create a new message.
  */
-export const DeleteOperationRequestSchema: GenMessage<DeleteOperationRequest> =
-  /*@__PURE__*/
-  messageDesc(file_google_longrunning_operations, 5)
+export const DeleteOperationRequestSchema: GenMessage<DeleteOperationRequest> = /*@__PURE__*/
+  messageDesc(file_google_longrunning_operations, 5);
 
 /**
  * @generated from message google.longrunning.WaitOperationRequest
@@ -211,23 +196,22 @@ export type WaitOperationRequest = Message<"google.longrunning.WaitOperationRequ
   /**
    * @generated from field: string name = 1;
    */
-  name: string
+  name: string;
 
   /**
    * How long to hold the answer; the call's own deadline if absent.
    *
    * @generated from field: google.protobuf.Duration timeout = 2;
    */
-  timeout?: Duration | undefined
-}
+  timeout?: Duration | undefined;
+};
 
 /**
  * Describes the message google.longrunning.WaitOperationRequest.
  * Use `create(WaitOperationRequestSchema)` to create a new message.
  */
-export const WaitOperationRequestSchema: GenMessage<WaitOperationRequest> =
-  /*@__PURE__*/
-  messageDesc(file_google_longrunning_operations, 6)
+export const WaitOperationRequestSchema: GenMessage<WaitOperationRequest> = /*@__PURE__*/
+  messageDesc(file_google_longrunning_operations, 6);
 
 /**
  * @generated from service google.longrunning.Operations
@@ -239,48 +223,50 @@ export const Operations: GenService<{
    * @generated from rpc google.longrunning.Operations.ListOperations
    */
   listOperations: {
-    methodKind: "unary"
-    input: typeof ListOperationsRequestSchema
-    output: typeof ListOperationsResponseSchema
-  }
+    methodKind: "unary";
+    input: typeof ListOperationsRequestSchema;
+    output: typeof ListOperationsResponseSchema;
+  },
   /**
    * The operation now.
    *
    * @generated from rpc google.longrunning.Operations.GetOperation
    */
   getOperation: {
-    methodKind: "unary"
-    input: typeof GetOperationRequestSchema
-    output: typeof OperationSchema
-  }
+    methodKind: "unary";
+    input: typeof GetOperationRequestSchema;
+    output: typeof OperationSchema;
+  },
   /**
    * Forgets the operation, and stops nothing.
    *
    * @generated from rpc google.longrunning.Operations.DeleteOperation
    */
   deleteOperation: {
-    methodKind: "unary"
-    input: typeof DeleteOperationRequestSchema
-    output: typeof EmptySchema
-  }
+    methodKind: "unary";
+    input: typeof DeleteOperationRequestSchema;
+    output: typeof EmptySchema;
+  },
   /**
    * Asks the operation to stop. It may still succeed; if it stops, its error is CANCELLED.
    *
    * @generated from rpc google.longrunning.Operations.CancelOperation
    */
   cancelOperation: {
-    methodKind: "unary"
-    input: typeof CancelOperationRequestSchema
-    output: typeof EmptySchema
-  }
+    methodKind: "unary";
+    input: typeof CancelOperationRequestSchema;
+    output: typeof EmptySchema;
+  },
   /**
    * The operation when it is done, or as it is after the timeout or earlier.
    *
    * @generated from rpc google.longrunning.Operations.WaitOperation
    */
   waitOperation: {
-    methodKind: "unary"
-    input: typeof WaitOperationRequestSchema
-    output: typeof OperationSchema
-  }
-}> = /*@__PURE__*/ serviceDesc(file_google_longrunning_operations, 0)
+    methodKind: "unary";
+    input: typeof WaitOperationRequestSchema;
+    output: typeof OperationSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_google_longrunning_operations, 0);
+
