@@ -11,7 +11,7 @@ await build({
     file === undefined ? [] : [file.replace(/^(\.\/)?dist\//, "src/").replace(/\.js$/, ".ts")]
   ),
   outbase: "src",
-  outdir: "dist",
+  outdir: process.env.OUT ?? "dist",
   bundle: true,
   splitting: true,
   format: "esm",

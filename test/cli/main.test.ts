@@ -16,7 +16,7 @@ const out = "build/cli"
 
 beforeAll(() => {
   rmSync(out, { recursive: true, force: true })
-  execFileSync("node_modules/.bin/tsc", ["-p", ".config/tsconfig.dist.json", "--outDir", out])
+  execFileSync(process.execPath, [".config/bundle.mjs"], { env: { ...process.env, OUT: out } })
 }, 120_000)
 
 interface Ended {
