@@ -38,15 +38,15 @@ const localText =
 const notStartedText =
   /^(?:No connection established|Name resolution failed|Channel has been shut down|Channel closed before call started|Failed to start HTTP\/2 stream)/
 
-/** What grpc-js says of a call for which there was no stream id left. */
-const usedUpText = /No stream ID is available/
+/** What Node says of a stream that never got an id: there was none left, or the session had just ended (newer versions). */
+const noStreamText = /No stream ID is available|The session has been destroyed/
 
 /** What grpc-js says of a stream that the server's transport refused. */
 const refusedText = "Stream refused by server"
 
 /** How far a call got that ended with these words. */
 const progressOf = (details: string): RpcError.Progress =>
-  notStartedText.test(details) || usedUpText.test(details)
+  notStartedText.test(details) || noStreamText.test(details)
     ? "not_started"
     : details === refusedText
       ? "refused"
