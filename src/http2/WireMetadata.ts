@@ -7,7 +7,6 @@
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, sensitiveHeaders } from "node:http2"
 import type { Metadata, Value } from "../call/Metadata.ts"
 import { isOwned } from "../call/MetadataField.ts"
-import * as MetadataLimit from "../call/MetadataLimit.ts"
 
 const toField = (value: Value): string =>
   typeof value === "string"
@@ -52,6 +51,3 @@ export const field = (headers: IncomingHttpHeaders, name: string): string | unde
   const value = headers[name]
   return Array.isArray(value) ? value.at(-1) : value
 }
-
-/** Whether metadata is small enough to be sent as headers. */
-export const fits = (metadata: Metadata): boolean => MetadataLimit.sizeOf(metadata) <= MetadataLimit.defaultMaxBytes
